@@ -1,0 +1,1 @@
+"""Calibration sets: real pictures chosen to represent what the camera will see."""

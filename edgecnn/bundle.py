@@ -1,0 +1,208 @@
+"""The bundle: the folder that `export` writes and everything else reads.
+
+Read with numpy and the standard library alone, since a board has no more.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from edgecnn.errors import BundleError, UnknownName
+from edgecnn.preprocessing import Preprocessing
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+LABELS = "labels.txt"
+FORMATS = ("tflite", "onnx", "openvino")
+PRECISIONS = ("int8", "fp16", "fp32")
+MODEL_FILES = {
+    "tflite": ("model.tflite",),
+    "onnx": ("model.onnx",),
+    "openvino": ("model.xml", "model.bin"),
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where the weights came from; stands on every report."""
+
+    kind: str
+    """`trained`, `pretrained` or `random`."""
+    source: str
+    sha256: str
+
+    @property
+    def meaningful(self) -> bool:
+        """Whether the network's answers mean anything."""
+        return self.kind != "random"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of an artifact, by its path inside the bundle."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One format's files and what is known about them."""
+
+    format: str
+    files: tuple[File, ...]
+    details: dict[str, Any]
+    """Quantisation, tool versions and verification figures, as in the manifest."""
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files together."""
+        return sum(file.bytes for file in self.files)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose manifest was read and whose files were checked."""
+
+    path: Path
+    manifest: dict[str, Any]
+    architecture: str
+    precision: str
+    weights: Weights
+    preprocessing: Preprocessing
+    labels: tuple[str, ...]
+    artifacts: dict[str, Artifact]
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a bundle and verify every file's hash before any engine opens it.
+
+        Raises `BundleError` for a folder that is no bundle, a newer schema, a file outside the
+        folder, a missing file or a changed byte.
+        """
+        path = Path(path)
+        manifest = _read_manifest(path)
+        try:
+            artifacts = {
+                name: Artifact(
+                    name,
+                    tuple(File(f["path"], f["bytes"], f["sha256"]) for f in data["files"]),
+                    {k: v for k, v in data.items() if k != "files"},
+                )
+                for name, data in manifest["artifacts"].items()
+            }
+            preprocessing = Preprocessing.from_json(manifest["preprocessing"])
+            weights = Weights(**manifest["weights"])
+            labels_file = File(**manifest["labels"])
+            architecture, precision = manifest["architecture"], manifest["precision"]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise BundleError(f"{path / MANIFEST} is incomplete: {error!r}. Export again.") from None
+        for file in (labels_file, *(f for a in artifacts.values() for f in a.files)):
+            _check_file(path, file)
+        labels = (path / labels_file.path).read_text(encoding="utf-8").splitlines()
+        return cls(
+            path=path,
+            manifest=manifest,
+            architecture=architecture,
+            precision=precision,
+            weights=weights,
+            preprocessing=preprocessing,
+            labels=tuple(labels),
+            artifacts=artifacts,
+        )
+
+    @property
+    def name(self) -> str:
+        """Architecture and precision, `resnet34-int8`."""
+        return f"{self.architecture}-{self.precision}"
+
+    def model_file(self, format: str) -> Path:
+        """The file an engine opens for that format."""
+        if format not in self.artifacts:
+            raise UnknownName("format", format, self.artifacts, f"{self.path} has no other.")
+        return self.path / self.artifacts[format].files[0].path
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def describe_file(folder: Path, name: str) -> File:
+    """Size and hash of a file inside a folder, as the manifest lists it."""
+    path = folder / name
+    return File(name, path.stat().st_size, file_sha256(path))
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleError(
+            f"{path} is no bundle (it has no {MANIFEST}): `edgecnn export` makes one."
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BundleError(f"{path / MANIFEST} is not readable JSON: {error}") from None
+    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    if schema != SCHEMA:
+        raise BundleError(
+            f"{path} has bundle schema {schema}, this edgecnn reads {SCHEMA}: "
+            "export again, or install the edgecnn that wrote it."
+        )
+    return manifest
+
+
+def _check_file(folder: Path, file: File) -> None:
+    path = folder / file.path
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise BundleError(f"{folder / MANIFEST} names {file.path}, which is outside the bundle.")
+    if not path.is_file():
+        raise BundleError(f"{path} is missing: copy the whole bundle folder, or export again.")
+    if path.stat().st_size != file.bytes or file_sha256(path) != file.sha256:
+        raise BundleError(f"{path} was changed since export: copy it again, or export again.")
+
+
+@contextmanager
+def atomic_folder(destination: Path, *, replaces: str = MANIFEST) -> Iterator[Path]:
+    """A new folder beside `destination` that takes its name when the block ends well.
+
+    On any error or interrupt nothing is left behind, and what stood at `destination` stays.
+    Only a folder that holds a `replaces` file, or an empty one, is ever replaced.
+    """
+    destination = destination.absolute()
+    if destination.exists() and not destination.is_dir():
+        raise BundleError(f"{destination} is a file: choose another --out.")
+    if destination.is_dir() and any(destination.iterdir()):
+        if not (destination / replaces).is_file():
+            raise BundleError(
+                f"{destination} holds other files and no {replaces}: choose another --out."
+            )
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
+    except OSError as error:
+        raise BundleError(
+            f"Cannot write to {destination.parent}: {error.strerror}. Choose another --out."
+        ) from None
+    try:
+        yield folder
+        folder.chmod(0o755)
+        if destination.exists():
+            # Two renames: the moment between them is the only one without a bundle.
+            old = folder.with_name(f"{folder.name}-old")
+            destination.rename(old)
+            folder.rename(destination)
+            shutil.rmtree(old)
+        else:
+            folder.rename(destination)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise

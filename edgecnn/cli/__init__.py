@@ -1,0 +1,109 @@
+"""The command line: a file per command, imported only when it is called."""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from edgecnn import __version__
+from edgecnn.errors import EdgeCnnError
+
+COMMANDS = {
+    "zoo": "every architecture, with its figures",
+    "analyze": "how much RAM a network needs, layer by layer",
+    "train": "train a network on pictures",
+    "calibrate": "choose calibration pictures",
+    "export": "quantise a network into a bundle for boards",
+    "evaluate": "accuracy of a bundle, per runtime",
+    "run": "classify a camera, video or pictures",
+    "profile": "latency and memory of a bundle on this board",
+    "targets": "the board, engines and cameras found here",
+}
+
+
+class Commands(click.Group):
+    """Loads a command's module when the command is called, not to show the help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """In the order of the pipeline."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"edgecnn.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest name where there is no such command."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            ctx.fail(f"No such command '{args[0]}'." + (f" Did you mean '{near[0]}'?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edgecnn")
+@click.option("--debug", is_flag=True, help="Show the full traceback of an error.")
+def cli(debug: bool) -> None:
+    """Classic CNNs from Keras to int8 on the board, proven on the way.
+
+    \b
+    edgecnn export efficientnet_lite0 --int8
+    edgecnn run exports/efficientnet_lite0-int8 --source 0 --show
+    edgecnn profile exports/efficientnet_lite0-int8
+    """
+
+
+def main() -> None:
+    """Run the command line; errors are one line on stderr and an exit code."""
+    # TensorFlow's C++ side greets on stderr; errors still come through.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    debug = "--debug" in sys.argv[1:]
+    sys.argv = [arg for arg in sys.argv if arg != "--debug"]
+    try:
+        code: Any = cli.main(standalone_mode=False)
+    except EdgeCnnError as error:
+        if debug:
+            raise
+        _say(str(error))
+        code = error.exit_code
+    except click.exceptions.Abort:
+        _say("Interrupted.")
+        code = 130
+    except KeyboardInterrupt:
+        _say("Interrupted.")
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing is left to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        if debug:
+            raise
+        _say(
+            f"Unexpected {type(error).__name__}: {error}. "
+            "This is a bug: run again with --debug and report the traceback."
+        )
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(message: str) -> None:
+    click.echo(f"edgecnn: {' '.join(message.split())}", err=True)

@@ -1,0 +1,143 @@
+"""A network as plain data: operators in the order they run, and what flows between them.
+
+Everything after Keras works on this: folding, quantising, the three writers and the RAM
+analysis. One operator has one output tensor, which carries the operator's name. Shapes are
+NHWC with the batch in front; weights are laid out as in Keras.
+
+| op | inputs | weights | attributes |
+|---|---|---|---|
+| `input` | | | |
+| `conv` | 1 | `kernel` (kh, kw, in/groups, out), `bias` (out) | `strides`, `pads`, `dilation`, `groups` |
+| `depthwise` | 1 | `kernel` (kh, kw, in, multiplier), `bias` | `strides`, `pads`, `dilation` |
+| `dense` | 1 | `kernel` (in, out), `bias` (out) | |
+| `affine` | 1 | `scale` (channels), `shift` (channels) | |
+| `max_pool`, `avg_pool` | 1 | | `size`, `strides`, `pads` |
+| `global_avg_pool`, `global_max_pool` | 1 | | `keepdims` |
+| `add`, `multiply` | 2 | | |
+| `concat` | n | | (along the channels) |
+| `pad` | 1 | | `pads` |
+| `reshape` | 1 | | |
+| `lrn` | 1 | | `size`, `alpha`, `beta`, `k` |
+| `depth_pool` | 1 | | `size` |
+| `activation` | 1 | | `kind`: see `ACTIVATIONS` |
+| `softmax` | 1 | | |
+
+`pads` is `(top, bottom, left, right)`, resolved from `same` when the graph was made; a pool's
+padding never wins a maximum and is not counted in an average. `fused` names an activation that
+the operator applies to its own result.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Shape = tuple[int, ...]
+
+ACTIVATIONS = (
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "tanh",
+    "sigmoid",
+    "hard_sigmoid",
+    "hard_swish",
+    "swish",
+    "elu",
+    "gelu",
+)
+FUSIBLE = ("relu", "relu6")
+WEIGHTED = ("conv", "depthwise", "dense")
+
+
+@dataclass
+class Operator:
+    """One step of the network; its output tensor has its name."""
+
+    name: str
+    op: str
+    inputs: list[str]
+    shape: Shape
+    attributes: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, Array] = field(default_factory=dict)
+    fused: str | None = None
+    source: str = ""
+    """The Keras layer it came from, for reports."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(w.size for w in self.weights.values())
+
+    @property
+    def elements(self) -> int:
+        """Number of values in the output."""
+        return int(np.prod(self.shape))
+
+
+@dataclass
+class Graph:
+    """Operators in execution order; the first is the input, `output` names the last tensor."""
+
+    operators: list[Operator]
+    output: str
+    name: str = "network"
+
+    def __iter__(self) -> Iterator[Operator]:
+        return iter(self.operators)
+
+    def __getitem__(self, name: str) -> Operator:
+        return self.by_name[name]
+
+    @property
+    def by_name(self) -> dict[str, Operator]:
+        """Operators by name; made anew at each call, since passes change the list."""
+        return {op.name: op for op in self.operators}
+
+    @property
+    def input(self) -> Operator:
+        """The picture."""
+        return self.operators[0]
+
+    def consumers(self) -> dict[str, list[Operator]]:
+        """For every tensor, the operators that read it."""
+        found: dict[str, list[Operator]] = {op.name: [] for op in self.operators}
+        for op in self.operators:
+            for name in op.inputs:
+                found[name].append(op)
+        return found
+
+    def macs(self, op: Operator) -> int:
+        """Multiply-accumulates of a convolution or dense operator, else 0."""
+        if op.op == "dense":
+            return int(op.weights["kernel"].size)
+        if op.op == "conv":
+            kh, kw, per_group, _ = op.weights["kernel"].shape
+            return int(op.elements * kh * kw * per_group)
+        if op.op == "depthwise":
+            kh, kw = op.weights["kernel"].shape[:2]
+            return int(op.elements * kh * kw)
+        return 0
+
+    def copy(self) -> Self:
+        """A graph whose operators can be changed; weights are shared until replaced."""
+        operators = [
+            replace(
+                op,
+                inputs=list(op.inputs),
+                attributes=dict(op.attributes),
+                weights=dict(op.weights),
+            )
+            for op in self.operators
+        ]
+        return replace(self, operators=operators)
+
+
+def same_pads(size: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """TensorFlow's `same` padding of one axis: what is missing, the odd one at the end."""
+    reach = (kernel - 1) * dilation + 1
+    missing = max((-(-size // stride) - 1) * stride + reach - size, 0)
+    return missing // 2, missing - missing // 2

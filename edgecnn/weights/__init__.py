@@ -1,0 +1,1 @@
+"""Weights from elsewhere: packaged, cached, downloaded or from a file."""

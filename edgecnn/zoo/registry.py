@@ -1,0 +1,97 @@
+"""The registry: a name is a function, registered by a decorator.
+
+    @architecture(family="ResNet", year=2015, paper="arXiv:1512.03385", ...)
+    def resnet34(input_shape, classes, **options):
+        ...
+
+Nothing here, nor at the top of a family's file, imports Keras: `edgecnn zoo` and
+`edgecnn --help` read the table without it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgecnn.errors import UnknownName
+from edgecnn.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a network costs at its default input; a test rebuilds every network and compares.
+
+    `macs` counts multiply-accumulates of convolution and dense layers. The peaks are the
+    liveness peak of activations of the network as it is deployed (BatchNorm folded, activations
+    fused), in bytes.
+    """
+
+    parameters: int
+    trainable_parameters: int
+    macs: int
+    peak_int8_bytes: int
+    peak_float32_bytes: int
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A named CNN: a builder plus what is published about it."""
+
+    name: str
+    family: str
+    year: int
+    paper: str
+    builder: Callable[..., "keras.Model"]
+    preprocessing: Preprocessing
+    figures: Figures
+    classes: int = 1000
+    pretrained: tuple[str, ...] = ()
+    minimum_side: int = 32
+    """Smallest height and width that the network's strides and pools leave something of."""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Default `(height, width, channels)`."""
+        return self.preprocessing.shape[1:]
+
+    def preprocessing_for(self, input_shape: tuple[int, int, int]) -> Preprocessing:
+        """The default preprocessing at another input size."""
+        height, width, channels = input_shape
+        return self.preprocessing.resized(height, width, channels)
+
+
+_REGISTRY: dict[str, Architecture] = {}
+
+
+def architecture(**published: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register the decorated builder under its own name; `published` are `Architecture`'s fields.
+
+    The builder is called as `builder(input_shape, classes, include_top=True, padding="same",
+    classifier_activation="softmax")` and returns a functional `keras.Model`.
+    """
+
+    def register(builder: Callable[..., Any]) -> Callable[..., Any]:
+        name = builder.__name__
+        if name in _REGISTRY:
+            raise ValueError(f"architecture '{name}' is registered twice")
+        _REGISTRY[name] = Architecture(name=name, builder=builder, **published)
+        return builder
+
+    return register
+
+
+def names() -> list[str]:
+    """Every registered name, sorted."""
+    return sorted(_REGISTRY)
+
+
+def get(name: str) -> Architecture:
+    """The architecture of that name, or `UnknownName` with the nearest one."""
+    try:
+        return _REGISTRY[name]
+    except KeyError:
+        raise UnknownName("architecture", name, _REGISTRY, "`edgecnn zoo` lists all.") from None
+
+

@@ -1,0 +1,1 @@
+"""Export: a Keras model becomes a bundle of proven artifacts."""

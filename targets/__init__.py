@@ -1,0 +1,1 @@
+"""Targets: boards, engines, frame sources, the live loop and the profiler."""
