@@ -1,0 +1,127 @@
+"""A calibration set: pictures and the manifest that says where they came from."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from edgecnn.bundle import atomic_folder
+from edgecnn.errors import DataError
+from edgecnn.pictures import Picture, list_pictures
+
+SCHEMA = 1
+MANIFEST = "calibration.json"
+HELD_OUT_SHARE = 5
+"""One picture in this many is kept from calibration, to verify the result with."""
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Pictures that represent what the camera will see.
+
+    `pictures` set the ranges; `held_out` are never shown to calibration and verify its result.
+    """
+
+    name: str
+    pictures: tuple[Picture, ...]
+    held_out: tuple[Picture, ...]
+    origin: str
+    """What it was chosen from and how, for reports."""
+    representative: bool = True
+    """False for the default set, which knows nothing of the user's camera."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash over the hashes of the calibration pictures, in order."""
+        digest = hashlib.sha256()
+        for picture in self.pictures:
+            digest.update(bytes.fromhex(picture.sha256))
+        return digest.hexdigest()
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `write` wrote, or take any folder of pictures as it is.
+
+        Raises `DataError` for a missing or empty folder and for a changed or missing picture.
+        """
+        manifest_file = folder / MANIFEST
+        if not manifest_file.is_file():
+            pictures = [Picture(path) for path in list_pictures(folder)]
+            used, held_out = split(pictures)
+            return cls(folder.name, used, held_out, origin=f"all pictures of {folder.name}")
+        try:
+            manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
+            entries = manifest["pictures"]
+            parts: dict[bool, list[Picture]] = {False: [], True: []}
+            for entry in entries:
+                picture = Picture(folder / entry["file"], label=entry.get("label"))
+                if not picture.path.is_file() or picture.sha256 != entry["sha256"]:
+                    raise DataError(
+                        f"{picture.path} is missing or was changed since the calibration set was "
+                        "made: run `edgecnn calibrate` again."
+                    )
+                parts[bool(entry.get("held_out"))].append(picture)
+            return cls(
+                manifest["name"], tuple(parts[False]), tuple(parts[True]), manifest["origin"]
+            )
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise DataError(f"{manifest_file} is not readable: {error!r}.") from None
+
+
+def split(pictures: Sequence[Picture]) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
+    """Pictures to calibrate with, and one in five to verify with, picked by hash.
+
+    A single picture can only calibrate.
+    """
+    if len(pictures) < 2:
+        return tuple(pictures), ()
+    by_hash = sorted(pictures, key=lambda picture: picture.sha256)
+    count = max(1, len(pictures) // HELD_OUT_SHARE)
+    held_out = {id(picture) for picture in by_hash[:count]}
+    return (
+        tuple(p for p in pictures if id(p) not in held_out),
+        tuple(p for p in pictures if id(p) in held_out),
+    )
+
+
+def write(
+    folder: Path,
+    pictures: Sequence[Picture],
+    held_out: Sequence[Picture],
+    *,
+    origin: str,
+    details: dict[str, Any],
+) -> CalibrationSet:
+    """Copy the pictures into a folder with a manifest; the folder appears whole or not at all.
+
+    `details` (selection, seed, coverage, warnings) stand in the manifest as given.
+    """
+    with atomic_folder(folder, replaces=MANIFEST) as work:
+        entries: list[dict[str, Any]] = []
+        for kept_back, group in ((False, pictures), (True, held_out)):
+            for picture in group:
+                # The hash in the name keeps two pictures of one name apart.
+                name = f"{picture.path.stem}-{picture.sha256[:8]}{picture.path.suffix.lower()}"
+                shutil.copyfile(picture.path, work / name)
+                entry: dict[str, Any] = {
+                    "file": name,
+                    "sha256": picture.sha256,
+                    "held_out": kept_back,
+                }
+                if picture.label is not None:
+                    entry["label"] = picture.label
+                entries.append(entry)
+        manifest = {
+            "schema": SCHEMA,
+            "name": folder.name,
+            "origin": origin,
+            "count": len(pictures),
+            "held_out": len(held_out),
+            **details,
+            "pictures": entries,
+        }
+        (work / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    return CalibrationSet.load(folder)

@@ -1,0 +1,106 @@
+"""A checkpoint: a trained `.keras` file plus everything that export needs.
+
+    runs/<architecture>-<time>/
+        model.keras
+        checkpoint.json     architecture, preprocessing, labels, versions, figures
+        labels.txt          a class a line
+        calibration/        pictures of the training split, and held-out ones of the validation split
+        history.csv, ...    what else training writes
+
+Moving the folder breaks nothing: every path in it is relative.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from edgecnn.bundle import Weights, file_sha256
+from edgecnn.errors import DataError, require
+from edgecnn.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import keras
+
+SCHEMA = 1
+MANIFEST = "checkpoint.json"
+MODEL = "model.keras"
+LABELS = "labels.txt"
+CALIBRATION = "calibration"
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A finished training run."""
+
+    path: Path
+    architecture: str
+    preprocessing: Preprocessing
+    labels: tuple[str, ...]
+    created_at: str
+    details: dict[str, Any]
+    """Data source, figures and versions, as in `checkpoint.json`."""
+
+    @property
+    def calibration(self) -> Path:
+        """The calibration set made of the run's own pictures."""
+        return self.path / CALIBRATION
+
+    def weights(self) -> Weights:
+        """What reports say of these weights."""
+        return Weights("trained", self.path.name, file_sha256(self.path / MODEL))
+
+    def load_model(self) -> "keras.Model":
+        """The Keras model; raises `DataError` if the file is broken."""
+        keras = require("keras", what="Reading a checkpoint", package="Keras", extra="train")
+        import edgecnn.zoo  # noqa: F401 - registers the layers that the zoo adds
+
+        try:
+            return keras.saving.load_model(self.path / MODEL, compile=False)
+        except (ValueError, OSError) as error:
+            raise DataError(f"{self.path / MODEL} cannot be read: {error}") from None
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a checkpoint folder (or its `model.keras`); raises `DataError` if it is not one."""
+        folder = path.parent if path.is_file() else path
+        manifest_file = folder / MANIFEST
+        if not manifest_file.is_file() or not (folder / MODEL).is_file():
+            raise DataError(
+                f"{path} is no checkpoint: a folder with {MODEL} and {MANIFEST}, as "
+                "`edgecnn train` writes."
+            )
+        try:
+            manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
+            return cls(
+                path=folder,
+                architecture=manifest["architecture"],
+                preprocessing=Preprocessing.from_json(manifest["preprocessing"]),
+                labels=tuple((folder / LABELS).read_text(encoding="utf-8").splitlines()),
+                created_at=manifest["created_at"],
+                details=manifest,
+            )
+        except (KeyError, TypeError, OSError, json.JSONDecodeError) as error:
+            raise DataError(f"{manifest_file} is not readable: {error!r}.") from None
+
+    def write(self) -> None:
+        """Write `labels.txt` and, last, `checkpoint.json`: only a finished run has one."""
+        (self.path / LABELS).write_text("\n".join(self.labels) + "\n", encoding="utf-8")
+        manifest = {
+            **self.details,
+            "schema": SCHEMA,
+            "architecture": self.architecture,
+            "preprocessing": self.preprocessing.to_json(),
+            "created_at": self.created_at,
+        }
+        unfinished = self.path / f".{MANIFEST}"
+        unfinished.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        unfinished.rename(self.path / MANIFEST)
+
+
+def newest(architecture: str, runs: Path = RUNS) -> Checkpoint | None:
+    """The newest finished run of an architecture, or None."""
+    found = [Checkpoint.load(path.parent) for path in runs.glob(f"{architecture}-*/{MANIFEST}")]
+    mine = [c for c in found if c.architecture == architecture]
+    return max(mine, key=lambda c: c.created_at, default=None)
