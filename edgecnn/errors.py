@@ -1,15 +1,16 @@
 """Everything a user can do wrong, as one tree of exceptions.
 
-    EdgeCnnError                 exit 2: wrong use or bad input
-    ├── UnknownName              a word that is not in a registry (suggests the nearest)
-    ├── MissingExtra             a package of an optional extra is not installed
-    ├── DataError                pictures, labels or calibration sets
-    ├── WeightsError             weights that do not fit the network
-    ├── ExportError              a network that cannot be expressed in a format
-    ├── BundleError              a bundle that is incomplete, changed or newer than this code
-    ├── SourceError              a frame source that cannot be opened, or broke
-    ├── RuntimeUnavailable       an engine that is not here or does not take the artifact
-    └── CheckFailed              exit 1: a gate said no (accuracy, memory, latency)
+EdgeCnnError                 exit 2: wrong use or bad input
+├── UnknownName              a word that is not in a registry (suggests the nearest)
+├── MissingExtra             a package of an optional extra is not installed
+├── DataError                pictures, labels or calibration sets
+├── WeightsError             weights that do not fit the network
+├── ExportError              a network that cannot be expressed in a format
+├── BundleError              a bundle that is incomplete, changed or newer than this code
+├── SourceError              a frame source that cannot be opened, or broke
+│   └── SourceTimeout        a frame source that is open and sends nothing
+├── RuntimeUnavailable       an engine that is not here or does not take the artifact
+└── CheckFailed              exit 1: a gate said no (accuracy, memory, latency)
 """
 
 import difflib
@@ -47,7 +48,11 @@ class DataError(EdgeCnnError):
 
 
 class WeightsError(EdgeCnnError):
-    """Weights that cannot be found or do not fit the network."""
+    """Weights that cannot be read or do not fit the network."""
+
+
+class WeightsUnavailable(WeightsError):
+    """Pretrained weights that are not on this machine and cannot be downloaded."""
 
 
 class ExportError(EdgeCnnError):
@@ -60,6 +65,10 @@ class BundleError(EdgeCnnError):
 
 class SourceError(EdgeCnnError):
     """A frame source that cannot be opened, or broke."""
+
+
+class SourceTimeout(SourceError):
+    """A frame source that is open but sent no frame for too long."""
 
 
 class RuntimeUnavailable(EdgeCnnError):

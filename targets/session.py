@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.errors import RuntimeUnavailable
+
 
 class Session(Protocol):
     """A model loaded into an engine, ready to run."""
@@ -13,11 +15,15 @@ class Session(Protocol):
     engine: str
     """Name and version of the engine, `ai-edge-litert 2.3.0`."""
     threads: int
+    input_shape: tuple[int, ...]
+    """`(1, height, width, channels)`."""
+    classes: int
 
     def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities `(classes,)` for one picture, uint8 `(1, height, width, channels)`, RGB or grey.
+        """Probabilities `(classes,)` of one picture, uint8 `(1, height, width, channels)`.
 
-        The result is the caller's to keep. Raises `RuntimeUnavailable` if the engine fails.
+        Colour is RGB (one channel: grey). The result is the caller's to keep. Raises
+        `RuntimeUnavailable` if the engine fails.
         """
         ...
 
@@ -37,3 +43,39 @@ class Runtime(Protocol):
     def open(self, model: Path, threads: int) -> Session:
         """Load a model file. Raises `RuntimeUnavailable` if this engine cannot."""
         ...
+
+
+def check_contract(
+    model: Path,
+    inputs: list[tuple[str, tuple[int, ...]]],
+    outputs: list[tuple[str, tuple[int, ...]]],
+) -> tuple[tuple[int, ...], int]:
+    """Hold an opened model to the pixel contract; returns its input shape and classes.
+
+    `inputs` and `outputs` are `(dtype, shape)`, a free dimension being -1. The contract: one
+    uint8 `(1, height, width, 1 or 3)` in, one float32 `(1, classes)` out. Raises
+    `RuntimeUnavailable` for anything else.
+    """
+    if len(inputs) == 1 and len(outputs) == 1:
+        (in_type, in_shape), (out_type, out_shape) = inputs[0], outputs[0]
+        if (
+            in_type == "uint8"
+            and len(in_shape) == 4
+            and in_shape[0] == 1
+            and min(in_shape) > 0
+            and in_shape[3] in (1, 3)
+            and out_type == "float32"
+            and len(out_shape) == 2
+            and out_shape[0] == 1
+            and out_shape[1] > 0
+        ):
+            return in_shape, out_shape[1]
+
+    def show(tensors: list[tuple[str, tuple[int, ...]]]) -> str:
+        return ", ".join(f"{dtype} {list(shape)}" for dtype, shape in tensors) or "nothing"
+
+    raise RuntimeUnavailable(
+        f"{model} takes {show(inputs)} and gives {show(outputs)}; edgecnn runs models that take "
+        "uint8 [1, height, width, 1 or 3] and give float32 [1, classes]: `edgecnn export` "
+        "writes such a file."
+    )

@@ -1,0 +1,121 @@
+"""A bundle loaded into an engine: frames in, predictions out."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.bundle import Bundle
+from edgecnn.errors import BundleError, RuntimeUnavailable
+from edgecnn.preprocessing import Frame, FramePreparer
+from edgecnn.targets import runtimes
+from edgecnn.targets.prediction import Latency, Prediction, Top
+from edgecnn.targets.session import Session
+from edgecnn.targets.sources.source import Captured
+from edgecnn.targets.target import Target, detect
+
+
+class Classifier:
+    """A network ready to look at frames. One thread at a time: it reuses its buffers."""
+
+    def __init__(self, bundle: Bundle, runtime: str, session: Session, top: int = 5) -> None:
+        expected = (bundle.preprocessing.shape, len(bundle.labels))
+        if (session.input_shape, session.classes) != expected:
+            raise BundleError(
+                f"{bundle.path}: the model takes {list(session.input_shape)} and gives "
+                f"{session.classes} classes, its manifest says {list(expected[0])} and "
+                f"{expected[1]} labels: export again."
+            )
+        self.bundle = bundle
+        self.runtime = runtime
+        self.session = session
+        self._prepare = FramePreparer(bundle.preprocessing)
+        self._top = min(top, session.classes)
+
+    def __call__(self, frame: Frame) -> Prediction:
+        """What is on a frame, uint8 BGR `(height, width, 3)` or grey `(height, width)`.
+
+        The frame is taken as captured at this moment.
+        """
+        return self.predict(Captured.now(frame, 0))
+
+    def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities `(classes,)` of a picture already prepared, uint8 `(1, H, W, channels)`."""
+        return self.session.infer(image)
+
+    def predict(self, captured: Captured, asked_at: float | None = None) -> Prediction:
+        """What is on a captured frame.
+
+        `asked_at`, on `time.perf_counter`, is when the frame was asked for: what passed since
+        then is the time of capture.
+        """
+        start = time.perf_counter()
+        image = self._prepare(captured.image)
+        prepared = time.perf_counter()
+        probabilities = self.session.infer(image)
+        inferred = time.perf_counter()
+        top = self._best(probabilities)
+        end = time.perf_counter()
+        asked_at = start if asked_at is None else asked_at
+        return Prediction(
+            frame=captured.index,
+            captured_at=captured.captured_at,
+            top=top,
+            latency_ms=Latency(
+                capture=(start - asked_at) * 1e3,
+                preprocess=(prepared - start) * 1e3,
+                inference=(inferred - prepared) * 1e3,
+                postprocess=(end - inferred) * 1e3,
+                total=(end - asked_at) * 1e3,
+                age=(end - captured.clock) * 1e3,
+            ),
+            dropped=captured.dropped,
+            probabilities=probabilities,
+        )
+
+    def _best(self, probabilities: NDArray[np.float32]) -> tuple[Top, ...]:
+        count, labels = self._top, self.bundle.labels
+        best = np.argpartition(probabilities, -count)[-count:]
+        # Ties, frequent in int8, go to the lower class number, as with argmax.
+        order = sorted(best.tolist(), key=lambda i: (-probabilities[i], i))
+        return tuple(Top(labels[i], i, float(probabilities[i])) for i in order)
+
+
+def load(
+    bundle_dir: Path | str,
+    runtime: str = "auto",
+    threads: int | None = None,
+    *,
+    target: str = "auto",
+) -> Classifier:
+    """Open a bundle in an engine.
+
+    `runtime` is `litert`, `onnxruntime`, `openvino` or `auto`: the first in the target's order
+    that is installed and whose format the bundle holds. `threads` is by default what the target
+    has cores for. Raises `BundleError`, `RuntimeUnavailable` or `UnknownName`.
+    """
+    bundle = Bundle.load(bundle_dir)
+    board = detect(name=target)
+    threads = threads or board.threads
+    name = choose_runtime(bundle, board) if runtime == "auto" else runtime
+    engine = runtimes.get(name)
+    if engine.format not in bundle.artifacts:
+        raise RuntimeUnavailable(
+            f"{name} runs {engine.format}, and {bundle.path} holds only "
+            f"{', '.join(bundle.artifacts)}: export with --format {engine.format}."
+        )
+    return Classifier(bundle, name, engine.open(bundle.model_file(engine.format), threads))
+
+
+def choose_runtime(bundle: Bundle, target: Target) -> str:
+    """The target's first runtime that is installed and has its format in the bundle."""
+    reasons = []
+    for name in target.runtimes:
+        if runtimes.get(name).format not in bundle.artifacts:
+            reasons.append(f"{name}: {bundle.path} holds no {runtimes.get(name).format}")
+        elif reason := runtimes.missing(name):
+            reasons.append(f"{name}: {reason}")
+        else:
+            return name
+    raise RuntimeUnavailable("No engine here runs this bundle. " + "; ".join(reasons))

@@ -1,0 +1,20 @@
+"""Any other machine: ARM boards without a file of their own, and what else runs Linux."""
+
+from edgecnn.targets.machine import Machine
+from edgecnn.targets.target import Target
+
+
+class Generic(Target):
+    """A machine we know nothing more about. LiteRT has the widest int8 support on ARM."""
+
+    name = "generic"
+    runtimes = ("litert", "onnxruntime", "openvino")
+    not_built = ("throttling: its readings differ from board to board",)
+
+    @classmethod
+    def recognise(cls, machine: Machine) -> bool:  # noqa: ARG003
+        """Every machine; it is asked last."""
+        return True
+
+
+TARGET = Generic

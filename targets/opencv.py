@@ -1,0 +1,23 @@
+"""OpenCV with its own chatter off: what goes wrong is said once, by us."""
+
+import os
+from types import ModuleType
+
+
+def opencv() -> ModuleType:
+    """The `cv2` module, quiet. Its FFmpeg reads the environment when a stream is opened."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+    import cv2
+
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    module: ModuleType = cv2
+    return module
+
+
+def build_has(feature: str) -> bool:
+    """Whether this OpenCV was built with a feature (`GStreamer`, `GUI`)."""
+    for line in opencv().getBuildInformation().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == feature:
+            return not value.strip().upper().startswith(("NO", "NONE"))
+    return False

@@ -1,0 +1,99 @@
+"""LiteRT (TensorFlow Lite), with XNNPACK.
+
+`ai_edge_litert` where it is installed, else `tflite_runtime`, which is what a 32-bit board has.
+"""
+
+import importlib
+import logging
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.errors import RuntimeUnavailable
+from edgecnn.targets.session import check_contract
+
+log = logging.getLogger(__name__)
+ENGINES = {"ai-edge-litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
+
+
+class LiteRt:
+    """Runs `model.tflite`."""
+
+    name = "litert"
+    format = "tflite"
+
+    def engine(self) -> str:
+        """`ai-edge-litert 2.3.0`; raises `RuntimeUnavailable` where neither package is usable."""
+        distribution = _installed()
+        return f"{distribution} {metadata.version(distribution)}"
+
+    def open(self, model: Path, threads: int) -> "LiteRtSession":
+        """Load a model file and allocate its tensors."""
+        engine = self.engine()
+        if engine.startswith("tflite-runtime"):
+            log.warning(
+                "edgecnn: using %s, about seven times slower at int8 than ai-edge-litert, which is "
+                "not installed: pip install ai-edge-litert (64-bit systems only).",
+                engine,
+            )
+        return LiteRtSession(model, threads, engine)
+
+
+class LiteRtSession:
+    """An interpreter with its tensors allocated."""
+
+    def __init__(self, model: Path, threads: int, engine: str) -> None:
+        self.engine, self.threads = engine, threads
+        package = ENGINES[engine.split()[0]]
+        try:
+            interpreter = importlib.import_module(f"{package}.interpreter").Interpreter(
+                model_path=str(model), num_threads=threads
+            )
+            interpreter.allocate_tensors()
+        except (ImportError, ValueError, RuntimeError) as error:
+            raise RuntimeUnavailable(f"{engine} cannot open {model}: {error}") from None
+        ends = interpreter.get_input_details(), interpreter.get_output_details()
+        self.input_shape, self.classes = check_contract(model, *map(_described, ends))
+        (taken,), (given,) = ends
+        self._interpreter = interpreter
+        self._input, self._output = taken["index"], given["index"]
+
+    def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities `(classes,)` of one picture; see `Session`."""
+        try:
+            self._interpreter.set_tensor(self._input, image)
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise RuntimeUnavailable(f"{self.engine} failed: {error}") from None
+        # get_tensor copies out of the arena, so the row is the caller's.
+        row: NDArray[np.float32] = self._interpreter.get_tensor(self._output)[0]
+        return row
+
+
+def _installed() -> str:
+    for distribution in ENGINES:
+        try:
+            metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+        numpy = metadata.version("numpy")
+        if distribution == "tflite-runtime" and int(numpy.split(".")[0]) >= 2:
+            raise RuntimeUnavailable(
+                f"tflite-runtime was built for numpy 1 and crashes with the numpy {numpy} "
+                "installed here: pip install 'numpy<2'"
+            )
+        return distribution
+    raise RuntimeUnavailable(
+        "LiteRT is not installed: pip install ai-edge-litert (32-bit boards with Python 3.11: "
+        "pip install 'edgecnn[tflite-runtime]')"
+    )
+
+
+def _described(details: list[dict[str, Any]]) -> list[tuple[str, tuple[int, ...]]]:
+    return [(np.dtype(d["dtype"]).name, tuple(int(n) for n in d["shape"])) for d in details]
+
+
+RUNTIME = LiteRt()

@@ -1,0 +1,47 @@
+"""GStreamer pipelines, among them the Jetson's CSI cameras.
+
+Needs an OpenCV built with GStreamer, which the wheels from PyPI are not. Without such a build
+here, the path past that check was not tried.
+"""
+
+from edgecnn.errors import SourceError
+from edgecnn.targets.opencv import build_has, opencv
+from edgecnn.targets.sources.capture import CaptureDevice, declared_fps
+
+# drop and max-buffers: the pipeline itself must not queue; sync=false: no waiting for a clock.
+SINK = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
+
+
+def why_not() -> str | None:
+    """Why GStreamer pipelines cannot be opened here, or None."""
+    if build_has("GStreamer"):
+        return None
+    return (
+        "this OpenCV is built without GStreamer (the wheels from PyPI are): use the board's own, "
+        "sudo apt install python3-opencv, in a venv made with --system-site-packages and without "
+        "the opencv-python wheel"
+    )
+
+
+def with_sink(pipeline: str) -> str:
+    """The pipeline, ending in an appsink that gives BGR and keeps only the newest frame."""
+    return pipeline if "appsink" in pipeline else f"{pipeline.rstrip(' !')} ! {SINK}"
+
+
+def open_pipeline(pipeline: str, timeout_s: float) -> CaptureDevice:
+    """Start a pipeline; raises `SourceError` if GStreamer is missing or refuses it."""
+    if reason := why_not():
+        raise SourceError(f"gst:{pipeline} cannot run: {reason}.")
+    cv2 = opencv()
+    timeout_ms = int(timeout_s * 1000)
+    capture = cv2.VideoCapture(
+        with_sink(pipeline),
+        cv2.CAP_GSTREAMER,
+        [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms],
+    )
+    if not capture.isOpened():
+        capture.release()
+        raise SourceError(
+            f"GStreamer does not start '{with_sink(pipeline)}': try it with gst-launch-1.0."
+        )
+    return CaptureDevice(f"gst:{pipeline}", capture, declared_fps(capture), timeout_s)

@@ -1,0 +1,31 @@
+"""Network cameras: MJPEG over HTTP, RTSP and what else OpenCV's FFmpeg speaks."""
+
+import time
+
+from edgecnn.errors import SourceError, SourceTimeout
+from edgecnn.targets.opencv import opencv
+from edgecnn.targets.sources.capture import CaptureDevice, declared_fps
+
+
+def open_stream(url: str, timeout_s: float) -> CaptureDevice:
+    """Connect to a stream; raises `SourceError` if refused, `SourceTimeout` if nobody answers."""
+    cv2 = opencv()
+    timeout_ms = int(timeout_s * 1000)
+    started = time.monotonic()
+    capture = cv2.VideoCapture(
+        url,
+        cv2.CAP_FFMPEG,
+        [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms],
+    )
+    if not capture.isOpened():
+        capture.release()
+        if time.monotonic() - started >= 0.9 * timeout_s:
+            raise SourceTimeout(
+                f"{url} did not answer in {timeout_s:g} s: check address and network, or wait "
+                "longer with --timeout."
+            )
+        raise SourceError(
+            f"{url} cannot be opened: check that the server runs, the address, and that it "
+            "serves video (MJPEG or RTSP)."
+        )
+    return CaptureDevice(url, capture, declared_fps(capture), timeout_s)
