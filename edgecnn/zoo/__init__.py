@@ -3,16 +3,21 @@
 Importing this package imports no Keras; building a network does.
 """
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from edgecnn.errors import EdgeCnnError
 from edgecnn.zoo import efficientnet_lite, lenet, resnet
-from edgecnn.zoo.registry import Architecture, Figures, architecture, get, names
+from edgecnn.zoo.naming import PADDINGS, Naming, Padding
+from edgecnn.zoo.registry import Architecture, Figures, Pretrained, architecture, get, names
 
 if TYPE_CHECKING:
     import keras
 
+    from edgecnn.bundle import Weights
+
 _FAMILIES = (efficientnet_lite, lenet, resnet)  # importing a family registers its networks
+
+Activation = Literal["softmax"] | None
 
 
 def build(
@@ -22,19 +27,43 @@ def build(
     *,
     weights: str | None = None,
     include_top: bool = True,
-    padding: Literal["same", "symmetric"] = "same",
-    classifier_activation: Literal["softmax"] | None = "softmax",
+    padding: Padding | None = None,
+    classifier_activation: Activation = "softmax",
 ) -> "keras.Model":
     """Build a network of the zoo.
 
     `input_shape` is `(height, width, channels)`; it and `classes` default to what the network
-    was published with. `weights` is None (He-initialised), `"imagenet"` or a file.
-    `padding` is TensorFlow's `same`, or `symmetric`: the torch and Caffe rule, which imported
-    weights need. `classifier_activation` None ends the network in its logits.
+    was published with. `weights` is None (random), `"imagenet"` or a file.
+    `padding` is `same` (TensorFlow's rule) or `symmetric` (torch's); None takes the rule that
+    the weights were trained with, `same` for random ones. `classifier_activation` None ends the
+    network in its logits.
 
-    Raises `UnknownName` for a name that is not in the zoo and `EdgeCnnError` for an input the
-    network cannot take.
+    Raises `UnknownName` for a name that is not in the zoo, `EdgeCnnError` for an input the
+    network cannot take, and `WeightsError` for weights that do not fit.
     """
+    model, _ = build_with_weights(
+        name,
+        input_shape,
+        classes,
+        weights=weights,
+        include_top=include_top,
+        padding=padding,
+        classifier_activation=classifier_activation,
+    )
+    return model
+
+
+def build_with_weights(
+    name: str,
+    input_shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+    *,
+    weights: str | None = None,
+    include_top: bool = True,
+    padding: Padding | None = None,
+    classifier_activation: Activation = "softmax",
+) -> "tuple[keras.Model, Weights | None]":
+    """As `build`, with where the weights came from; None for random ones."""
     entry = get(name)
     shape = input_shape or entry.input_shape
     if min(shape[:2]) < entry.minimum_side or shape[2] not in (1, 3):
@@ -42,15 +71,33 @@ def build(
             f"{name} takes pictures of at least {entry.minimum_side}×{entry.minimum_side} with 1 "
             f"or 3 channels, not {shape[0]}×{shape[1]}×{shape[2]}."
         )
-    options: dict[str, Any] = {"include_top": include_top, "padding": padding}
-    model = entry.builder(
-        shape, classes or entry.classes, classifier_activation=classifier_activation, **options
-    )
+    if padding not in (None, *PADDINGS):
+        raise EdgeCnnError(f"Unknown padding '{padding}': known: {', '.join(PADDINGS)}.")
+    checkpoint = None
     if weights is not None:
-        from edgecnn.weights import load_weights
+        from edgecnn.weights import find
 
-        load_weights(model, entry, weights)
-    return model
+        checkpoint = find(entry, weights)
+        padding = padding or checkpoint.padding
+    model = entry.builder(
+        shape,
+        entry.classes if classes is None else classes,
+        include_top=include_top,
+        padding=padding or "same",
+        classifier_activation=classifier_activation,
+    )
+    return model, checkpoint.load_into(model) if checkpoint else None
 
 
-__all__ = ["Architecture", "Figures", "architecture", "build", "get", "names"]
+__all__ = [
+    "Architecture",
+    "Figures",
+    "Naming",
+    "Padding",
+    "Pretrained",
+    "architecture",
+    "build",
+    "build_with_weights",
+    "get",
+    "names",
+]

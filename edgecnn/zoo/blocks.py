@@ -1,8 +1,8 @@
 """Pieces that several families are made of."""
 
-from typing import Any, Literal
+from typing import Any
 
-Padding = Literal["same", "symmetric"]
+from edgecnn.zoo.naming import Padding
 
 
 def pad_symmetric(x: Any, kernel: int, name: str) -> Any:
@@ -20,17 +20,18 @@ def convolution(
     *,
     stride: int = 1,
     groups: int = 1,
-    padding: str = "same",
+    padding: Padding = "same",
     bias: bool = False,
+    activation: str | None = None,
 ) -> Any:
     """A convolution padded by the named rule.
 
-    With stride 1 both rules are the same; a 1×1 kernel needs no padding under either.
+    With stride 1 all rules are the same; a 1×1 kernel needs no padding under any.
     """
     from keras import layers
 
     rule = "same"
-    if padding == "symmetric" and stride > 1 and kernel > 1:
+    if padding != "same" and stride > 1 and kernel > 1:
         x, rule = pad_symmetric(x, kernel, name), "valid"
     return layers.Conv2D(
         filters,
@@ -39,16 +40,38 @@ def convolution(
         groups=groups,
         padding=rule,
         use_bias=bias,
+        activation=activation,
         kernel_initializer="he_normal",
         name=name,
     )(x)
 
 
-def max_pool(x: Any, size: int, stride: int, name: str, *, padding: str = "same") -> Any:
+def depthwise_convolution(
+    x: Any, kernel: int, name: str, *, stride: int = 1, padding: Padding = "same"
+) -> Any:
+    """A depthwise convolution padded by the named rule, without bias."""
+    from keras import layers
+
+    rule = "same"
+    if padding != "same" and stride > 1:
+        x, rule = pad_symmetric(x, kernel, name), "valid"
+    return layers.DepthwiseConv2D(
+        kernel,
+        strides=stride,
+        padding=rule,
+        use_bias=False,
+        depthwise_initializer="he_normal",
+        name=name,
+    )(x)
+
+
+def max_pool(x: Any, size: int, stride: int, name: str, *, padding: Padding = "same") -> Any:
     """A max pool padded by the named rule. Its input must not be negative (after a ReLU)."""
     from keras import layers
 
+    rule = "same"
     if padding == "symmetric":
-        x = pad_symmetric(x, size, name)
-        return layers.MaxPooling2D(size, stride, name=name)(x)
-    return layers.MaxPooling2D(size, stride, padding="same", name=name)(x)
+        x, rule = pad_symmetric(x, size, name), "valid"
+    elif padding == "caffe" and all((side - size) % stride == 0 for side in x.shape[1:3]):
+        rule = "valid"  # else the last window hangs over the edge, as under `same`
+    return layers.MaxPooling2D(size, stride, padding=rule, name=name)(x)

