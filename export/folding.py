@@ -1,0 +1,252 @@
+"""Passes that turn the graph of a trained network into the one that is deployed.
+
+Each is exact in real arithmetic: normalisation, padding and activations move into the operator
+beside them, so that less has to be computed and less has to be quantised.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from edgecnn.export.lowering import without_dead_ends
+from edgecnn.graph import FUSIBLE, WEIGHTED, Graph, Operator
+from edgecnn.preprocessing import Preprocessing
+
+FUSES_ACTIVATION = (*WEIGHTED, "affine", "add")
+
+
+def fold(graph: Graph, preprocessing: Preprocessing | None = None) -> Graph:
+    """The graph as deployed: raw pixels in, BatchNorm folded, activations fused.
+
+    `preprocessing` is what normalised the network's input in training; None for a network that
+    takes raw pixels.
+    """
+    graph = graph.copy()
+    if preprocessing is not None:
+        _normalise_inside(graph, preprocessing)
+    _recognise_hard_sigmoid(graph)
+    _join_affines(graph)
+    _fold_affine_backwards(graph)
+    _fold_affine_forwards(graph)
+    _give_input_its_scale(graph)
+    _fold_pads(graph)
+    _affine_to_depthwise(graph)
+    _fuse_activations(graph)
+    _drop_reshapes(graph)
+    return without_dead_ends(graph)
+
+
+def _replace(graph: Graph, old: str, new: str) -> None:
+    """Let everything that read `old` read `new`."""
+    for op in graph:
+        op.inputs = [new if name == old else name for name in op.inputs]
+    if graph.output == old:
+        graph.output = new
+
+
+def _remove(graph: Graph, op: Operator) -> None:
+    """Take out an operator of one input."""
+    graph.operators.remove(op)
+    _replace(graph, op.name, op.inputs[0])
+
+
+def _merge_pairs(graph: Graph, merge: Callable[[Operator, Operator], bool]) -> None:
+    """Offer each operator with its producer, where it is the only reader of it.
+
+    `merge(producer, op)` changes the producer and returns True if `op` is now superfluous.
+    """
+    for op in list(graph.operators):
+        if len(op.inputs) != 1:
+            continue
+        producer = graph[op.inputs[0]]
+        if len(graph.consumers()[producer.name]) == 1 and merge(producer, op):
+            _remove(graph, op)
+
+
+def _normalise_inside(graph: Graph, preprocessing: Preprocessing) -> None:
+    """Put `(pixel - mean) / std` behind the input."""
+    image = graph.input
+    std = np.broadcast_to(np.float64(preprocessing.std), image.shape[-1:])
+    mean = np.broadcast_to(np.float64(preprocessing.mean), image.shape[-1:])
+    weights = {"scale": 1 / std, "shift": -mean / std}
+    normalise = Operator("normalise", "affine", [image.name], image.shape, {}, weights)
+    _replace(graph, image.name, normalise.name)
+    graph.operators.insert(1, normalise)
+
+
+def _recognise_hard_sigmoid(graph: Graph) -> None:
+    """relu6(x + 3) / 6, as keras.applications spells it, is one operator."""
+    by_name = graph.by_name
+    for op in list(graph.operators):
+        if op.op != "affine" or not _is_affine(op, 1 / 6, 0.0):
+            continue
+        relu6 = by_name[op.inputs[0]]
+        if relu6.attributes.get("kind") != "relu6":
+            continue
+        plus = by_name[relu6.inputs[0]]
+        if plus.op == "affine" and _is_affine(plus, 1.0, 3.0):
+            op.op, op.weights, op.inputs = "activation", {}, list(plus.inputs)
+            op.attributes = {"kind": "hard_sigmoid"}
+    graph.operators = without_dead_ends(graph).operators
+
+
+def _is_affine(op: Operator, scale: float, shift: float) -> bool:
+    return bool(
+        np.allclose(op.weights["scale"], scale, rtol=1e-6)
+        and np.allclose(op.weights["shift"], shift, atol=1e-6)
+    )
+
+
+def _join_affines(graph: Graph) -> None:
+    def merge(first: Operator, second: Operator) -> bool:
+        if not first.op == second.op == "affine":
+            return False
+        scale, shift = second.weights["scale"], second.weights["shift"]
+        first.weights = {
+            "scale": first.weights["scale"] * scale,
+            "shift": first.weights["shift"] * scale + shift,
+        }
+        return True
+
+    _merge_pairs(graph, merge)
+
+
+def _fold_affine_backwards(graph: Graph) -> None:
+    """(w·x + b)·scale + shift: BatchNorm behind a convolution or dense layer."""
+
+    def merge(producer: Operator, op: Operator) -> bool:
+        if op.op != "affine" or producer.op not in WEIGHTED:
+            return False
+        scale, shift = op.weights["scale"], op.weights["shift"]
+        kernel, bias = producer.weights["kernel"], producer.weights["bias"]
+        per_output = scale.reshape(kernel.shape[2:]) if producer.op == "depthwise" else scale
+        producer.weights = {
+            "kernel": (kernel * per_output).astype(np.float32),
+            "bias": (bias * scale + shift).astype(np.float32),
+        }
+        return True
+
+    _merge_pairs(graph, merge)
+
+
+def _fold_affine_forwards(graph: Graph) -> None:
+    """w·(x·scale + shift) + b: exact where no padding stands between the two."""
+    consumers = graph.consumers()
+    for op in list(graph.operators):
+        if op.op != "affine" or len(consumers[op.name]) != 1:
+            continue
+        after = consumers[op.name][0]
+        if after.op not in ("conv", "dense") or after.attributes.get("groups", 1) != 1:
+            continue
+        if any(after.attributes.get("pads", ())):
+            continue
+        if op.inputs[0] == graph.input.name and _is_scalar(op):
+            continue  # becomes the input's own scale
+        kernel, bias = after.weights["kernel"].astype(np.float64), after.weights["bias"]
+        scale, shift = op.weights["scale"], op.weights["shift"]
+        after.weights = {
+            "kernel": (kernel * scale[:, None]).astype(np.float32),
+            "bias": (bias + (kernel * shift[:, None]).reshape(-1, bias.size).sum(0)).astype(
+                np.float32
+            ),
+        }
+        _remove(graph, op)
+
+
+def _is_scalar(op: Operator) -> bool:
+    """One scale and one shift for all channels: as the input tensor's own scale it is free."""
+    return bool(np.ptp(op.weights["scale"]) == 0 and np.ptp(op.weights["shift"]) == 0)
+
+
+def _give_input_its_scale(graph: Graph) -> None:
+    """real = scale · (pixel - zero_point) at the input tensor itself.
+
+    A mean between two integers (127.5) leaves up to half a level, which is added to the bias of
+    the first layer: exact except where its window reaches over the picture's edge.
+    """
+    image = graph.input
+    image.attributes |= {"scale": 1.0, "zero_point": 0}
+    readers = graph.consumers()[image.name]
+    if len(readers) != 1 or readers[0].op != "affine" or not _is_scalar(readers[0]):
+        return
+    affine = readers[0]
+    scale, shift = float(affine.weights["scale"][0]), float(affine.weights["shift"][0])
+    zero_point = round(-shift / scale)
+    if scale <= 0 or not 0 <= zero_point <= 255:
+        return
+    rest = shift + scale * zero_point
+    after = graph.consumers()[affine.name]
+    if abs(rest) > 1e-3 * scale:
+        if len(after) != 1 or after[0].op != "conv":
+            return
+        kernel, bias = after[0].weights["kernel"], after[0].weights["bias"]
+        after[0].weights["bias"] = (bias + rest * kernel.sum((0, 1, 2))).astype(np.float32)
+    image.attributes |= {"scale": scale, "zero_point": zero_point}
+    _remove(graph, affine)
+
+
+def _fold_pads(graph: Graph) -> None:
+    """Zeros around a picture are a convolution's own padding, and a max pool's after a ReLU."""
+    consumers = graph.consumers()
+    for op in list(graph.operators):
+        if op.op != "pad":
+            continue
+        non_negative = _never_negative(graph, graph[op.inputs[0]])
+        takes = ("conv", "depthwise", "max_pool") if non_negative else ("conv", "depthwise")
+        if all(reader.op in takes for reader in consumers[op.name]):
+            for reader in consumers[op.name]:
+                pads = zip(reader.attributes["pads"], op.attributes["pads"], strict=True)
+                reader.attributes["pads"] = tuple(own + outer for own, outer in pads)
+            _remove(graph, op)
+
+
+def _never_negative(graph: Graph, op: Operator) -> bool:
+    if op.fused in FUSIBLE or op.attributes.get("kind") in (*FUSIBLE, "sigmoid", "hard_sigmoid"):
+        return True
+    if op.op in ("max_pool", "avg_pool", "concat", "pad", "reshape"):
+        return all(_never_negative(graph, graph[name]) for name in op.inputs)
+    return False
+
+
+def _affine_to_depthwise(graph: Graph) -> None:
+    """What is left is a 1×1 depthwise convolution: int8 weights per channel lose nothing."""
+    for op in graph:
+        if op.op == "affine" and len(op.shape) == 4:
+            op.op = "depthwise"
+            op.attributes = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilation": (1, 1)}
+            op.weights = {
+                "kernel": op.weights["scale"].reshape(1, 1, -1, 1).astype(np.float32),
+                "bias": op.weights["shift"].astype(np.float32),
+            }
+        elif op.op == "affine":
+            op.op = "dense"
+            op.weights = {
+                "kernel": np.diag(op.weights["scale"]).astype(np.float32),
+                "bias": op.weights["shift"].astype(np.float32),
+            }
+
+
+def _fuse_activations(graph: Graph) -> None:
+    def merge(producer: Operator, op: Operator) -> bool:
+        kind = op.attributes.get("kind")
+        if kind not in FUSIBLE or producer.op not in FUSES_ACTIVATION or producer.fused:
+            return False
+        producer.fused = kind
+        return True
+
+    _merge_pairs(graph, merge)
+
+
+def _drop_reshapes(graph: Graph) -> None:
+    """A reshape to the same shape does nothing; pooling to a vector and back is `keepdims`."""
+    consumers = graph.consumers()
+    for op in list(graph.operators):
+        if op.op != "reshape":
+            continue
+        producer = graph[op.inputs[0]]
+        pooled = producer.op in ("global_avg_pool", "global_max_pool")
+        if pooled and len(consumers[producer.name]) == 1 and producer.elements == op.shape[-1]:
+            producer.shape = op.shape
+            producer.attributes["keepdims"] = len(op.shape) == 4
+        if producer.shape == op.shape:
+            _remove(graph, op)

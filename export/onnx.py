@@ -1,0 +1,319 @@
+"""The ONNX writer: float, half, or int8 in QDQ form.
+
+The picture enters as uint8 NHWC and is transposed as bytes; everything after is NCHW. In QDQ
+form each integer tensor is a QuantizeLinear followed by a DequantizeLinear, between which an
+engine sees that it may compute in integers.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edgecnn.errors import ExportError
+from edgecnn.export.quantised import IntWeights, Quantised, Scale
+from edgecnn.graph import Array, Graph, Operator, Shape
+
+OPSET = 17
+IR_VERSION = 9
+"""The oldest that has what is used, so that a board's older engine reads it."""
+
+INPUT, OUTPUT = "image", "probabilities"
+
+
+def to_onnx(
+    graph: Graph,
+    quantised: Quantised | None = None,
+    *,
+    half: bool = False,
+    outputs: Sequence[str] = (),
+) -> onnx.ModelProto:
+    """The model, with `outputs` (tensor names) as further results behind the probabilities.
+
+    With `half` the weights and the arithmetic are float16; the probabilities stay float32.
+    """
+    writer = _Writer(graph, quantised, np.dtype(np.float16 if half else np.float32))
+    for op in graph:
+        writer.write(op)
+    return writer.model(outputs)
+
+
+def write_onnx(
+    graph: Graph,
+    quantised: Quantised | None,
+    folder: Path,
+    *,
+    half: bool = False,
+    metadata: dict[str, str],
+) -> list[str]:
+    """Write `model.onnx` into a folder; returns the file names."""
+    model = to_onnx(graph, quantised, half=half)
+    helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, folder / "model.onnx")
+    return ["model.onnx"]
+
+
+def channels_first(shape: Shape) -> Shape:
+    """NHWC to NCHW; other ranks stay."""
+    return (shape[0], shape[3], shape[1], shape[2]) if len(shape) == 4 else shape
+
+
+class _Writer:
+    def __init__(self, graph: Graph, quantised: Quantised | None, dtype: np.dtype[Any]) -> None:
+        self.graph, self.quantised, self.dtype = graph, quantised, dtype
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self._constants: set[str] = set()
+        self.tensor: dict[str, str] = {}
+        """Operator name to the ONNX value that holds its real-valued result."""
+
+    def constant(self, name: str, value: Array) -> str:
+        if name not in self._constants:
+            self._constants.add(name)
+            self.initializers.append(numpy_helper.from_array(np.array(value, order="C"), name))
+        return name
+
+    def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output
+
+    def real(self, name: str, values: Array) -> str:
+        return self.constant(name, np.asarray(values, self.dtype))
+
+    def write(self, op: Operator) -> None:
+        scale = self.quantised.scales.get(op.name) if self.quantised else None
+        if op.op == "input":
+            result = self._input(op, scale)
+        else:
+            inputs = [self.tensor[name] for name in op.inputs]
+            result = self._operator(op, inputs)
+            if op.fused and not (scale and scale.implies(op.fused)):
+                result = self._activation(op.fused, op, result, f"{op.name}_{op.fused}")
+            if scale:
+                result = self._through_integers(op.name, result, scale)
+        self.tensor[op.name] = result
+
+    def _input(self, op: Operator, scale: Scale | None) -> str:
+        picture = self.node("Transpose", [INPUT], f"{INPUT}_nchw", perm=[0, 3, 1, 2])
+        own = Scale(op.attributes["scale"], op.attributes["zero_point"])
+        if scale:
+            return self._dequantised(op.name, picture, scale)
+        # A real type is a Cast and arithmetic: DequantizeLinear gives no float16 in this opset.
+        to = helper.np_dtype_to_tensor_dtype(self.dtype)
+        x = self.node("Cast", [picture], f"{INPUT}_real", to=to)
+        if own.zero_point:
+            x = self.node(
+                "Sub", [x, self.real("image_zero_point", np.array(own.zero_point))], "image_shifted"
+            )
+        if own.scale != 1:
+            x = self.node("Mul", [x, self.real("image_scale", np.array(own.scale))], "image_scaled")
+        return x
+
+    def _through_integers(self, name: str, x: str, scale: Scale) -> str:
+        q = self.node("QuantizeLinear", [x, *self._scale(name, scale)], f"{name}_q")
+        return self._dequantised(name, q, scale)
+
+    def _dequantised(self, name: str, q: str, scale: Scale) -> str:
+        return self.node("DequantizeLinear", [q, *self._scale(name, scale)], f"{name}_dq")
+
+    def _scale(self, name: str, scale: Scale) -> tuple[str, str]:
+        return (
+            self.constant(f"{name}_scale", np.float32(scale.scale)),
+            self.constant(f"{name}_zero_point", np.uint8(scale.zero_point)),
+        )
+
+    def _weights(self, op: Operator, to_layout: Any, axis: int) -> tuple[str, str]:
+        """Kernel and bias as values; integers behind a DequantizeLinear each."""
+        if self.quantised is None or op.name not in self.quantised.weights:
+            kernel = self.real(f"{op.name}_kernel", to_layout(op.weights["kernel"]))
+            return kernel, self.real(f"{op.name}_bias", op.weights["bias"])
+        ints: IntWeights = self.quantised.weights[op.name]
+        input_scale = np.float32(self.quantised.scales[op.inputs[0]].scale)
+        parts = (
+            ("kernel", to_layout(ints.kernel), ints.scales, axis),
+            ("bias", ints.bias, ints.scales * input_scale, 0),
+        )
+        values = [
+            self.node(
+                "DequantizeLinear",
+                [
+                    self.constant(f"{op.name}_{part}_q", q),
+                    self.constant(f"{op.name}_{part}_scale", np.asarray(scales, np.float32)),
+                    self.constant(f"{op.name}_{part}_zero", np.zeros(len(scales), q.dtype)),
+                ],
+                f"{op.name}_{part}",
+                axis=along,
+            )
+            for part, q, scales, along in parts
+        ]
+        return values[0], values[1]
+
+    def _operator(self, op: Operator, inputs: list[str]) -> str:
+        name, attributes = op.name, op.attributes
+        if op.op in ("conv", "depthwise"):
+            return self._convolution(op, inputs)
+        if op.op == "dense":
+            kernel, bias = self._weights(op, lambda k: k, axis=1)
+            return self.node("Gemm", [*inputs, kernel, bias], name)
+        if op.op in ("max_pool", "avg_pool"):
+            window = {
+                "kernel_shape": attributes["size"],
+                "strides": attributes["strides"],
+                "pads": _onnx_pads(attributes["pads"]),
+            }
+            return self.node(
+                "MaxPool" if op.op == "max_pool" else "AveragePool", inputs, name, **window
+            )
+        if op.op in ("global_avg_pool", "global_max_pool"):
+            kind = "GlobalAveragePool" if op.op == "global_avg_pool" else "GlobalMaxPool"
+            if attributes["keepdims"]:
+                return self.node(kind, inputs, name)
+            pooled = self.node(kind, inputs, f"{name}_pooled")
+            return self.node("Flatten", [self._step(op, pooled)], name)
+        if op.op in ("add", "multiply"):
+            return self.node("Add" if op.op == "add" else "Mul", inputs, name)
+        if op.op == "concat":
+            return self.node("Concat", inputs, name, axis=1)
+        if op.op == "pad":
+            pads = self.constant(
+                f"{name}_pads",
+                np.array(
+                    [
+                        0,
+                        0,
+                        *_onnx_pads(attributes["pads"])[:2],
+                        0,
+                        0,
+                        *_onnx_pads(attributes["pads"])[2:],
+                    ],
+                    np.int64,
+                ),
+            )
+            return self.node("Pad", [*inputs, pads], name)
+        if op.op == "reshape":
+            return self._reshape(op, inputs[0])
+        if op.op == "lrn":
+            # ONNX divides alpha by the size; the network's equation does not.
+            size = attributes["size"]
+            return self.node(
+                "LRN",
+                inputs,
+                name,
+                size=size,
+                alpha=attributes["alpha"] * size,
+                beta=attributes["beta"],
+                bias=attributes["k"],
+            )
+        if op.op == "depth_pool":
+            return self._depth_pool(op, inputs[0])
+        if op.op == "activation":
+            return self._activation(attributes["kind"], op, inputs[0], name)
+        if op.op == "softmax":
+            if self.dtype == np.float16:
+                inputs = [self.node("Cast", inputs, f"{name}_real", to=TensorProto.FLOAT)]
+            output = OUTPUT if op.name == self.graph.output else name
+            return self.node("Softmax", inputs, output, axis=-1)
+        raise ExportError(f"ONNX: no way to write '{op.op}' ({op.name}).")
+
+    def _convolution(self, op: Operator, inputs: list[str]) -> str:
+        attributes = op.attributes
+        if op.op == "depthwise":
+            # (kh, kw, in, multiplier) -> (in · multiplier, 1, kh, kw)
+            def to_layout(k: Array) -> Array:
+                return k.reshape(*k.shape[:2], -1).transpose(2, 0, 1)[:, None]
+
+            groups = op.weights["kernel"].shape[2]
+        else:
+
+            def to_layout(k: Array) -> Array:
+                return k.transpose(3, 2, 0, 1)
+
+            groups = attributes["groups"]
+        kernel, bias = self._weights(op, to_layout, axis=0)
+        return self.node(
+            "Conv",
+            [*inputs, kernel, bias],
+            op.name,
+            kernel_shape=op.weights["kernel"].shape[:2],
+            strides=attributes["strides"],
+            pads=_onnx_pads(attributes["pads"]),
+            dilations=attributes["dilation"],
+            group=groups,
+        )
+
+    def _step(self, op: Operator, x: str) -> str:
+        """A result in the middle of an operator, held at its output's scale."""
+        scale = self.quantised.scales.get(op.name) if self.quantised else None
+        return self._through_integers(x, x, scale) if scale else x
+
+    def _reshape(self, op: Operator, x: str) -> str:
+        """Reshapes count in NHWC order: transpose where that differs from NCHW."""
+        before = self.graph[op.inputs[0]].shape
+        if len(before) == 4 and before[1:3] != (1, 1):
+            x = self._step(op, self.node("Transpose", [x], f"{op.name}_nhwc", perm=[0, 2, 3, 1]))
+        if len(op.shape) == 4 and op.shape[1:3] != (1, 1):
+            shape = self.constant(f"{op.name}_shape", np.array(op.shape, np.int64))
+            x = self._step(op, self.node("Reshape", [x, shape], f"{op.name}_reshaped"))
+            return self.node("Transpose", [x], op.name, perm=[0, 3, 1, 2])
+        shape = self.constant(f"{op.name}_shape", np.array(channels_first(op.shape), np.int64))
+        return self.node("Reshape", [x, shape], op.name)
+
+    def _depth_pool(self, op: Operator, x: str) -> str:
+        batch, height, width, channels = op.shape
+        size = op.attributes["size"]
+        grouped = self.constant(
+            f"{op.name}_groups", np.array((batch, channels, size, height * width), np.int64)
+        )
+        shape = self.constant(f"{op.name}_shape", np.array(channels_first(op.shape), np.int64))
+        x = self._step(op, self.node("Reshape", [x, grouped], f"{op.name}_grouped"))
+        x = self.node("ReduceMax", [x], f"{op.name}_max", axes=[2], keepdims=0)
+        return self.node("Reshape", [self._step(op, x), shape], op.name)
+
+    def _activation(self, kind: str, op: Operator, x: str, name: str) -> str:
+        if kind == "relu6":
+            low, high = (self.real(f"relu6_{v}", np.array(v)) for v in (0, 6))
+            return self.node("Clip", [x, low, high], name)
+        if kind == "hard_sigmoid":
+            return self.node("HardSigmoid", [x], name, alpha=1 / 6, beta=0.5)
+        if kind == "leaky_relu":
+            return self.node("LeakyRelu", [x], name, alpha=op.attributes["slope"])
+        names = {
+            "relu": "Relu",
+            "tanh": "Tanh",
+            "sigmoid": "Sigmoid",
+            "elu": "Elu",
+            "hard_swish": "HardSwish",
+        }
+        return self.node(names[kind], [x], name)
+
+    def model(self, outputs: Sequence[str]) -> onnx.ModelProto:
+        graph = self.graph
+        float_type = helper.np_dtype_to_tensor_dtype(self.dtype)
+        results = [
+            helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, graph[graph.output].shape)
+        ]
+        results += [
+            helper.make_tensor_value_info(
+                self.tensor[name], float_type, channels_first(graph[name].shape)
+            )
+            for name in outputs
+            if name != graph.output
+        ]
+        picture = helper.make_tensor_value_info(INPUT, TensorProto.UINT8, graph.input.shape)
+        body = helper.make_graph(self.nodes, graph.name, [picture], results, self.initializers)
+        return helper.make_model(
+            body,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="edgecnn",
+        )
+
+
+def _onnx_pads(pads: Sequence[int]) -> list[int]:
+    """(top, bottom, left, right) to ONNX's begins and ends."""
+    top, bottom, left, right = pads
+    return [top, left, bottom, right]

@@ -1,0 +1,105 @@
+"""From ranges to integers: one decision for all formats.
+
+Where an integer operator cannot change the scale (pools, concatenation, reshapes in TFLite), its
+tensors share one, in every format, so that the three artifacts compute the same thing.
+"""
+
+import numpy as np
+
+from edgecnn.errors import ExportError
+from edgecnn.export.quantised import IntWeights, Quantised, Scale
+from edgecnn.export.ranges import Range
+from edgecnn.graph import WEIGHTED, Graph, Operator
+
+KEEPS_SCALE = ("max_pool", "avg_pool", "global_max_pool", "pad", "reshape", "depth_pool")
+FLOAT_ONLY = ("softmax", "lrn")
+"""No engine has these in int8 with enough precision: they run in float, between (de)quantisers."""
+
+FIXED = {
+    "sigmoid": Scale(1 / 256, 0),
+    "tanh": Scale(1 / 128, 128),
+    "hard_sigmoid": Scale(1 / 255, 0),
+}
+"""Scales that TFLite prescribes for these results, or that the function's own range gives."""
+
+
+def quantise(
+    graph: Graph, ranges: dict[str, Range], float_operators: frozenset[str] = frozenset()
+) -> Quantised:
+    """Give every tensor its scale and every weight its integers.
+
+    `float_operators` names operators that stay in float.
+    """
+    in_float = float_operators | {op.name for op in graph if op.op in FLOAT_ONLY}
+    image = graph.input
+    scales: dict[str, Scale] = {
+        image.name: Scale(image.attributes["scale"], image.attributes["zero_point"])
+    }
+    shared = _shared_ranges(graph, ranges, in_float)
+    consumers = graph.consumers()
+    for op in graph.operators[1:]:
+        if op.name in in_float and all(c.name in in_float for c in consumers[op.name]):
+            continue
+        if op.name == graph.output:
+            continue
+        if op.op in KEEPS_SCALE and op.name not in in_float and op.inputs[0] in scales:
+            scales[op.name] = scales[op.inputs[0]]
+        elif op.attributes.get("kind") in FIXED and op.name not in shared:
+            scales[op.name] = FIXED[op.attributes["kind"]]
+        else:
+            found = shared.get(op.name, ranges[op.name])
+            scales[op.name] = Scale.of_range(found.low, found.high)
+    result = Quantised(graph, scales, float_operators=in_float)
+    for op in graph:
+        if op.op in WEIGHTED and result.runs_in_int8(op):
+            result.weights[op.name] = int_weights(op, scales[op.inputs[0]].scale)
+    return result
+
+
+def _shared_ranges(
+    graph: Graph, ranges: dict[str, Range], in_float: frozenset[str]
+) -> dict[str, Range]:
+    """One range for all that meets in a concatenation, through what keeps the scale."""
+    group: dict[str, set[str]] = {op.name: {op.name} for op in graph}
+
+    def join(a: str, b: str) -> None:
+        if group[a] is not group[b]:
+            group[a] |= group[b]
+            for name in group[b]:
+                group[name] = group[a]
+
+    joined: set[str] = set()
+    for op in graph:
+        if op.name in in_float:
+            continue
+        if op.op == "concat":
+            joined.add(op.name)
+        if op.op == "concat" or op.op in KEEPS_SCALE:
+            for name in op.inputs:
+                join(op.name, name)
+    shared: dict[str, Range] = {}
+    for name in joined:
+        members = group[name]
+        if graph.input.name in members:
+            raise ExportError(f"'{name}' joins the raw picture with features: not supported.")
+        covering = Range(0.0, 0.0)
+        for member in members:
+            covering = covering.union(ranges[member])
+        shared.update(dict.fromkeys(members, covering))
+    return shared
+
+
+def int_weights(op: Operator, input_scale: float) -> IntWeights:
+    """Symmetric int8 per output channel, int32 biases.
+
+    A channel whose weights are tiny beside its bias gets a larger scale, so that the bias fits
+    in 32 bits.
+    """
+    kernel, bias = op.weights["kernel"], op.weights["bias"].astype(np.float64)
+    flat = kernel.reshape(-1, bias.size)  # the last axes are the output channels
+    scales = np.abs(flat).max(axis=0).astype(np.float64) / 127
+    scales = np.maximum(scales, np.abs(bias) / (input_scale * 2**30))
+    scales = np.where(scales > 0, scales, 1.0).astype(np.float32)
+    ints = np.clip(np.round(flat / scales), -127, 127).astype(np.int8).reshape(kernel.shape)
+    int_bias = np.round(bias / (scales.astype(np.float64) * np.float32(input_scale)))
+    return IntWeights(ints, int_bias.astype(np.int32), scales)

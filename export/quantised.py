@@ -1,0 +1,81 @@
+"""What quantisation decides, as data: the writers read this and decide nothing.
+
+Activations are asymmetric per tensor, given in the uint8 domain (TFLite's int8 is the same value
+minus 128). Weights are symmetric int8 per output channel; biases are int32 at the scale of the
+product of input and weight.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edgecnn.graph import Array, Graph, Operator
+
+
+@dataclass(frozen=True)
+class Scale:
+    """real = scale · (q - zero_point), q in 0 to 255."""
+
+    scale: float
+    zero_point: int
+
+    @classmethod
+    def of_range(cls, low: float, high: float) -> "Scale":
+        """The scale that covers a range; zero is always exactly representable."""
+        low, high = min(low, 0.0), max(high, 0.0)
+        if high - low < 1e-8:  # a tensor that is always zero
+            return cls(1 / 255, 0)
+        scale = float(np.float32((high - low) / 255))
+        return cls(scale, int(np.clip(round(-low / scale), 0, 255)))
+
+    @property
+    def low(self) -> float:
+        """Smallest value that can be held."""
+        return -self.zero_point * self.scale
+
+    @property
+    def high(self) -> float:
+        """Largest value that can be held."""
+        return (255 - self.zero_point) * self.scale
+
+    def implies(self, activation: str | None) -> bool:
+        """Whether clamping to this range already is that activation."""
+        if activation is None:
+            return True
+        if self.zero_point != 0:
+            return False
+        return activation == "relu" or self.high <= 6 * (1 + 1e-6)
+
+
+@dataclass(frozen=True)
+class IntWeights:
+    """Integer weights of one operator, in the Keras layout."""
+
+    kernel: Array
+    """int8, -127 to 127."""
+    bias: Array
+    """int32 (out)."""
+    scales: Array
+    """float32 (out): of the kernel."""
+
+
+@dataclass
+class Quantised:
+    """A graph with a scale for every tensor that is held as integers.
+
+    An operator in `float_operators` computes in float; its result may still be held as integers
+    for those that read it.
+    """
+
+    graph: Graph
+    scales: dict[str, Scale] = field(default_factory=dict)
+    weights: dict[str, IntWeights] = field(default_factory=dict)
+    float_operators: frozenset[str] = frozenset()
+
+    def runs_in_int8(self, op: Operator) -> bool:
+        """Whether the operator computes in integers."""
+        return (
+            op.name not in self.float_operators
+            and op.name in self.scales
+            and all(name in self.scales for name in op.inputs)
+        )
