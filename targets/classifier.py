@@ -10,6 +10,7 @@ from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, RuntimeUnavailable
 from edgecnn.preprocessing import Frame, FramePreparer
 from edgecnn.targets import runtimes
+from edgecnn.targets.opencv import opencv
 from edgecnn.targets.prediction import Latency, Prediction, Top
 from edgecnn.targets.session import Session
 from edgecnn.targets.sources.source import Captured
@@ -32,6 +33,7 @@ class Classifier:
         self.session = session
         self._prepare = FramePreparer(bundle.preprocessing)
         self._top = min(top, session.classes)
+        opencv()  # imported now, not while the first frame waits
 
     def __call__(self, frame: Frame) -> Prediction:
         """What is on a frame, uint8 BGR `(height, width, 3)` or grey `(height, width)`.
@@ -75,11 +77,10 @@ class Classifier:
         )
 
     def _best(self, probabilities: NDArray[np.float32]) -> tuple[Top, ...]:
-        count, labels = self._top, self.bundle.labels
-        best = np.argpartition(probabilities, -count)[-count:]
-        # Ties, frequent in int8, go to the lower class number, as with argmax.
-        order = sorted(best.tolist(), key=lambda i: (-probabilities[i], i))
-        return tuple(Top(labels[i], i, float(probabilities[i])) for i in order)
+        # A stable sort: ties, frequent in int8, go to the lower class number as with argmax.
+        order = np.argsort(-probabilities, kind="stable")[: self._top]
+        labels = self.bundle.labels
+        return tuple(Top(labels[i], i, float(probabilities[i])) for i in order.tolist())
 
 
 def load(

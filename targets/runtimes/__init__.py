@@ -1,13 +1,16 @@
 """One file per inference engine, and the table that names them.
 
 A new engine is a new file that offers `RUNTIME`, and one line in `RUNTIMES`. The files import
-their engine only when asked to, so that naming them costs nothing.
+their engine only when asked to, and this one imports no numpy, so that naming them costs nothing.
 """
 
 import importlib
+from typing import TYPE_CHECKING
 
 from edgecnn.errors import RuntimeUnavailable, UnknownName
-from edgecnn.targets.session import Runtime
+
+if TYPE_CHECKING:
+    from edgecnn.targets.session import Runtime
 
 RUNTIMES = {
     "litert": "edgecnn.targets.runtimes.litert",
@@ -16,7 +19,7 @@ RUNTIMES = {
 }
 
 
-def get(name: str) -> Runtime:
+def get(name: str) -> "Runtime":
     """The runtime of that name, installed or not; `UnknownName` for any other word."""
     if name not in RUNTIMES:
         raise UnknownName("runtime", name, RUNTIMES)

@@ -35,7 +35,7 @@ def open_frames(
 
     `size` is the (width, height) to ask a camera for. `timeout_s` is how long a live source may
     be silent. Setting `stop` ends a waiting read. Raises `SourceError` if there is nothing to
-    open, `SourceTimeout` if it does not answer.
+    open (`DataError` for a folder without pictures), `SourceTimeout` if it does not answer.
     """
 
     def live(device: Callable[[], Device]) -> FrameSource:
@@ -72,12 +72,13 @@ def open_frames(
 
 
 def _open_file(uri: str) -> FrameSource:
-    from edgecnn.targets.sources.pictures import SUFFIXES, Pictures
+    from edgecnn.pictures import SUFFIXES, list_pictures
+    from edgecnn.targets.sources.pictures import Pictures
     from edgecnn.targets.sources.video import VideoFile
 
     path = Path(uri).expanduser()
     if path.is_dir():
-        return Pictures.in_folder(path)
+        return Pictures(uri, list_pictures(path))
     if not path.exists():
         raise SourceError(
             f"No such source: {uri}. It can be a picture, a folder, a video, a camera (0 or "

@@ -1,0 +1,38 @@
+"""Options and values that several commands share."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from edgecnn.targets.runtimes import RUNTIMES
+from edgecnn.targets.target import TARGETS
+
+target_option: Callable[[Any], Any] = click.option(
+    "--target",
+    type=click.Choice(("auto", *TARGETS)),
+    default="auto",
+    show_default=True,
+    help="Kind of board; auto looks.",
+)
+runtime_option: Callable[[Any], Any] = click.option(
+    "--runtime",
+    type=click.Choice(("auto", *RUNTIMES)),
+    default="auto",
+    show_default=True,
+    help="Engine; auto takes the board's preferred one that is installed.",
+)
+
+
+def parse_size(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    value: str | None,
+) -> tuple[int, int] | None:
+    """`640x480` as `(640, 480)`; a click callback."""
+    if value is None:
+        return None
+    if not (match := re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", value)):
+        raise click.BadParameter(f"'{value}' is not a size such as 640x480.")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,35 @@
+"""Labels and figures drawn onto a frame."""
+
+from edgecnn.preprocessing import Frame
+from edgecnn.targets.opencv import opencv
+from edgecnn.targets.prediction import Prediction
+
+LINES = 3
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+
+
+def draw(image: Frame, prediction: Prediction) -> Frame:
+    """A copy of a BGR frame with the best classes, the frame's age and the drops on it."""
+    cv2 = opencv()
+    canvas: Frame = image.copy()
+    if canvas.ndim == 2:
+        canvas = cv2.cvtColor(canvas, cv2.COLOR_GRAY2BGR)
+    # Text sized to the frame, so that it can be read on 176 and on 3840 columns.
+    scale = max(0.35, min(canvas.shape[:2]) / 720)
+    thickness = max(1, round(scale * 1.5))
+    step = round(32 * scale)
+    lines = [f"{top.probability:6.1%}  {top.label}" for top in prediction.top[:LINES]]
+    latency = prediction.latency_ms
+    lines.append(
+        f"{latency.inference:.1f} ms inference, age {latency.age:.0f} ms, "
+        f"{prediction.dropped} dropped"
+    )
+    for row, line in enumerate(lines, start=1):
+        place = (step // 2, row * step)
+        # The Hershey fonts know ASCII only.
+        text = line.encode("ascii", "replace").decode()
+        for colour, width in ((BLACK, thickness + 2), (WHITE, thickness)):
+            cv2.putText(
+                canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA
+            )
+    return canvas

@@ -1,0 +1,37 @@
+"""Lines for people to read."""
+
+from rich.console import Console
+from rich.text import Text
+
+from edgecnn.targets.prediction import Prediction
+from edgecnn.targets.sources.source import Captured
+
+BAR = 12
+
+
+class Terminal:
+    """A line a frame: number, inference time, age, dropped frames (-N), classes."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
+
+    def write(self, prediction: Prediction, captured: Captured) -> None:  # noqa: ARG002
+        """Print one line."""
+        latency = prediction.latency_ms
+        filled = round(prediction.probability * BAR)
+        line = Text.assemble(
+            (f"{prediction.frame:6d} ", "dim"),
+            (f"{latency.inference:7.1f} ms  age {latency.age:5.0f} ms ", "cyan"),
+            (f"-{prediction.dropped} " if prediction.dropped else "", "yellow"),
+            ("█" * filled + "░" * (BAR - filled), "green"),
+            f" {prediction.probability:6.1%} ",
+            (prediction.label, "bold"),
+            (
+                "".join(f" · {t.label} {t.probability:.0%}" for t in prediction.top[1:3]),
+                "dim",
+            ),
+        )
+        self._console.print(line, no_wrap=True, overflow="ellipsis")
+
+    def close(self) -> None:
+        """Nothing is held."""
