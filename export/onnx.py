@@ -30,12 +30,14 @@ def to_onnx(
     *,
     half: bool = False,
     outputs: Sequence[str] = (),
+    for_openvino: bool = False,
 ) -> onnx.ModelProto:
     """The model, with `outputs` (tensor names) as further results behind the probabilities.
 
     With `half` the weights and the arithmetic are float16; the probabilities stay float32.
+    `for_openvino` spells two things as OpenVINO's reader needs them: see `_Writer`.
     """
-    writer = _Writer(graph, quantised, np.dtype(np.float16 if half else np.float32))
+    writer = _Writer(graph, quantised, np.dtype(np.float16 if half else np.float32), for_openvino)
     for op in graph:
         writer.write(op)
     return writer.model(outputs)
@@ -63,8 +65,24 @@ def channels_first(shape: Shape) -> Shape:
 
 
 class _Writer:
-    def __init__(self, graph: Graph, quantised: Quantised | None, dtype: np.dtype[Any]) -> None:
+    """Writes operators in order.
+
+    For OpenVINO (seen in 2026.4), in int8:
+    - the picture is scaled in float and quantised again, which its optimiser recognises as the
+      identity; a bare DequantizeLinear at the input leaves the first convolution in float;
+    - a dense layer behind another is a 1×1 convolution: two int8 MatMuls in a row are joined
+      into one kernel that gives wrong results on a single thread.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        quantised: Quantised | None,
+        dtype: np.dtype[Any],
+        for_openvino: bool,
+    ) -> None:
         self.graph, self.quantised, self.dtype = graph, quantised, dtype
+        self.for_openvino = for_openvino and quantised is not None
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self._constants: set[str] = set()
@@ -100,18 +118,18 @@ class _Writer:
     def _input(self, op: Operator, scale: Scale | None) -> str:
         picture = self.node("Transpose", [INPUT], f"{INPUT}_nchw", perm=[0, 3, 1, 2])
         own = Scale(op.attributes["scale"], op.attributes["zero_point"])
-        if scale:
+        if scale and not self.for_openvino:
             return self._dequantised(op.name, picture, scale)
         # A real type is a Cast and arithmetic: DequantizeLinear gives no float16 in this opset.
         to = helper.np_dtype_to_tensor_dtype(self.dtype)
         x = self.node("Cast", [picture], f"{INPUT}_real", to=to)
         if own.zero_point:
             x = self.node(
-                "Sub", [x, self.real("image_zero_point", np.array(own.zero_point))], "image_shifted"
+                "Sub", [x, self.real("pixel_mean", np.array(own.zero_point))], "image_shifted"
             )
         if own.scale != 1:
-            x = self.node("Mul", [x, self.real("image_scale", np.array(own.scale))], "image_scaled")
-        return x
+            x = self.node("Mul", [x, self.real("pixel_scale", np.array(own.scale))], "image_scaled")
+        return self._through_integers(op.name, x, scale) if scale else x
 
     def _through_integers(self, name: str, x: str, scale: Scale) -> str:
         q = self.node("QuantizeLinear", [x, *self._scale(name, scale)], f"{name}_q")
@@ -157,8 +175,7 @@ class _Writer:
         if op.op in ("conv", "depthwise"):
             return self._convolution(op, inputs)
         if op.op == "dense":
-            kernel, bias = self._weights(op, lambda k: k, axis=1)
-            return self.node("Gemm", [*inputs, kernel, bias], name)
+            return self._dense(op, inputs[0])
         if op.op in ("max_pool", "avg_pool"):
             window = {
                 "kernel_shape": attributes["size"],
@@ -179,21 +196,9 @@ class _Writer:
         if op.op == "concat":
             return self.node("Concat", inputs, name, axis=1)
         if op.op == "pad":
-            pads = self.constant(
-                f"{name}_pads",
-                np.array(
-                    [
-                        0,
-                        0,
-                        *_onnx_pads(attributes["pads"])[:2],
-                        0,
-                        0,
-                        *_onnx_pads(attributes["pads"])[2:],
-                    ],
-                    np.int64,
-                ),
-            )
-            return self.node("Pad", [*inputs, pads], name)
+            top, left, bottom, right = _onnx_pads(attributes["pads"])
+            around = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
+            return self.node("Pad", [*inputs, self.constant(f"{name}_pads", around)], name)
         if op.op == "reshape":
             return self._reshape(op, inputs[0])
         if op.op == "lrn":
@@ -218,6 +223,26 @@ class _Writer:
             output = OUTPUT if op.name == self.graph.output else name
             return self.node("Softmax", inputs, output, axis=-1)
         raise ExportError(f"ONNX: no way to write '{op.op}' ({op.name}).")
+
+    def _dense(self, op: Operator, x: str) -> str:
+        if not (self.for_openvino and self._is_behind_dense(op)):
+            kernel, bias = self._weights(op, lambda k: k, axis=1)
+            return self.node("Gemm", [x, kernel, bias], op.name)
+        before, after = self.graph[op.inputs[0]].shape, op.shape
+        shape = self.constant(f"{op.name}_as_picture", np.array((*before, 1, 1), np.int64))
+        scale = self.quantised.scales.get(op.inputs[0]) if self.quantised else None
+        x = self.node("Reshape", [x, shape], f"{op.name}_input")
+        x = self._through_integers(x, x, scale) if scale else x
+        kernel, bias = self._weights(op, lambda k: k.T[:, :, None, None], axis=0)
+        x = self.node("Conv", [x, kernel, bias], f"{op.name}_conv", kernel_shape=[1, 1])
+        shape = self.constant(f"{op.name}_as_vector", np.array(after, np.int64))
+        return self.node("Reshape", [self._step(op, x), shape], op.name)
+
+    def _is_behind_dense(self, op: Operator) -> bool:
+        before = self.graph[op.inputs[0]]
+        while before.op == "activation":
+            before = self.graph[before.inputs[0]]
+        return before.op == "dense"
 
     def _convolution(self, op: Operator, inputs: list[str]) -> str:
         attributes = op.attributes
