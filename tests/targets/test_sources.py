@@ -1,0 +1,283 @@
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgecnn.errors import EdgeCnnError, SourceError, SourceTimeout
+from edgecnn.targets.sources import gstreamer, open_frames, picamera, v4l2
+from edgecnn.targets.sources.newest import NewestFrame
+from edgecnn.targets.sources.source import Captured, FrameSource
+
+Picture = Callable[[str, tuple[int, int, int]], Path]
+
+
+def read_all(source: FrameSource) -> list[Captured]:
+    frames = []
+    while (captured := source.read()) is not None:
+        frames.append(captured)
+    source.close()
+    return frames
+
+
+def test_one_picture(picture: Picture) -> None:
+    (captured,) = read_all(open_frames(str(picture("red.png", (0, 0, 255)))))
+    assert captured.image.shape == (48, 64, 3)
+    assert captured.image[0, 0].tolist() == [0, 0, 255]
+    assert captured.index == 0
+
+
+def test_a_folder_gives_every_picture_in_order(picture: Picture, tmp_path: Path) -> None:
+    for name, blue in (("c.png", 3), ("a.png", 1), ("sub/b.png", 2)):
+        picture(f"all/{name}", (blue, 0, 0))
+    (tmp_path / "all" / "notes.txt").write_text("no picture")
+    frames = read_all(open_frames(str(tmp_path / "all")))
+    assert [f.image[0, 0, 0] for f in frames] == [1, 3, 2]
+    assert [f.index for f in frames] == [0, 1, 2]
+
+
+def test_a_real_video_gives_every_frame(videos: dict[str, Path]) -> None:
+    source = open_frames(str(videos["bikes.mp4"]))
+    assert not source.live
+    assert source.fps == pytest.approx(25, abs=5.1)
+    first = source.read()
+    assert first is not None
+    assert first.image.shape == (272, 640, 3)
+    rest = read_all(source)
+    assert len(rest) == 249
+    assert rest[-1].index == 249
+    assert all(f.dropped == 0 for f in rest)
+
+
+def test_a_truncated_video_ends_where_decoding_ends(
+    videos: dict[str, Path], tmp_path: Path
+) -> None:
+    import cv2
+
+    whole = tmp_path / "whole.avi"
+    writer = cv2.VideoWriter(str(whole), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48))
+    for _ in range(40):
+        writer.write(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
+    writer.release()
+    half = tmp_path / "half.avi"
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    frames = read_all(open_frames(str(half)))
+    assert 10 < len(frames) < 30
+
+
+@pytest.mark.parametrize(
+    ("name", "contents", "message"),
+    [
+        ("broken.jpg", b"\xff\xd8\xff\xe0 no more", "not a picture"),
+        ("notes.txt", b"hello", "neither a picture nor a video"),
+        ("empty.mp4", b"", "neither a picture nor a video"),
+    ],
+)
+def test_files_that_are_no_pictures(
+    tmp_path: Path, name: str, contents: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(contents)
+    with pytest.raises(SourceError, match=message):
+        read_all(open_frames(str(tmp_path / name)))
+
+
+def test_a_folder_without_pictures(tmp_path: Path) -> None:
+    with pytest.raises(EdgeCnnError, match="holds no pictures"):
+        open_frames(str(tmp_path))
+
+
+def test_a_source_that_is_not_there() -> None:
+    with pytest.raises(SourceError, match=r"No such source: nowhere\.mp4"):
+        open_frames("nowhere.mp4")
+
+
+def test_a_camera_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
+    for name in ("video10", "video2", "videodev"):
+        (tmp_path / name).touch()
+    assert [d.name for d in v4l2.devices(tmp_path)] == ["video2", "video10"]
+    reason = v4l2.why_not(tmp_path / "video0")
+    assert reason is not None
+    assert reason.endswith(f"found: {tmp_path}/video2, {tmp_path}/video10")
+    with pytest.raises(SourceError, match="No camera: there is no /dev/video77"):
+        open_frames("77")
+
+
+def test_what_picamera_and_gstreamer_lack_is_said() -> None:
+    if picamera.why_not():
+        with pytest.raises(SourceError, match="python3-picamera2"):
+            open_frames("picamera")
+    if gstreamer.why_not():
+        with pytest.raises(SourceError, match="built without GStreamer"):
+            open_frames("gst:videotestsrc")
+    assert gstreamer.with_sink("videotestsrc !").startswith("videotestsrc ! videoconvert")
+    assert gstreamer.with_sink("a ! appsink") == "a ! appsink"
+
+
+def test_synthetic_frames_are_reproducible() -> None:
+    one, two = open_frames("synthetic:64x48"), open_frames("synthetic:64x48")
+    for _ in range(3):
+        a, b = one.read(), two.read()
+        assert a is not None
+        assert b is not None
+        assert a.image.shape == (48, 64, 3)
+        np.testing.assert_array_equal(a.image, b.image)
+
+
+def test_synthetic_size_must_be_positive() -> None:
+    with pytest.raises(SourceError, match="must be positive"):
+        open_frames("synthetic:0x48")
+
+
+class Metronome:
+    """A device that delivers one numbered frame for each permission given."""
+
+    fps: float | None = 100.0
+
+    def __init__(self) -> None:
+        self.allowed = threading.Semaphore(0)
+        self.taken = threading.Semaphore(0)
+        self.index = -1
+        self.closed = threading.Event()
+        self.end_at: int | None = None
+
+    def wait(self) -> bool:
+        self.taken.release()
+        self.allowed.acquire()
+        self.index += 1
+        return self.index != self.end_at
+
+    def take(self, into: np.ndarray | None) -> np.ndarray | None:
+        image = np.zeros((2, 2, 3), np.uint8) if into is None else into
+        image[:] = self.index
+        return image
+
+    def deliver(self, count: int) -> None:
+        """Let `count` frames through and wait until they have been taken."""
+        for _ in range(count):
+            self.allowed.release()
+            self.taken.acquire()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+@pytest.fixture
+def metronome() -> Metronome:
+    return Metronome()
+
+
+def test_only_the_newest_frame_is_read_and_drops_are_counted(metronome: Metronome) -> None:
+    source = NewestFrame("camera", lambda: metronome, timeout_s=5)
+    metronome.taken.acquire()
+    metronome.deliver(1)
+    first = source.read()
+    assert first is not None
+    assert (first.index, first.dropped) == (0, 0)
+    metronome.deliver(7)
+    second = source.read()
+    assert second is not None
+    assert (second.index, second.dropped, int(second.image[0, 0, 0])) == (7, 6, 7)
+    metronome.deliver(2)
+    # What was lent is not written to while its reader has it.
+    assert int(second.image[0, 0, 0]) == 7
+    metronome.end_at = metronome.index + 1
+    third = source.read()
+    assert third is not None
+    assert (third.index, third.dropped) == (9, 1)
+    metronome.allowed.release()
+    assert source.read() is None
+    assert metronome.closed.wait(5)
+
+
+def test_the_steady_state_uses_three_buffers(metronome: Metronome) -> None:
+    source = NewestFrame("camera", lambda: metronome, timeout_s=5)
+    metronome.taken.acquire()
+    buffers = set()
+    for _ in range(20):
+        metronome.deliver(3)
+        captured = source.read()
+        assert captured is not None
+        buffers.add(captured.image.ctypes.data)
+    assert len(buffers) <= 3
+    metronome.allowed.release()
+    source.close()
+
+
+def test_stop_ends_a_waiting_read(metronome: Metronome) -> None:
+    stop = threading.Event()
+    source = NewestFrame("camera", lambda: metronome, timeout_s=60, stop=stop)
+    threading.Timer(0.05, stop.set).start()
+    assert source.read() is None
+    metronome.allowed.release()
+    source.close()
+
+
+def test_silence_is_a_time_out_and_not_the_end(metronome: Metronome) -> None:
+    source = NewestFrame("camera", lambda: metronome, timeout_s=0.05)
+    with pytest.raises(SourceTimeout, match=r"sent no frame for 0\.05 s"):
+        source.read()
+    metronome.allowed.release()
+    source.close()
+
+
+def test_an_error_in_the_thread_reaches_the_reader(metronome: Metronome) -> None:
+    def break_down(into: object) -> None:
+        raise RuntimeError("cable out")
+
+    metronome.take = break_down  # type: ignore[method-assign, assignment]
+    source = NewestFrame("camera", lambda: metronome, timeout_s=5)
+    metronome.allowed.release()
+    with pytest.raises(SourceError, match="cable out"):
+        source.read()
+    assert metronome.closed.wait(5)
+
+
+def test_mjpeg_that_closes_ends(mjpeg_camera: Any) -> None:
+    source = open_frames(mjpeg_camera.url, timeout_s=10)
+    assert source.live
+    frames = read_all(source)
+    assert 1 <= len(frames) <= mjpeg_camera.frames
+    assert frames[0].image.shape == (120, 160, 3)
+    # Whatever this machine's speed, every frame sent was either read or counted.
+    assert sum(1 + f.dropped for f in frames) == frames[-1].index + 1
+    assert frames[-1].index + 1 >= mjpeg_camera.frames - 1
+
+
+def test_mjpeg_that_stalls_times_out(mjpeg_camera: Any) -> None:
+    mjpeg_camera.then = "stall"
+    source = open_frames(mjpeg_camera.url, timeout_s=1)
+    with pytest.raises(SourceTimeout, match="sent no frame for 1 s"):
+        read_all(source)
+    source.close()
+
+
+def test_mjpeg_of_a_server_that_never_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/stream"
+        with pytest.raises(SourceTimeout, match="did not answer in 1 s"):
+            open_frames(url, timeout_s=1)
+
+
+def test_mjpeg_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(SourceError, match="cannot be opened") as caught:
+        open_frames(f"http://127.0.0.1:{port}/stream")
+    assert not isinstance(caught.value, SourceTimeout)
+
+
+def test_live_frames_are_stamped_when_caught() -> None:
+    source = open_frames("synthetic:64x48@50")
+    source.read()
+    time.sleep(0.2)
+    stale = time.perf_counter()
+    captured = source.read()
+    source.close()
+    assert captured is not None
+    # The slot holds the newest frame, not the one after the last read.
+    assert captured.dropped >= 1
+    assert captured.clock <= stale or captured.clock - stale < 0.2
