@@ -1,0 +1,162 @@
+"""`edgecnn train`: train a network on pictures."""
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgecnn.checkpoint import Checkpoint, newest
+from edgecnn.errors import EdgeCnnError
+from edgecnn.training.settings import CHOICES, Settings
+
+DEFAULTS = Settings()
+
+
+class InputShape(click.ParamType):
+    """`96x96` or `96x96x1` as `(height, width, channels)`; three channels by default."""
+
+    name = "HxW[xC]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int, int]:
+        """Parse it, or fail with an example."""
+        match = re.fullmatch(r"(\d+)x(\d+)(?:x([13]))?", str(value))
+        if match is None:
+            self.fail(f"'{value}' is not an input such as 96x96 or 28x28x1.", param, ctx)
+        return int(match[1]), int(match[2]), int(match[3] or 3)
+
+
+def setting(name: str, text: str, **kind: Any) -> Callable[[Any], Any]:
+    """An option for a field of `Settings`."""
+    flag = f"--{name.replace('_', '-')}"
+    default = getattr(DEFAULTS, name)
+    if default is False:
+        return click.option(flag, is_flag=True, help=text)
+    if name in CHOICES:
+        kind["type"] = click.Choice(CHOICES[name])
+    return click.option(
+        flag, name, default=default, show_default=default is not None, help=text, **kind
+    )
+
+
+@click.command()
+@click.argument("architecture", metavar="ARCH")
+@click.option("--data", metavar="SOURCE", help="Where the labelled pictures come from, see above.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of the run. [default: runs/ARCH-TIME]"
+)
+@click.option("--resume", is_flag=True, help="Go on with the newest unfinished run, or with --out.")
+@setting("epochs", "Passes over the training pictures.")
+@setting("batch_size", "Pictures in a batch.")
+@setting("learning_rate", "The highest rate; a cosine after a warm-up.")
+@setting("warmup_epochs", "Epochs in which the rate rises.")
+@setting("optimizer", "Optimizer.")
+@setting("weight_decay", "Decay of weights, not of biases or BatchNorm.")
+@setting("label_smoothing", "Share of certainty spread over all classes.")
+@setting("patience", "Stop after so many epochs without gain; 0 never stops.")
+@setting("augment", "Random changes to training pictures; light never mirrors.")
+@setting("balance", "Show small classes as often as large ones, in augmented copies.")
+@setting("weights", "random, imagenet, a weights file, or an earlier run.")
+@setting("head_epochs", "Epochs with the pretrained part frozen. [default: a third]", type=int)
+@setting("unfreeze_from", "First layer or block to fine-tune. [default: the first]", metavar="NAME")
+@click.option(
+    "--input",
+    "input_shape",
+    type=InputShape(),
+    help="Input of the network. [default: as published]",
+)
+@setting("resize", "How pictures get that size. [default: as published]")
+@setting("split", "Shares of train, val and test.")
+@setting("split_seed", "Seed of the division.")
+@setting("skip_bad", "Leave out files that are no pictures.")
+@setting("seed", "Seed of weights, order and augmentation.")
+@setting("precision", "mixed: 16 bits; auto: on a GPU only.")
+@setting("cache", "Where prepared pictures are kept.")
+@setting("tensorboard", "Write TensorBoard logs into the run.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    architecture: str,
+    data: str | None,
+    out: Path | None,
+    resume: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Train ARCH on labelled pictures and write a checkpoint.
+
+    SOURCE is a folder with a subfolder for each class (or train/ val/ test/ with such
+    subfolders, or a labels.csv), or one of digits, mnist, fashion_mnist, cifar10, tfds:NAME.
+    NAME:PATH reads one of these from local files.
+
+    \b
+    edgecnn train lenet5 --data digits
+    edgecnn train efficientnet_lite0 --data my_pictures --weights imagenet --augment standard
+    edgecnn train fashion_cnn --data fashion_mnist:DIR --epochs 8
+    edgecnn train lenet5 --resume
+    """
+    import edgecnn.training
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if resume:
+        given = [p.opts[0] for p in ctx.command.params if _given(ctx, p)]
+        extra = [
+            name for name in given if name not in ("architecture", "--resume", "--out", "--json")
+        ]
+        if extra:
+            raise EdgeCnnError(f"--resume goes on as the run began: leave out {', '.join(extra)}.")
+        checkpoint = edgecnn.training.resume(architecture, out=out)
+    elif data is None:
+        raise EdgeCnnError("Say what to train on: --data DIR, or --data digits.")
+    else:
+        checkpoint = edgecnn.training.train(architecture, data, out=out, **settings)
+    if as_json:
+        click.echo(json.dumps(summary(checkpoint), indent=2))
+    else:
+        _print_summary(checkpoint)
+
+
+def summary(checkpoint: Checkpoint) -> dict[str, Any]:
+    """A finished run as `edgecnn train --json` shows it."""
+    details = checkpoint.details
+    keys = ("epochs", "best_epoch", "seconds", "parameters", "val", "test")
+    return {
+        "checkpoint": str(checkpoint.path),
+        "architecture": checkpoint.architecture,
+        "labels": list(checkpoint.labels),
+        **{key: details[key] for key in keys if key in details},
+    }
+
+
+def _given(ctx: click.Context, parameter: click.Parameter) -> bool:
+    source = ctx.get_parameter_source(parameter.name or "")
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _print_summary(checkpoint: Checkpoint) -> None:
+    details = checkpoint.details
+    judged = "test" if "test" in details else "val"
+    figures = details[judged]
+    click.echo(f"{judged} accuracy {figures['top1']:.2%} on {figures['count']:,} pictures")
+    shares = {label: share for label, share in figures["per_class"].items() if share is not None}
+    worst = sorted(shares, key=lambda label: shares[label])[:3]
+    click.echo("  hardest: " + ", ".join(f"{label} {shares[label]:.1%}" for label in worst))
+    click.echo(
+        f"best epoch {details['best_epoch']} of {details['epochs']}, {details['seconds']:.0f} s"
+    )
+    click.echo(f"checkpoint {checkpoint.path}")
+    click.echo(f"next: edgecnn export {_export_argument(checkpoint)} --int8")
+
+
+def _export_argument(checkpoint: Checkpoint) -> str:
+    """The architecture's name alone where export would find this very run by it."""
+    found = newest(checkpoint.architecture)
+    if found is not None and found.path.resolve() == checkpoint.path.resolve():
+        return checkpoint.architecture
+    return str(checkpoint.path)

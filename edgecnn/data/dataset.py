@@ -1,0 +1,201 @@
+"""What every data source gives: frames with their classes, in three splits.
+
+A frame is what a camera gives: uint8, BGR `(height, width, 3)` or grey `(height, width)`.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.errors import DataError
+from edgecnn.pictures import Picture
+from edgecnn.preprocessing import Frame, FramePreparer, Preprocessing
+
+CHUNK = 256
+"""Pictures prepared by one thread at a time."""
+
+
+class Frames(Protocol):
+    """Frames by their index, wherever they are kept."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Frame:
+        """The frame, uint8 BGR `(height, width, 3)` or grey `(height, width)`."""
+        ...
+
+    def take(self, indices: NDArray[np.int64]) -> Self:
+        """The frames of these indices, in this order."""
+        ...
+
+    def name(self, index: int) -> str:
+        """What a person finds the picture by."""
+        ...
+
+    def digest(self, index: int) -> bytes:
+        """Hash of the picture: equal for equal pictures."""
+        ...
+
+    def as_picture(self, index: int, label: str, folder: Path) -> Picture:
+        """The picture as a file, written to `folder` where it is not one yet."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArrayFrames:
+    """Frames in memory: uint8 grey `(count, height, width)` or RGB `(count, height, width, 3)`."""
+
+    pixels: NDArray[np.uint8]
+    prefix: str
+    """What their names begin with: the data set and split they came from."""
+    numbers: NDArray[np.int64] | None = None
+    """Index of each picture in the data set, where these are not all of it."""
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int) -> Frame:
+        pixels = self.pixels[index]
+        return np.ascontiguousarray(pixels[:, :, ::-1]) if pixels.ndim == 3 else pixels
+
+    def take(self, indices: NDArray[np.int64]) -> Self:
+        """The frames of these indices, copied."""
+        numbers = indices if self.numbers is None else self.numbers[indices]
+        return type(self)(self.pixels[indices], self.prefix, numbers)
+
+    def name(self, index: int) -> str:
+        """`digits-00042`."""
+        number = index if self.numbers is None else self.numbers[index]
+        return f"{self.prefix}-{number:05d}"
+
+    def digest(self, index: int) -> bytes:
+        """Hash of the pixels."""
+        return hashlib.sha256(np.ascontiguousarray(self.pixels[index])).digest()
+
+    def as_picture(self, index: int, label: str, folder: Path) -> Picture:
+        """A PNG file of these very pixels."""
+        import cv2
+
+        path = folder / f"{self.name(index)}.png"
+        if not cv2.imwrite(str(path), self[index]):
+            raise DataError(f"Cannot write {path}: is the disk full?")
+        return Picture(path, label)
+
+
+@dataclass(frozen=True)
+class FileFrames:
+    """Frames in picture files, read when asked for."""
+
+    pictures: tuple[Picture, ...]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Frame:
+        return self.pictures[index].read()
+
+    def take(self, indices: NDArray[np.int64]) -> Self:
+        """The pictures of these indices."""
+        return type(self)(tuple(self.pictures[i] for i in indices))
+
+    def name(self, index: int) -> str:
+        """The file's folder and name."""
+        path = self.pictures[index].path
+        return f"{path.parent.name}/{path.name}"
+
+    def digest(self, index: int) -> bytes:
+        """Hash of the file's bytes."""
+        return bytes.fromhex(self.pictures[index].sha256)
+
+    def as_picture(self, index: int, label: str, folder: Path) -> Picture:  # noqa: ARG002
+        """The file itself."""
+        return Picture(self.pictures[index].path, label)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Frames and the index of each one's class."""
+
+    frames: Frames
+    targets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Self:
+        """The part of the split with these indices, in this order."""
+        indices = np.asarray(indices, np.int64)
+        return type(self)(self.frames.take(indices), self.targets[indices])
+
+    @cached_property
+    def digests(self) -> tuple[bytes, ...]:
+        """Hash of each picture."""
+        return tuple(self.frames.digest(i) for i in range(len(self)))
+
+    def prepared_chunks(
+        self, preprocessing: Preprocessing, size: int = CHUNK
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Network input in order, `size` pictures at a time, prepared by parallel threads."""
+
+        def prepare(start: int) -> NDArray[np.uint8]:
+            preparer = FramePreparer(preprocessing)
+            indices = range(start, min(start + size, len(self)))
+            chunk = np.empty((len(indices), *preprocessing.shape[1:]), np.uint8)
+            for image, index in zip(chunk, indices, strict=True):
+                image[...] = preparer(self.frames[index])[0]
+            return chunk
+
+        # OpenCV releases the interpreter lock while it decodes and resizes. Chunks are handed
+        # out a few ahead, so that a set larger than memory is never held whole.
+        threads = os.cpu_count() or 1
+        starts = range(0, len(self), size)
+        with ThreadPoolExecutor(threads) as pool:
+            ahead = [pool.submit(prepare, start) for start in starts[: 2 * threads]]
+            for start in starts[2 * threads :]:
+                yield ahead.pop(0).result()
+                ahead.append(pool.submit(prepare, start))
+            for future in ahead:
+                yield future.result()
+
+    def prepared(self, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+        """All pictures as network input, uint8 `(count, height, width, channels)`."""
+        images = np.empty((len(self), *preprocessing.shape[1:]), np.uint8)
+        filled = 0
+        for chunk in self.prepared_chunks(preprocessing):
+            images[filled : filled + len(chunk)] = chunk
+            filled += len(chunk)
+        return images
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled pictures in three splits that share none."""
+
+    source: str
+    """As the user named it."""
+    labels: tuple[str, ...]
+    train: Split
+    val: Split
+    test: Split
+    warnings: tuple[str, ...] = ()
+    """What a person should know before training on it."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """How it was split and what was skipped, for the checkpoint."""
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash over every picture, its class and its split."""
+        digest = hashlib.sha256("\n".join(self.labels).encode())
+        for split in (self.train, self.val, self.test):
+            digest.update(np.ascontiguousarray(split.targets, "<i8"))
+            for picture in split.digests:
+                digest.update(picture)
+        return digest.hexdigest()

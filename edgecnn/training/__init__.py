@@ -1,0 +1,6 @@
+"""Training: from labelled pictures to a checkpoint worth exporting."""
+
+from edgecnn.training.session import resume, train
+from edgecnn.training.settings import Settings
+
+__all__ = ["Settings", "resume", "train"]

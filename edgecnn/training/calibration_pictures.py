@@ -1,0 +1,44 @@
+"""The run's own pictures that export calibrates and verifies with."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from edgecnn.calibration import calibration_set
+from edgecnn.checkpoint import CALIBRATION
+from edgecnn.data import Dataset, Split
+from edgecnn.pictures import Picture
+
+CALIBRATION_COUNT = 160
+HELD_OUT_COUNT = 200
+
+
+def write_calibration(run: Path, dataset: Dataset, seed: int) -> calibration_set.CalibrationSet:
+    """Write `calibration/`: pictures of train, and held-out ones of test (or val without test).
+
+    Each class is sampled alike, as far as it has pictures.
+    """
+    held_out = dataset.test if len(dataset.test) else dataset.val
+    with tempfile.TemporaryDirectory(prefix=".pictures-", dir=run) as folder:
+        return calibration_set.write(
+            run / CALIBRATION,
+            _sample(dataset.train, CALIBRATION_COUNT, dataset.labels, seed, Path(folder)),
+            _sample(held_out, HELD_OUT_COUNT, dataset.labels, seed, Path(folder)),
+            origin=f"training pictures of {dataset.source}",
+            details={"selection": "balanced", "seed": seed},
+        )
+
+
+def _sample(
+    split: Split, count: int, labels: tuple[str, ...], seed: int, folder: Path
+) -> list[Picture]:
+    order = np.random.default_rng(seed).permutation(len(split))
+    # Rank of each picture within its class: taking the lowest ranks first takes turns.
+    rank = np.empty(len(split), np.int64)
+    for target in range(len(labels)):
+        members = order[split.targets[order] == target]
+        rank[members] = np.arange(len(members))
+    chosen = order[np.argsort(rank[order], kind="stable")][:count]
+    targets = split.targets
+    return [split.frames.as_picture(i, labels[targets[i]], folder) for i in chosen.tolist()]

@@ -1,0 +1,139 @@
+"""The epochs: one phase from scratch, two for a pretrained network."""
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgecnn.errors import EdgeCnnError
+from edgecnn.preprocessing import Preprocessing
+from edgecnn.training.inputs import Inputs
+from edgecnn.training.network import Network, training_graph
+from edgecnn.training.optimisation import compile_graph
+from edgecnn.training.settings import Settings
+from edgecnn.training.state import RunState, write_history
+
+if TYPE_CHECKING:
+    import keras
+
+FINE_TUNING_RATE = 0.1
+"""Fine-tuning takes this share of the learning rate."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Some epochs with the same layers learning."""
+
+    name: str
+    epochs: int
+    peak_rate: float
+    choose_layers: Callable[[Network], None]
+
+
+def plan_phases(network: Network, settings: Settings) -> list[Phase]:
+    """`scratch` alone, or `head` with the pretrained layers frozen and then `fine-tune`."""
+    rate = settings.learning_rate
+    if not network.pretrained:
+        return [Phase("scratch", settings.epochs, rate, lambda _: None)]
+    head = settings.head_epochs
+    if head is None:
+        head = math.ceil(settings.epochs / 3)
+    if not network.new_layers:
+        head = 0  # the classifier came with the weights
+    phases = [
+        Phase("head", head, rate, Network.freeze),
+        Phase(
+            "fine-tune",
+            settings.epochs - head,
+            rate * FINE_TUNING_RATE,
+            lambda network: network.unfreeze(settings.unfreeze_from),
+        ),
+    ]
+    return [phase for phase in phases if phase.epochs]
+
+
+def run_phases(
+    network: Network,
+    preprocessing: Preprocessing,
+    inputs: Inputs,
+    settings: Settings,
+    state: RunState,
+    run: Path,
+) -> None:
+    """Train from where `state` stands to the end; `network` then has the best epoch's weights."""
+    import keras
+
+    phases = plan_phases(network, settings)
+    for index in range(state.phase, len(phases)):
+        phase = phases[index]
+        done = state.epochs_of_phase(phase.name)
+        # The rate falls over a phase's own epochs, and a phase that ended early leaves a gap.
+        first = sum(p.epochs for p in phases[:index]) + done
+        if done < phase.epochs and not _ended_early(state, phase, settings):
+            phase.choose_layers(network)
+            graph = training_graph(network.net, preprocessing, settings.augment)
+            if state.best and not done:
+                graph.load_weights(state.weights_file(state.best))
+            compile_graph(
+                graph,
+                settings,
+                peak_rate=phase.peak_rate,
+                epochs=phase.epochs,
+                steps=inputs.steps,
+            )
+            if done:
+                graph.load_weights(state.weights_file(state.last))
+            callbacks: list[Any] = [_epoch_end(state, phase, settings, run)]
+            if settings.tensorboard:
+                callbacks.append(keras.callbacks.TensorBoard(run / "tensorboard"))
+            graph.fit(
+                inputs.epochs(first),
+                initial_epoch=len(state.history),
+                epochs=len(state.history) + phase.epochs - done,
+                steps_per_epoch=inputs.steps,
+                validation_data=inputs.val,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=1 if sys.stdout.isatty() else 2,
+            )
+        state.begin_phase(index + 1)
+    graph = training_graph(network.net, preprocessing, settings.augment)
+    graph.load_weights(state.weights_file(state.best))
+
+
+def _ended_early(state: RunState, phase: Phase, settings: Settings) -> bool:
+    return 0 < settings.patience <= state.epochs_without_gain(phase.name)
+
+
+def _epoch_end(
+    state: RunState, phase: Phase, settings: Settings, run: Path
+) -> "keras.callbacks.Callback":
+    """Keeps the epoch in `state` and ends the phase when it gains nothing more."""
+    import keras
+
+    class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+            self.began = time.monotonic()
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            row = {
+                "epoch": epoch + 1,
+                "phase": phase.name,
+                **{k: float(logs[k]) for k in ("loss", "accuracy", "val_loss", "val_accuracy")},
+                "learning_rate": float(self.model.optimizer.learning_rate),
+                "seconds": round(time.monotonic() - self.began, 2),
+            }
+            if not math.isfinite(row["loss"]):
+                raise EdgeCnnError(
+                    f"The loss is {row['loss']} in epoch {epoch + 1}: lower --learning-rate "
+                    f"(now {settings.learning_rate:g}) or lengthen --warmup-epochs."
+                )
+            state.record(row, self.model)
+            write_history(run / "history.csv", state.history)
+            if _ended_early(state, phase, settings):
+                self.model.stop_training = True
+
+    return EpochEnd()

@@ -1,0 +1,103 @@
+"""A training run: its folder, from the first picture to the finished checkpoint.
+
+runs/<architecture>-<time>/
+    run.json            what it was told; with state/, enough to resume it
+    state/              weights after the last and the best epoch; removed at the end
+    pictures/           prepared pictures, where they are more than memory; removed too
+    history.csv  curves.png  confusion.png  misclassified.png
+    model.keras  labels.txt  calibration/  checkpoint.json
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from edgecnn.checkpoint import MANIFEST, RUNS
+from edgecnn.data import Dataset
+from edgecnn.errors import DataError
+from edgecnn.training.settings import Settings
+
+RUN = "run.json"
+STATE_FOLDER = "state"
+PICTURES_FOLDER = "pictures"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and what it was told."""
+
+    path: Path
+    architecture: str
+    source: str
+    settings: Settings
+    dataset_sha256: str
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read `run.json`; raises `DataError` if it is not there or not readable."""
+        file = path / RUN
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+            return cls(
+                path,
+                data["architecture"],
+                data["source"],
+                Settings.from_json(data["settings"]),
+                data["dataset_sha256"],
+            )
+        except OSError as error:
+            raise DataError(f"{path} is no training run: {file.name}: {error.strerror}.") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{file} is not readable: {error!r}.") from None
+
+    @classmethod
+    def begin(cls, path: Path, architecture: str, dataset: Dataset, settings: Settings) -> Self:
+        """Make the folder and write `run.json`."""
+        run = cls(path, architecture, dataset.source, settings, dataset.sha256)
+        content = {
+            "architecture": architecture,
+            "source": dataset.source,
+            "settings": settings.to_json(),
+            "dataset_sha256": run.dataset_sha256,
+            "started_at": now(),
+        }
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            (path / RUN).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise DataError(
+                f"Cannot write to {path}: {error.strerror}. Choose another --out."
+            ) from None
+        return run
+
+
+def now() -> str:
+    """Time of now, UTC, as it stands in manifests."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def new_folder(architecture: str) -> Path:
+    """`runs/<architecture>-<time>`, of a name that is not taken."""
+    stem = f"{architecture}-{datetime.now():%Y%m%d-%H%M%S}"
+    path, number = RUNS / stem, 1
+    while path.exists():
+        number += 1
+        path = RUNS / f"{stem}-{number}"
+    return path
+
+
+def newest_unfinished(architecture: str) -> Path:
+    """The run of that architecture begun last and not finished; raises `DataError` if none."""
+    begun = [
+        path.parent
+        for path in RUNS.glob(f"{architecture}-*/{RUN}")
+        if not (path.parent / MANIFEST).is_file()
+    ]
+    if not begun:
+        raise DataError(
+            f"No unfinished run of {architecture} in {RUNS}/: train without --resume, or name the "
+            "run's folder with --out."
+        )
+    return max(begun, key=lambda path: (path / RUN).stat().st_mtime)

@@ -1,0 +1,155 @@
+"""Training from the first picture to the finished checkpoint."""
+
+import contextlib
+import importlib.metadata
+import logging
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from edgecnn import __version__, zoo
+from edgecnn.checkpoint import MANIFEST, MODEL, Checkpoint
+from edgecnn.data import Dataset, open_source
+from edgecnn.errors import DataError, EdgeCnnError, require
+from edgecnn.preprocessing import Preprocessing
+from edgecnn.training.run import (
+    PICTURES_FOLDER,
+    RUN,
+    STATE_FOLDER,
+    Run,
+    new_folder,
+    newest_unfinished,
+    now,
+)
+from edgecnn.training.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    architecture: str, data: str | Path, *, out: str | Path | None = None, **settings: Any
+) -> Checkpoint:
+    """Train a network of the zoo and write a checkpoint that `export` takes.
+
+    `data` is a source as `edgecnn.data` describes; `settings` are the fields of
+    `edgecnn.training.Settings`. The checkpoint goes to `out`, by default
+    `runs/<architecture>-<time>`. Progress goes to stderr, remarks to the log.
+
+    Raises `DataError` for pictures that cannot be trained on, `WeightsError` for weights that do
+    not fit, `UnknownName` and `EdgeCnnError` for settings out of range: all before an epoch is
+    spent.
+    """
+    chosen = Settings(**settings)
+    zoo.get(architecture)
+    path = Path(out) if out is not None else new_folder(architecture)
+    if (path / MANIFEST).exists() or (path / RUN).exists():
+        raise EdgeCnnError(f"{path} holds a run already: choose another --out, or --resume it.")
+    dataset = _open(str(data), chosen)
+    return _train(Run.begin(path, architecture, dataset, chosen), dataset)
+
+
+def resume(architecture: str, *, out: str | Path | None = None) -> Checkpoint:
+    """Go on with an interrupted run: the one at `out`, or the newest unfinished of its kind.
+
+    Raises `DataError` if there is none, or if its pictures were changed meanwhile.
+    """
+    zoo.get(architecture)
+    run = Run.load(Path(out) if out is not None else newest_unfinished(architecture))
+    if (run.path / MANIFEST).exists():
+        raise DataError(f"{run.path} is finished: train again without --resume.")
+    if run.architecture != architecture:
+        raise DataError(f"{run.path} trains a {run.architecture}, not a {architecture}.")
+    dataset = _open(run.source, run.settings)
+    if dataset.sha256 != run.dataset_sha256:
+        raise DataError(
+            f"The pictures of {run.source} were changed since {run.path} began: train again."
+        )
+    log.info("Going on with %s.", run.path)
+    return _train(run, dataset)
+
+
+def _open(source: str, settings: Settings) -> Dataset:
+    dataset = open_source(
+        source,
+        split=settings.split,
+        split_seed=settings.split_seed,
+        skip_bad=settings.skip_bad,
+    )
+    for warning in dataset.warnings:
+        log.warning("%s", warning)
+    return dataset
+
+
+def preprocessing_for(architecture: str, settings: Settings) -> Preprocessing:
+    """The network's own preprocessing, at the size and with the policy asked for."""
+    entry = zoo.get(architecture)
+    chosen = entry.preprocessing
+    if settings.input_shape:
+        chosen = entry.preprocessing_for(settings.input_shape)
+    return replace(chosen, resize=settings.resize) if settings.resize else chosen
+
+
+def _train(run: Run, dataset: Dataset) -> Checkpoint:
+    require("tensorflow", what="Training", package="TensorFlow", extra="train")
+    keras = require("keras", what="Training", package="Keras", extra="train")
+    from edgecnn.training.inputs import open_inputs
+    from edgecnn.training.loop import run_phases
+    from edgecnn.training.network import build_network
+    from edgecnn.training.precision import computing_in
+    from edgecnn.training.state import RunState
+
+    settings = run.settings
+    preprocessing = preprocessing_for(run.architecture, settings)
+    keras.utils.set_random_seed(settings.seed)
+    # What Keras prints is progress: stdout is left to the result.
+    with contextlib.redirect_stdout(sys.stderr), computing_in(settings.precision):
+        network = build_network(run.architecture, preprocessing, dataset.labels, settings.weights)
+        inputs = open_inputs(dataset, preprocessing, settings, run.path / PICTURES_FOLDER)
+        state = RunState.load(run.path / STATE_FOLDER)
+        run_phases(network, preprocessing, inputs, settings, state, run.path)
+        model = network.finished()
+    return _finish(run, dataset, preprocessing, model, state)
+
+
+def _finish(
+    run: Run, dataset: Dataset, preprocessing: Preprocessing, model: Any, state: Any
+) -> Checkpoint:
+    """Everything that is written after the last epoch; `checkpoint.json` last."""
+    from edgecnn.training.calibration_pictures import write_calibration
+    from edgecnn.training.scores import score
+
+    settings = run.settings
+    judged = "test" if len(dataset.test) else "val"
+    split = dataset.test if judged == "test" else dataset.val
+    scores = score(model, split, preprocessing)
+    model.save(run.path / MODEL)
+    write_calibration(run.path, dataset, settings.seed)
+    checkpoint = Checkpoint(
+        run.path,
+        run.architecture,
+        preprocessing,
+        dataset.labels,
+        now(),
+        {
+            "data": {"source": dataset.source, "sha256": dataset.sha256, **dataset.details},
+            "settings": settings.to_json(),
+            "epochs": len(state.history),
+            "best_epoch": state.best_epoch,
+            "seconds": round(sum(row["seconds"] for row in state.history), 1),
+            "val": {
+                k: state.history[state.best_epoch - 1][f"val_{k}"] for k in ("loss", "accuracy")
+            },
+            judged: scores.to_json(dataset.labels),
+            "parameters": model.count_params(),
+            "versions": {
+                "edgecnn": __version__,
+                **{name: importlib.metadata.version(name) for name in ("keras", "numpy")},
+            },
+        },
+    )
+    checkpoint.write()
+    shutil.rmtree(run.path / STATE_FOLDER)
+    shutil.rmtree(run.path / PICTURES_FOLDER, ignore_errors=True)
+    return checkpoint
