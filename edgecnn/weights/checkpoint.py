@@ -1,5 +1,7 @@
 """A checkpoint file, read and named as our layers are."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,13 +58,18 @@ class Checkpoint:
 
 
 def padding_of(model: "keras.Model") -> Padding:
-    """The rule a network of the zoo was built with, seen from its padding layers."""
+    """The rule that a network which takes imported weights was built with.
+
+    Nothing in a saved model records it, but its layers show it.
+    """
     from keras import layers
 
+    pools = [x for x in model.layers if isinstance(x, layers.MaxPooling2D)]
     padded = [x.name for x in model.layers if isinstance(x, layers.ZeroPadding2D)]
     if not padded:
         return "same"
-    return "symmetric" if any("pool" in name for name in padded) else "caffe"
+    pools_padded = any(f"{x.name}_pad" in padded or x.name.endswith(".dense") for x in pools)
+    return "symmetric" if pools_padded or not pools else "caffe"
 
 
 def read_checkpoint(entry: Architecture, path: Path, source: str) -> Checkpoint:
@@ -89,11 +96,22 @@ def read_checkpoint(entry: Architecture, path: Path, source: str) -> Checkpoint:
         module, _, suffix = name.rpartition(".")
         if suffix == "num_batches_tracked":
             continue  # torch counts its training steps; no network computes with it
-        ours = f"{naming.rename(module)}.{suffix}"
-        if ours in tensors:
-            raise WeightsError(f"{path} holds {ours} twice (once as {name}).")
-        tensors[ours] = tensor
+        for layer, part in _parts(naming, naming.rename(module), tensor):
+            ours = f"{layer}.{suffix}"
+            if ours in tensors:
+                raise WeightsError(f"{path} holds {ours} twice (once as {name}).")
+            tensors[ours] = part
     return Checkpoint(entry, tensors, naming, Weights("pretrained", source, file_sha256(path)))
+
+
+def _parts(naming: Naming, layer: str, tensor: Array) -> Iterator[tuple[str, Array]]:
+    found = naming.halved and re.fullmatch(naming.halved, layer)
+    if not found:
+        yield layer, tensor
+        return
+    middle = tensor.shape[0] // 2
+    yield f"{found[1]}.0.{found[2]}", tensor[:middle]
+    yield f"{found[1]}.1.{found[2]}", tensor[middle:]
 
 
 def _read_safetensors(path: Path) -> dict[str, Array]:

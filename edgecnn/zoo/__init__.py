@@ -6,7 +6,7 @@ Importing this package imports no Keras; building a network does.
 from typing import TYPE_CHECKING, Literal
 
 from edgecnn.errors import EdgeCnnError
-from edgecnn.zoo import efficientnet_lite, lenet, resnet
+from edgecnn.zoo import cspresnet, efficientnet_lite, lenet, resnet, resnext, senet
 from edgecnn.zoo.naming import PADDINGS, Naming, Padding
 from edgecnn.zoo.registry import Architecture, Figures, Pretrained, architecture, get, names
 
@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
     from edgecnn.bundle import Weights
 
-_FAMILIES = (efficientnet_lite, lenet, resnet)  # importing a family registers its networks
+_FAMILIES = (
+    cspresnet,
+    efficientnet_lite,
+    lenet,
+    resnet,
+    resnext,
+    senet,
+)  # importing a family registers its networks
 
 Activation = Literal["softmax"] | None
 

@@ -75,3 +75,15 @@ def max_pool(x: Any, size: int, stride: int, name: str, *, padding: Padding = "s
     elif padding == "caffe" and all((side - size) % stride == 0 for side in x.shape[1:3]):
         rule = "valid"  # else the last window hangs over the edge, as under `same`
     return layers.MaxPooling2D(size, stride, padding=rule, name=name)(x)
+
+
+def max_pool_signed(x: Any, size: int, stride: int, name: str, *, padding: Padding = "same") -> Any:
+    """A max pool padded by the named rule, whose input may be negative."""
+    from keras import layers
+
+    if padding != "symmetric":
+        return max_pool(x, size, stride, name, padding=padding)
+    # Zeros would win over negative values. A dense `same` pool of odd size never counts its
+    # padding and is centred on each pixel: every `stride`-th of its results is what is asked.
+    x = layers.MaxPooling2D(size, 1, padding="same", name=f"{name}.dense")(x)
+    return layers.MaxPooling2D(1, stride, name=name)(x)

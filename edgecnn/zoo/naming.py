@@ -46,6 +46,9 @@ class Naming:
     """None where the network pads nothing by more than one rule."""
     rename: Callable[[str], str] = unchanged
     """From the publisher's module path to our layer's name."""
+    halved: str | None = None
+    """Matches `NAME.LAYER` where the halves of a tensor's output channels belong to two of our
+    layers, `NAME.0.LAYER` and `NAME.1.LAYER`."""
 
     def marks(self, tensor: str) -> bool:
         """Whether a tensor of that name shows a checkpoint of this publisher."""
