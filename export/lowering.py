@@ -30,11 +30,10 @@ def lowers(*layers: str) -> Callable[[Rule], Rule]:
 
 
 def lower(model: "keras.Model", *, values: bool = True) -> Graph:
-    """The graph of a functional Keras model, ending in probabilities.
+    """The graph of a functional Keras model.
 
     With `values` False every weight is a read-only stand-in of the right shape that takes no
-    memory: enough for the RAM analysis. Of a model with several outputs the first is kept; one
-    that ends in logits gets its softmax.
+    memory: enough for the RAM analysis. Of a model with several outputs the first is kept.
 
     Raises `ExportError` for a model that is not functional, has no fixed input size, or holds a
     layer without a rule.
@@ -50,16 +49,23 @@ def lower(model: "keras.Model", *, values: bool = True) -> Graph:
     builder = Builder(values)
     image = builder.emit("input", [], (1, *shape[1:]), name="image")
     output = _walk(model, [image], builder)[0]
-    graph = without_dead_ends(Graph(builder.operators, output, name=model.name))
-    last = graph[output]
+    return without_dead_ends(Graph(builder.operators, output, name=model.name))
+
+
+def with_probabilities(graph: Graph) -> Graph:
+    """The graph of a classifier, with its softmax if it ended in logits.
+
+    Raises `ExportError` for a network that does not end in one value per class.
+    """
+    last = graph[graph.output]
     if len(last.shape) != 2:
         raise ExportError(
-            f"{model.name} ends in shape {last.shape[1:]}: a classifier ends in its classes."
+            f"{graph.name} ends in shape {last.shape[1:]}: a classifier ends in its classes."
         )
-    if last.op != "softmax":
-        graph.output = builder.emit("softmax", [output], last.shape, name="probabilities")
-        graph.operators.append(builder.operators[-1])
-    return graph
+    if last.op == "softmax":
+        return graph
+    softmax = Operator("probabilities", "softmax", [last.name], last.shape)
+    return Graph([*graph.operators, softmax], softmax.name, graph.name)
 
 
 def without_dead_ends(graph: Graph) -> Graph:

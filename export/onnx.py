@@ -67,9 +67,11 @@ def channels_first(shape: Shape) -> Shape:
 class _Writer:
     """Writes operators in order.
 
-    For OpenVINO (seen in 2026.4), in int8:
+    For OpenVINO, in int8 (seen in 2026.4):
     - the picture is scaled in float and quantised again, which its optimiser recognises as the
       identity; a bare DequantizeLinear at the input leaves the first convolution in float;
+    - a mean and scale per channel on the picture are plain arithmetic, one fused kernel on
+      bytes; as a depthwise convolution of three channels they would run in float;
     - a dense layer behind another is a 1×1 convolution: two int8 MatMuls in a row are joined
       into one kernel that gives wrong results on a single thread.
     """
@@ -151,10 +153,11 @@ class _Writer:
             return kernel, self.real(f"{op.name}_bias", op.weights["bias"])
         ints: IntWeights = self.quantised.weights[op.name]
         input_scale = np.float32(self.quantised.scales[op.inputs[0]].scale)
-        parts = (
+        bias_scales = ints.scales * input_scale
+        parts = [
             ("kernel", to_layout(ints.kernel), ints.scales, axis),
-            ("bias", ints.bias, ints.scales * input_scale, 0),
-        )
+            ("bias", ints.bias, bias_scales, 0),
+        ]
         values = [
             self.node(
                 "DequantizeLinear",
@@ -238,6 +241,17 @@ class _Writer:
         shape = self.constant(f"{op.name}_as_vector", np.array(after, np.int64))
         return self.node("Reshape", [self._step(op, x), shape], op.name)
 
+    def _normalises_picture(self, op: Operator) -> bool:
+        on_picture = op.op == "depthwise" and op.inputs[0] == self.graph.input.name
+        return on_picture and op.weights["kernel"].shape[:2] == (1, 1)
+
+    def _per_channel(self, op: Operator, x: str) -> str:
+        """A 1×1 depthwise convolution, spelled as arithmetic."""
+        channels = (1, -1, 1, 1)
+        scale = self.real(f"{op.name}_times", op.weights["kernel"].reshape(channels))
+        shift = self.real(f"{op.name}_plus", op.weights["bias"].reshape(channels))
+        return self.node("Add", [self.node("Mul", [x, scale], f"{op.name}_scaled"), shift], op.name)
+
     def _is_behind_dense(self, op: Operator) -> bool:
         before = self.graph[op.inputs[0]]
         while before.op == "activation":
@@ -246,6 +260,8 @@ class _Writer:
 
     def _convolution(self, op: Operator, inputs: list[str]) -> str:
         attributes = op.attributes
+        if self.for_openvino and self._normalises_picture(op):
+            return self._per_channel(op, inputs[0])
         if op.op == "depthwise":
             # (kh, kw, in, multiplier) -> (in · multiplier, 1, kh, kw)
             def to_layout(k: Array) -> Array:

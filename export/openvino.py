@@ -1,5 +1,6 @@
 """The OpenVINO writer: the ONNX model as OpenVINO's own reader takes it, saved as IR."""
 
+import io
 from pathlib import Path
 
 import openvino as ov
@@ -22,7 +23,7 @@ def write_openvino(
     With `half`, weights are stored as float16.
     """
     source = to_onnx(graph, quantised, for_openvino=True).SerializeToString()
-    model = ov.Core().read_model(source)
+    model = ov.convert_model(io.BytesIO(source))
     for key, value in metadata.items():
         model.set_rt_info(value, ["edgecnn", key])
     ov.save_model(model, folder / "model.xml", compress_to_fp16=half)

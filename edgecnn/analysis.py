@@ -1,0 +1,208 @@
+"""The RAM analysis: how much memory a network needs, layer by layer.
+
+In the source text's terms, inference needs as much as two consecutive layers and training all
+layers. The first holds for a plain stack only: a skip connection keeps a tensor alive over
+several layers, a branch keeps one for each arm. So three figures are given: that rule, the
+liveness peak over the real graph, and the arena a memory planner lays out.
+"""
+
+import itertools
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from edgecnn import memory
+from edgecnn.bundle import MANIFEST, Bundle
+from edgecnn.checkpoint import Checkpoint
+from edgecnn.errors import BundleError, EdgeCnnError
+from edgecnn.graph import Graph, Operator
+
+if TYPE_CHECKING:
+    import keras
+
+Dtype = Literal["int8", "fp16", "fp32"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operator of the network as it is deployed."""
+
+    name: str
+    type: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    macs: int
+    output_bytes: int
+    live_bytes: int
+    """All that is alive while this operator runs: its inputs, its output, and what skips it."""
+
+
+@dataclass(frozen=True)
+class RamAnalysis:
+    """What a network needs; all figures are arithmetic, nothing was run.
+
+    `parameters` and `macs` are of one picture. `two_layer_bytes`, `liveness_peak_bytes` and
+    `arena_bytes` are activations of one inference at the batch size given; `training_bytes` is
+    one training step in float32 with Adam: every layer's output kept, weights, gradients and two
+    optimizer slots.
+    """
+
+    architecture: str
+    dtype: Dtype
+    batch: int
+    parameters: int
+    trainable_parameters: int
+    macs: int
+    weights_bytes: int
+    two_layer_bytes: int
+    liveness_peak_bytes: int
+    arena_bytes: int
+    training_bytes: int
+    layers: tuple[Layer, ...]
+
+    @property
+    def peak_layer(self) -> Layer:
+        """The layer that sets the liveness peak."""
+        return max(self.layers, key=lambda layer: layer.live_bytes)
+
+    def to_json(self) -> dict[str, Any]:
+        """As `analyze --json` gives it and the manifest holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read back what `to_json` wrote; raises `BundleError` on anything else."""
+        try:
+            layers = tuple(
+                Layer(**{**layer, "output_shape": tuple(layer["output_shape"])})
+                for layer in data["layers"]
+            )
+            return cls(**{**data, "layers": layers})
+        except (KeyError, TypeError) as error:
+            raise BundleError(f"Unreadable RAM analysis: {error!r}. Export again.") from None
+
+
+def analyze_graph(
+    deployed: Graph,
+    trained: Graph,
+    *,
+    architecture: str,
+    parameters: int,
+    trainable_parameters: int,
+    dtype: Dtype = "int8",
+    batch: int = 1,
+) -> RamAnalysis:
+    """The analysis of a folded graph; `trained` is the same network before folding."""
+    blocks = memory.lifetimes(deployed, dtype, batch)
+    live = memory.live_bytes(blocks, len(deployed.operators))
+    layers = tuple(
+        Layer(
+            name=op.name,
+            type=f"{op.op}+{op.fused}" if op.fused else op.attributes.get("kind", op.op),
+            output_shape=op.shape[1:],
+            parameters=op.parameters,
+            macs=deployed.macs(op),
+            output_bytes=memory.tensor_bytes(op, deployed, dtype, batch),
+            live_bytes=alive,
+        )
+        for op, alive in zip(deployed, live, strict=True)
+    )
+    outputs = [layer.output_bytes for layer in layers]
+    kept = sum(op.elements for op in trained if op.op != "reshape") * 4 * batch
+    return RamAnalysis(
+        architecture=architecture,
+        dtype=dtype,
+        batch=batch,
+        parameters=parameters,
+        trainable_parameters=trainable_parameters,
+        macs=sum(layer.macs for layer in layers),
+        weights_bytes=sum(_weight_bytes(op, dtype) for op in deployed),
+        two_layer_bytes=max(
+            (a + b for a, b in itertools.pairwise(outputs)), default=sum(outputs)
+        ),
+        liveness_peak_bytes=max(live),
+        arena_bytes=memory.arena_bytes(blocks),
+        training_bytes=kept + 4 * (parameters + 3 * trainable_parameters),
+        layers=layers,
+    )
+
+
+def _weight_bytes(op: Operator, dtype: Dtype) -> int:
+    """Kernel at the precision asked for; in int8 the bias is int32 and each channel has a scale."""
+    if not op.weights:
+        return 0
+    kernel, bias = op.weights["kernel"].size, op.weights["bias"].size
+    if dtype == "int8":
+        return kernel + 8 * bias
+    return (kernel + bias) * memory.ELEMENT_BYTES[dtype]
+
+
+def analyze_model(
+    model: "keras.Model", *, architecture: str = "", dtype: Dtype = "int8", batch: int = 1
+) -> RamAnalysis:
+    """The analysis of a functional Keras model; its weights' values are not read."""
+    import math
+
+    from edgecnn.export.folding import fold
+    from edgecnn.export.lowering import lower
+
+    trained = lower(model, values=False)
+    return analyze_graph(
+        fold(trained),
+        trained,
+        architecture=architecture or model.name,
+        parameters=model.count_params(),
+        trainable_parameters=sum(math.prod(w.shape) for w in model.trainable_weights),
+        dtype=dtype,
+        batch=batch,
+    )
+
+
+def analyze(
+    what: "str | Path | keras.Model",
+    *,
+    dtype: Dtype | None = None,
+    batch: int = 1,
+    input_shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+) -> RamAnalysis:
+    """The analysis of an architecture's name, a checkpoint, a bundle or a Keras model.
+
+    A bundle is analysed as it was exported, without Keras; ask for another `dtype`, `batch` or
+    `input_shape` of the architecture or checkpoint instead.
+    """
+    if not isinstance(what, str | Path):
+        return analyze_model(what, dtype=dtype or "int8", batch=batch)
+    path = Path(what)
+    if (path / MANIFEST).is_file():
+        found = of_bundle(Bundle.load(path))
+        if (dtype or found.dtype) != found.dtype or batch != 1 or input_shape:
+            raise EdgeCnnError(
+                f"{path} is a {found.dtype} bundle for one picture at a time: for another dtype, "
+                f"batch or input analyse its architecture, {found.architecture}."
+            )
+        return found
+    if path.exists() and not input_shape:
+        checkpoint = Checkpoint.load(path)
+        return analyze_model(
+            checkpoint.load_model(),
+            architecture=checkpoint.architecture,
+            dtype=dtype or "int8",
+            batch=batch,
+        )
+    from edgecnn import zoo
+
+    return analyze_model(
+        zoo.build(str(what), input_shape, classes),
+        architecture=str(what),
+        dtype=dtype or "int8",
+        batch=batch,
+    )
+
+
+def of_bundle(bundle: Bundle) -> RamAnalysis:
+    """The analysis that stands in a bundle's manifest."""
+    try:
+        return RamAnalysis.from_json(bundle.manifest["ram_analysis"])
+    except KeyError:
+        raise BundleError(f"{bundle.path} has no RAM analysis: export again.") from None

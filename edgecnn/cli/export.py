@@ -1,0 +1,200 @@
+"""`edgecnn export`."""
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+from edgecnn.bundle import FORMATS
+
+if TYPE_CHECKING:
+    from edgecnn.bundle import Bundle
+
+
+@click.command("export")
+@click.argument("model", metavar="ARCH|CHECKPOINT")
+@click.option("--int8", "precision", flag_value="int8", default=True, help="Integers (default).")
+@click.option("--fp16", "precision", flag_value="fp16", help="Half precision.")
+@click.option("--fp32", "precision", flag_value="fp32", help="Single precision.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(FORMATS),
+    help="May be given several times; all three by default.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="Folder of pictures that look like what the camera will see.",
+)
+@click.option(
+    "--weights",
+    default="auto",
+    metavar="auto|imagenet|random|FILE",
+    show_default=True,
+    help="auto: newest training run, else pretrained, else random.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Bundle folder; exports/<ARCH>-<precision> by default.",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0),
+    metavar="POINTS",
+    help="Fail (exit 1) if an artifact loses more top-1 than this, in percentage points.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
+def command(
+    model: str,
+    precision: Any,
+    formats: tuple[str, ...],
+    calibration: Path | None,
+    weights: str,
+    out: Path | None,
+    max_drop: float | None,
+    as_json: bool,
+) -> None:
+    """Quantise a network into a bundle that boards run.
+
+    \b
+    edgecnn export resnet34 --int8
+    edgecnn export runs/lenet5-20260101-120000 --calibration pictures/ --max-drop 0.5
+    """
+    from edgecnn.export.pipeline import export
+
+    with TerminalProgress() as progress:
+        bundle = export(
+            model,
+            formats or FORMATS,
+            precision,
+            calibration,
+            out,
+            weights=weights,
+            max_drop=max_drop,
+            progress=progress,
+        )
+    if as_json:
+        click.echo(json.dumps(summary(bundle), indent=1))
+    else:
+        show(bundle)
+
+
+def summary(bundle: "Bundle") -> dict[str, Any]:
+    """What `export --json` prints."""
+    artifacts = {
+        name: {
+            "files": [file.path for file in artifact.files],
+            "bytes": artifact.bytes,
+            **artifact.details["verification"],
+            "int8_ops": artifact.details["int8_ops"],
+            "float_ops": artifact.details["float_ops"],
+            "float_op_names": artifact.details["float_op_names"],
+        }
+        for name, artifact in bundle.artifacts.items()
+    }
+    return {
+        "bundle": str(bundle.path),
+        "weights": bundle.manifest["weights"],
+        "precision": bundle.precision,
+        "calibration": bundle.manifest["calibration"],
+        "artifacts": artifacts,
+        "seconds": bundle.manifest["seconds"],
+    }
+
+
+def show(bundle: "Bundle") -> None:
+    """Print the summary table on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    calibration, weights = bundle.manifest["calibration"], bundle.weights
+    table = Table(
+        title=f"{bundle.name}, {weights.kind} weights ({weights.source})", title_justify="left"
+    )
+    table.add_column("format")
+    columns = ["size", "agreement", "max error"]
+    labelled = all("top1_drop" in a.details["verification"] for a in bundle.artifacts.values())
+    if labelled:
+        columns.append("top-1 drop")
+    for column in (*columns, "int8 / float ops", "write + verify"):
+        table.add_column(column, justify="right")
+    seconds = bundle.manifest["seconds"]
+    for name, artifact in bundle.artifacts.items():
+        found = artifact.details["verification"]
+        row = [
+            name,
+            f"{artifact.bytes / 1e6:.2f} MB",
+            f"{found['agreement_top1']:.1%}",
+            f"{found['max_abs_error']:.4f}",
+        ]
+        if labelled:
+            low, high = found["top1_drop_interval"]
+            row.append(f"{found['top1_drop']:.2f} pt [{low:.2f}, {high:.2f}]")
+        row += [
+            f"{artifact.details['int8_ops']} / {artifact.details['float_ops']}",
+            f"{seconds[f'write {name}']:.1f} + {seconds[f'verify {name}']:.1f} s",
+        ]
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"Against Keras float32 on {calibration['held_out']} held-out pictures of "
+        f"{calibration['name']}; calibrated with {calibration['count']}. "
+        f"{sum(seconds.values()):.1f} s in all.",
+        highlight=False,
+    )
+    console.print(f"[bold]{bundle.path}[/bold]  ← edgecnn run {bundle.path} --source 0")
+
+
+class TerminalProgress:
+    """Steps and progress bars on stderr; `edgecnn.export`'s `Progress`."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+        )
+
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def step(self, name: str, total: int | None = None) -> None:
+        """Show a step."""
+        self._bar.reset(self._task, total=total, description=name)
+
+    def advance(self) -> None:
+        """Move the bar on."""
+        self._bar.advance(self._task)
+
+    def note(self, message: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(f"[yellow]note:[/yellow] {message}", highlight=False, soft_wrap=True)

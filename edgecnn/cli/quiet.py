@@ -1,0 +1,42 @@
+"""Keeping other people's greetings off the terminal."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgecnn.bundle import MANIFEST
+
+
+@contextmanager
+def quiet_native_stderr() -> Iterator[None]:
+    """Drop what C++ libraries print on stderr meanwhile; Python's errors are still raised."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def import_keras() -> None:
+    """Import Keras with its backend, without the backend's start-up messages.
+
+    Where it is not installed, whatever needs it says so.
+    """
+    with quiet_native_stderr():
+        try:
+            import keras  # noqa: F401
+        except ModuleNotFoundError:
+            return
+
+
+def import_keras_if_needed(what: str) -> None:
+    """As `import_keras`, unless `what` is a bundle, which needs none."""
+    if not (Path(what) / MANIFEST).is_file():
+        import_keras()

@@ -1,0 +1,309 @@
+"""From a network to a bundle: lower, fold, calibrate, quantise, write, audit, verify."""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+import edgecnn
+from edgecnn.analysis import analyze_graph
+from edgecnn.bundle import FORMATS, LABELS, MANIFEST, SCHEMA, Bundle, atomic_folder, describe_file
+from edgecnn.calibration.calibration_set import CalibrationSet
+from edgecnn.errors import CheckFailed, DataError, UnknownName
+from edgecnn.export import network as networks
+from edgecnn.export.audit import audit
+from edgecnn.export.folding import fold
+from edgecnn.export.lowering import lower, with_probabilities
+from edgecnn.export.network import Network
+from edgecnn.export.quantise import quantise
+from edgecnn.export.ranges import observe
+from edgecnn.export.verify import Verification, check_lowering, reference, verify
+from edgecnn.graph import Graph
+from edgecnn.pictures import class_indices, prepare
+from edgecnn.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import keras
+
+    from edgecnn.export.quantised import Quantised
+
+Precision = Literal["int8", "fp16", "fp32"]
+MINIMUM_PICTURES = 2
+FEW_PICTURES = 20
+
+
+class Progress:
+    """What export is doing, for whoever wants to show it. This one shows nothing."""
+
+    def step(self, name: str, total: int | None = None) -> None:
+        """A step begins; `total` is its number of pictures where it counts them."""
+
+    def advance(self) -> None:
+        """One picture of the current step is done."""
+
+    def note(self, message: str) -> None:
+        """Something the user should know."""
+
+
+def export(
+    model: "str | Path | keras.Model | Network",
+    formats: Sequence[str] = FORMATS,
+    precision: Precision = "int8",
+    calibration: Path | str | CalibrationSet | None = None,
+    out: Path | str | None = None,
+    *,
+    weights: str = "auto",
+    max_drop: float | None = None,
+    preprocessing: Preprocessing | None = None,
+    labels: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Bundle:
+    """Write a bundle and return it.
+
+    `model` is an architecture's name, a checkpoint's path, or a Keras model; the last needs
+    `preprocessing`, and `labels` unless its classes are ImageNet's. `calibration` is a folder of
+    pictures; None takes the checkpoint's own, else a default set that represents nobody's camera.
+    `out` defaults to `exports/<architecture>-<precision>`. The folder appears whole or not at
+    all.
+
+    With `max_drop`, raises `CheckFailed` and writes nothing if an artifact loses more top-1 than
+    that, in percentage points, on the held-out pictures; where they have no labels, every
+    picture on which it disagrees with the float network counts as lost.
+    """
+    progress = progress or Progress()
+    formats = _checked(formats)
+    clock = _Clock(progress)
+    with clock.step("load the network"):
+        network = _network(model, weights, preprocessing, labels)
+    for note in network.notes:
+        progress.note(note)
+    pictures = _calibration_set(calibration, network, progress)
+    out = Path(out) if out else Path("exports") / f"{network.architecture}-{precision}"
+    with atomic_folder(out) as folder:
+        manifest = _fill(folder, network, formats, precision, pictures, max_drop, clock)
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    return Bundle.load(out)
+
+
+def _checked(formats: Sequence[str]) -> tuple[str, ...]:
+    for name in formats:
+        if name not in FORMATS:
+            raise UnknownName("format", name, FORMATS)
+    return tuple(name for name in FORMATS if name in formats)
+
+
+def _network(
+    model: "str | Path | keras.Model | Network",
+    weights: str,
+    preprocessing: Preprocessing | None,
+    labels: Sequence[str] | None,
+) -> Network:
+    if isinstance(model, Network):
+        return model
+    if isinstance(model, str | Path):
+        return networks.find(model, weights)
+    return networks.of_model(model, preprocessing, labels)
+
+
+def _calibration_set(
+    calibration: Path | str | CalibrationSet | None, network: Network, progress: Progress
+) -> CalibrationSet:
+    if isinstance(calibration, CalibrationSet):
+        found = calibration
+    elif calibration is not None:
+        found = CalibrationSet.load(Path(calibration))
+    elif network.checkpoint is not None:
+        found = CalibrationSet.load(network.checkpoint.calibration)
+    else:
+        from edgecnn.calibration.default import default_calibration
+
+        found = default_calibration()
+        progress.note(
+            f"No --calibration: using {len(found.pictures)} crops of {found.origin}. They do not "
+            "represent your camera: give pictures it took with --calibration DIR."
+        )
+    count = len(found.pictures) + len(found.held_out)
+    if count < MINIMUM_PICTURES or not found.held_out:
+        raise DataError(
+            f"The calibration set {found.name} holds {count} picture(s): one must be held out to "
+            "verify with, so give at least two, better a hundred."
+        )
+    if len(found.pictures) < FEW_PICTURES and found.representative:
+        progress.note(
+            f"Only {len(found.pictures)} calibration pictures: a hundred that cover what the "
+            "camera will see give safer ranges."
+        )
+    return found
+
+
+def _fill(
+    folder: Path,
+    network: Network,
+    formats: Sequence[str],
+    precision: Precision,
+    pictures: CalibrationSet,
+    max_drop: float | None,
+    clock: "_Clock",
+) -> dict[str, Any]:
+    """Write everything but the manifest into a folder; returns the manifest."""
+    with clock.step("lower and fold"):
+        trained = with_probabilities(lower(network.model))
+        graph = fold(trained, network.preprocessing)
+        held_out = prepare(pictures.held_out, network.preprocessing)
+    with clock.step("ask Keras"):
+        expected = reference(network.model, network.preprocessing, held_out)
+        check_lowering(graph, expected[:2], held_out[:2])
+    quantised: Quantised | None = None
+    if precision == "int8":
+        images = prepare(pictures.pictures, network.preprocessing)
+        with clock.step("calibrate", len(images)):
+            ranges = observe(graph, images, clock.progress.advance)
+        with clock.step("quantise"):
+            quantised = quantise(graph, ranges)
+    (folder / LABELS).write_text("\n".join(network.labels) + "\n", encoding="utf-8")
+    classes = None
+    if all(picture.label is not None for picture in pictures.held_out):
+        classes = np.array(class_indices(pictures.held_out, network.labels))
+    described = _metadata(network, precision)
+    artifacts: dict[str, Any] = {}
+    failures = []
+    for name in formats:
+        with clock.step(f"write {name}"):
+            files = _writer(name)(
+                graph, quantised, folder, half=precision == "fp16", metadata=described
+            )
+        with clock.step(f"verify {name}", len(held_out)):
+            found = verify(name, folder, held_out, expected, classes, clock.progress.advance)
+        if max_drop is not None and found.points_lost > max_drop:
+            failures.append(f"{name} lost {found.points_lost:.2f} points")
+        artifacts[name] = _artifact(name, folder, files, found, precision)
+    if failures:
+        raise CheckFailed(
+            f"{'; '.join(failures)} of top-1, more than --max-drop {max_drop:g}: no bundle "
+            "written. Calibrate with more pictures of what the camera sees, or use --fp16."
+        )
+    return {
+        "schema": SCHEMA,
+        "architecture": network.architecture,
+        "weights": asdict(network.weights),
+        "precision": precision,
+        "input": {
+            "height": network.preprocessing.height,
+            "width": network.preprocessing.width,
+            "channels": network.preprocessing.channels,
+            "dtype": "uint8",
+            "layout": "NHWC",
+            "color": network.preprocessing.color,
+        },
+        "preprocessing": network.preprocessing.to_json(),
+        "labels": asdict(describe_file(folder, LABELS)),
+        "calibration": _described(pictures, precision),
+        "artifacts": artifacts,
+        "ram_analysis": _ram_analysis(network, graph, trained, precision),
+        "seconds": clock.seconds,
+        "created_by": f"edgecnn {edgecnn.__version__}",
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created_with": _versions(),
+    }
+
+
+def _writer(name: str) -> Callable[..., list[str]]:
+    if name == "tflite":
+        from edgecnn.export.tflite import write_tflite
+
+        return write_tflite
+    if name == "onnx":
+        from edgecnn.export.onnx import write_onnx
+
+        return write_onnx
+    from edgecnn.export.openvino import write_openvino
+
+    return write_openvino
+
+
+def _artifact(
+    name: str, folder: Path, files: list[str], found: Verification, precision: str
+) -> dict[str, Any]:
+    ops = audit(name, folder)
+    return {
+        "files": [asdict(describe_file(folder, file)) for file in files],
+        "quantisation": {
+            "precision": precision,
+            "weights": "symmetric int8 per output channel" if precision == "int8" else precision,
+            "activations": "asymmetric uint8 per tensor" if precision == "int8" else "float32",
+        },
+        "verification": found.to_json(),
+        "int8_ops": ops.int8_ops,
+        "float_ops": ops.float_ops,
+        "float_op_names": list(ops.float_op_names),
+    }
+
+
+def _described(pictures: CalibrationSet, precision: str) -> dict[str, Any]:
+    return {
+        "name": pictures.name,
+        "origin": pictures.origin,
+        "count": len(pictures.pictures) if precision == "int8" else 0,
+        "held_out": len(pictures.held_out),
+        "sha256": pictures.sha256,
+        "method": "minmax",
+        "representative": pictures.representative,
+    }
+
+
+def _ram_analysis(
+    network: Network, graph: Graph, trained: Graph, precision: Precision
+) -> dict[str, Any]:
+    model = network.model
+    return analyze_graph(
+        graph,
+        trained,
+        architecture=network.architecture,
+        parameters=model.count_params(),
+        trainable_parameters=sum(int(np.prod(w.shape)) for w in model.trainable_weights),
+        dtype=precision,
+    ).to_json()
+
+
+def _metadata(network: Network, precision: str) -> dict[str, str]:
+    """What a file says of itself when it travels alone."""
+    return {
+        "edgecnn.architecture": network.architecture,
+        "edgecnn.precision": precision,
+        "edgecnn.weights": f"{network.weights.kind}: {network.weights.source}",
+        "edgecnn.preprocessing": json.dumps(network.preprocessing.to_json()),
+        "edgecnn.labels": "\n".join(network.labels),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("keras", "ai-edge-litert", "onnx", "onnxruntime", "openvino", "numpy"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+class _Clock:
+    """Reports each step and keeps how long it took."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str, total: int | None = None) -> Iterator[None]:
+        self.progress.step(name, total)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)

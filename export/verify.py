@@ -1,0 +1,113 @@
+"""Every artifact runs in its own engine, on pictures that calibration did not see."""
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.bundle import MODEL_FILES
+from edgecnn.errors import ExportError
+from edgecnn.export.accuracy import Comparison, Drop, Probabilities
+from edgecnn.export.ranges import FloatGraph
+from edgecnn.graph import Graph
+from edgecnn.preprocessing import Preprocessing
+from edgecnn.targets import runtimes
+
+if TYPE_CHECKING:
+    import keras
+
+BATCH = 8
+LOWERING_TOLERANCE = 1e-3
+"""Folding is exact but for rounding: a probability that moves more than this is a bug."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What an artifact did on the held-out pictures."""
+
+    comparison: Comparison
+    drop: Drop | None
+    """Where the pictures have labels."""
+
+    @property
+    def points_lost(self) -> float:
+        """Top-1 lost in percentage points; without labels, every disagreement counts as one."""
+        if self.drop is not None:
+            return self.drop.top1_drop
+        return 100 * (1 - self.comparison.agreement_top1)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the manifest."""
+        found = asdict(self.comparison)
+        if self.drop is not None:
+            found |= {
+                "top1_drop": self.drop.top1_drop,
+                "top1_drop_interval": list(self.drop.interval),
+            }
+        return found
+
+
+def reference(
+    model: "keras.Model", preprocessing: Preprocessing, images: NDArray[np.uint8]
+) -> Probabilities:
+    """What the Keras model says in float32, of uint8 pictures (count, H, W, C)."""
+    batches = []
+    for start in range(0, len(images), BATCH):
+        result = model(preprocessing.normalise(images[start : start + BATCH]), training=False)
+        # Of several outputs (auxiliary heads) the first is the network's.
+        if isinstance(result, dict):
+            result = next(iter(result.values()))
+        elif isinstance(result, list | tuple):
+            result = result[0]
+        batches.append(np.asarray(result, np.float32))
+    found = np.concatenate(batches)
+    return found if _are_probabilities(found) else _softmax(found)
+
+
+def _are_probabilities(values: Probabilities) -> bool:
+    return bool(values.min() >= 0 and np.allclose(values.sum(axis=1), 1, atol=1e-3))
+
+
+def _softmax(logits: Probabilities) -> Probabilities:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    found: Probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+    return found
+
+
+def check_lowering(graph: Graph, expected: Probabilities, images: NDArray[np.uint8]) -> None:
+    """The folded float graph must say what Keras says; raises `ExportError` if not."""
+    run = FloatGraph(graph, ())
+    for image, answer in zip(images, expected, strict=True):
+        error = float(np.abs(run(image[None])[0] - answer).max())
+        # NaN is no error smaller than the tolerance
+        if not error <= LOWERING_TOLERANCE:
+            raise ExportError(
+                f"{graph.name}: the folded network is off by {error:.3g} from Keras before any "
+                "quantisation. Its weights may hold NaN or overflow; otherwise this is a bug in "
+                "export, please report it."
+            )
+
+
+def verify(
+    format: str,
+    folder: Path,
+    images: NDArray[np.uint8],
+    expected: Probabilities,
+    classes: NDArray[np.integer[Any]] | None,
+    on_picture: Callable[[], None] = lambda: None,
+) -> Verification:
+    """Run an artifact on uint8 pictures (count, H, W, C) and compare it with Keras."""
+    runtime = next(
+        runtime for name in runtimes.RUNTIMES if (runtime := runtimes.get(name)).format == format
+    )
+    session = runtime.open(folder / MODEL_FILES[format][0], os.cpu_count() or 1)
+    answers = np.empty_like(expected)
+    for answer, image in zip(answers, images, strict=True):
+        answer[...] = session.infer(image[None])
+        on_picture()
+    drop = None if classes is None else Drop.of(expected, answers, classes)
+    return Verification(Comparison.of(expected, answers), drop)
