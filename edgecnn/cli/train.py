@@ -16,7 +16,7 @@ from edgecnn.training.settings import CHOICES, Settings
 DEFAULTS = Settings()
 
 
-class InputShape(click.ParamType):
+class InputShape(click.ParamType[tuple[int, int, int]]):
     """`96x96` or `96x96x1` as `(height, width, channels)`; three channels by default."""
 
     name = "HxW[xC]"
@@ -77,11 +77,13 @@ def setting(name: str, text: str, **kind: Any) -> Callable[[Any], Any]:
 @setting("seed", "Seed of weights, order and augmentation.")
 @setting("precision", "mixed: 16 bits; auto: on a GPU only.")
 @setting("cache", "Where prepared pictures are kept.")
+@setting("strategy", "mirrored: all GPUs here; multiworker: several machines, by TF_CONFIG.")
 @setting("tensorboard", "Write TensorBoard logs into the run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     architecture: str,
     data: str | None,
     out: Path | None,
@@ -116,6 +118,8 @@ def command(
         raise EdgeCnnError("Say what to train on: --data DIR, or --data digits.")
     else:
         checkpoint = edgecnn.training.train(architecture, data, out=out, **settings)
+    if checkpoint is None:
+        return  # a worker that is not the chief
     if as_json:
         click.echo(json.dumps(summary(checkpoint), indent=2))
     else:
@@ -125,7 +129,7 @@ def command(
 def summary(checkpoint: Checkpoint) -> dict[str, Any]:
     """A finished run as `edgecnn train --json` shows it."""
     details = checkpoint.details
-    keys = ("epochs", "best_epoch", "seconds", "parameters", "val", "test")
+    keys = ("epochs", "best_epoch", "seconds", "parameters", "best_val_accuracy", "test", "val")
     return {
         "checkpoint": str(checkpoint.path),
         "architecture": checkpoint.architecture,

@@ -115,7 +115,7 @@ def _download(name: str) -> dict[str, Labelled]:
         raise DataError(
             f"{name} could not be downloaded ({error}). With a copy at hand: --data {name}:PATH."
         ) from None
-    return {"train": checked(*train, where=name), "test": checked(*test, where=name)}
+    return {"train": checked(train[0], train[1], name), "test": checked(test[0], test[1], name)}
 
 
 def _read_npz(path: Path) -> dict[str, Labelled]:

@@ -39,13 +39,14 @@ def find_warnings(labels: Sequence[str], splits: dict[str, Split]) -> list[str]:
     """What a person should know before training: few, uneven or duplicate pictures."""
     found: list[str] = []
     counts = np.bincount(splits["train"].targets, minlength=len(labels))
-    few = [f"{labels[i]} ({counts[i]})" for i in np.flatnonzero(counts < FEW)]
+    few = [f"{labels[i]} ({counts[i]})" for i in np.flatnonzero(counts < FEW).tolist()]
     if few:
         found.append(f"Fewer than {FEW} training pictures: {_some(few)}.")
     if counts.max() > UNEVEN * counts.min():
+        largest, smallest = labels[int(counts.argmax())], labels[int(counts.argmin())]
         found.append(
-            f"Classes are uneven: {counts.max()} training pictures of {labels[counts.argmax()]}, "
-            f"{counts.min()} of {labels[counts.argmin()]}. --balance evens them out."
+            f"Classes are uneven: {counts.max()} training pictures of {largest}, "
+            f"{counts.min()} of {smallest}. --balance evens them out."
         )
     return found + _duplicates(labels, splits)
 

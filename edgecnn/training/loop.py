@@ -14,7 +14,8 @@ from edgecnn.training.inputs import Inputs
 from edgecnn.training.network import Network, training_graph
 from edgecnn.training.optimisation import compile_graph
 from edgecnn.training.settings import Settings
-from edgecnn.training.state import RunState, write_history
+from edgecnn.training.state import Row, RunState, write_history
+from edgecnn.training.strategy import Distribution, model_class
 
 if TYPE_CHECKING:
     import keras
@@ -61,10 +62,21 @@ def run_phases(
     inputs: Inputs,
     settings: Settings,
     state: RunState,
-    run: Path,
+    folder: Path,
+    distribution: Distribution,
 ) -> None:
-    """Train from where `state` stands to the end; `network` then has the best epoch's weights."""
+    """Train from where `state` stands to the end; `network` then has the best epoch's weights.
+
+    `history.csv` and TensorBoard's logs go to `folder`.
+    """
     import keras
+
+    def make_graph() -> "keras.Model":
+        # Made outside the strategy's scope: inside, Keras 3 would try to average a batch of
+        # pictures over the workers before the first epoch.
+        return training_graph(
+            network.net, preprocessing, settings.augment, model_class(distribution)
+        )
 
     phases = plan_phases(network, settings)
     for index in range(state.phase, len(phases)):
@@ -74,33 +86,34 @@ def run_phases(
         first = sum(p.epochs for p in phases[:index]) + done
         if done < phase.epochs and not _ended_early(state, phase, settings):
             phase.choose_layers(network)
-            graph = training_graph(network.net, preprocessing, settings.augment)
+            graph = make_graph()
             if state.best and not done:
                 graph.load_weights(state.weights_file(state.best))
-            compile_graph(
-                graph,
-                settings,
-                peak_rate=phase.peak_rate,
-                epochs=phase.epochs,
-                steps=inputs.steps,
-            )
-            if done:
-                graph.load_weights(state.weights_file(state.last))
-            callbacks: list[Any] = [_epoch_end(state, phase, settings, run)]
+            callbacks: list[Any] = [_epoch_end(state, phase, settings, folder)]
             if settings.tensorboard:
-                callbacks.append(keras.callbacks.TensorBoard(run / "tensorboard"))
-            graph.fit(
-                inputs.epochs(first),
-                initial_epoch=len(state.history),
-                epochs=len(state.history) + phase.epochs - done,
-                steps_per_epoch=inputs.steps,
-                validation_data=inputs.val,
-                callbacks=callbacks,
-                shuffle=False,
-                verbose=1 if sys.stdout.isatty() else 2,
-            )
+                callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
+            with distribution.scope():
+                compile_graph(
+                    graph,
+                    settings,
+                    peak_rate=phase.peak_rate,
+                    epochs=phase.epochs,
+                    steps=inputs.steps,
+                )
+                if done:
+                    graph.load_weights(state.weights_file(state.last))
+                graph.fit(
+                    inputs.epochs(first),
+                    initial_epoch=len(state.history),
+                    epochs=len(state.history) + phase.epochs - done,
+                    steps_per_epoch=inputs.steps,
+                    validation_data=inputs.val,
+                    callbacks=callbacks,
+                    shuffle=False,
+                    verbose=1 if sys.stdout.isatty() else 2,
+                )
         state.begin_phase(index + 1)
-    graph = training_graph(network.net, preprocessing, settings.augment)
+    graph = make_graph()
     graph.load_weights(state.weights_file(state.best))
 
 
@@ -109,7 +122,7 @@ def _ended_early(state: RunState, phase: Phase, settings: Settings) -> bool:
 
 
 def _epoch_end(
-    state: RunState, phase: Phase, settings: Settings, run: Path
+    state: RunState, phase: Phase, settings: Settings, folder: Path
 ) -> "keras.callbacks.Callback":
     """Keeps the epoch in `state` and ends the phase when it gains nothing more."""
     import keras
@@ -119,7 +132,7 @@ def _epoch_end(
             self.began = time.monotonic()
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            row = {
+            row: Row = {
                 "epoch": epoch + 1,
                 "phase": phase.name,
                 **{k: float(logs[k]) for k in ("loss", "accuracy", "val_loss", "val_accuracy")},
@@ -132,7 +145,7 @@ def _epoch_end(
                     f"(now {settings.learning_rate:g}) or lengthen --warmup-epochs."
                 )
             state.record(row, self.model)
-            write_history(run / "history.csv", state.history)
+            write_history(folder / "history.csv", state.history)
             if _ended_early(state, phase, settings):
                 self.model.stop_training = True
 

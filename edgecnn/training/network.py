@@ -123,9 +123,9 @@ def _copy_weights(
 
 
 def training_graph(
-    net: "keras.Model", preprocessing: Preprocessing, augment: Augment
+    net: "keras.Model", preprocessing: Preprocessing, augment: Augment, model: Any
 ) -> "keras.Model":
-    """uint8 pictures `(batch, height, width, channels)` to float32 logits.
+    """uint8 pictures `(batch, height, width, channels)` to float32 logits, as a `model`.
 
     uint8 picture -> [augment, in training only] -> (pixel - mean) / std -> net -> logits
     """
@@ -148,4 +148,4 @@ def training_graph(
         name="normalise",
     )(x)
     logits = layers.Activation("linear", dtype="float32", name="logits")(net(x))
-    return keras.Model(picture, logits, name=f"{net.name}_training")
+    return model(picture, logits, name=f"{net.name}_training")

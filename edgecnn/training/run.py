@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Self
 
 from edgecnn.checkpoint import MANIFEST, RUNS
-from edgecnn.data import Dataset
 from edgecnn.errors import DataError
 from edgecnn.training.settings import Settings
 
@@ -52,25 +51,22 @@ class Run:
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{file} is not readable: {error!r}.") from None
 
-    @classmethod
-    def begin(cls, path: Path, architecture: str, dataset: Dataset, settings: Settings) -> Self:
+    def write(self) -> None:
         """Make the folder and write `run.json`."""
-        run = cls(path, architecture, dataset.source, settings, dataset.sha256)
         content = {
-            "architecture": architecture,
-            "source": dataset.source,
-            "settings": settings.to_json(),
-            "dataset_sha256": run.dataset_sha256,
+            "architecture": self.architecture,
+            "source": self.source,
+            "settings": self.settings.to_json(),
+            "dataset_sha256": self.dataset_sha256,
             "started_at": now(),
         }
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            (path / RUN).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / RUN).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             raise DataError(
-                f"Cannot write to {path}: {error.strerror}. Choose another --out."
+                f"Cannot write to {self.path}: {error.strerror}. Choose another --out."
             ) from None
-        return run
 
 
 def now() -> str:

@@ -23,7 +23,7 @@ class Scores:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """The most probable class of each picture."""
-        return np.argmax(self.probabilities, axis=1)
+        return np.asarray(np.argmax(self.probabilities, axis=1), np.int64)
 
     @property
     def top1(self) -> float:
@@ -48,9 +48,9 @@ class Scores:
         """Share found of each class; NaN for a class without pictures."""
         confusion = self.confusion
         totals = confusion.sum(axis=1).astype(np.float64)
-        return np.divide(
-            np.diag(confusion), totals, out=np.full(len(totals), np.nan), where=totals > 0
-        )
+        found: NDArray[np.float64] = np.full(len(totals), np.nan)
+        np.divide(np.diag(confusion), totals, out=found, where=totals > 0)
+        return found
 
     @property
     def worst_mistakes(self) -> NDArray[np.int64]:

@@ -1,10 +1,10 @@
 """Training from the first picture to the finished checkpoint."""
 
 import contextlib
-import importlib.metadata
 import logging
 import shutil
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,18 +24,20 @@ from edgecnn.training.run import (
     now,
 )
 from edgecnn.training.settings import Settings
+from edgecnn.training.strategy import open_distribution, read_tf_config
 
 log = logging.getLogger(__name__)
 
 
 def train(
     architecture: str, data: str | Path, *, out: str | Path | None = None, **settings: Any
-) -> Checkpoint:
+) -> Checkpoint | None:
     """Train a network of the zoo and write a checkpoint that `export` takes.
 
     `data` is a source as `edgecnn.data` describes; `settings` are the fields of
     `edgecnn.training.Settings`. The checkpoint goes to `out`, by default
-    `runs/<architecture>-<time>`. Progress goes to stderr, remarks to the log.
+    `runs/<architecture>-<time>`. Progress goes to stderr, remarks to the log. The result is None
+    on a worker that is not the chief of a `multiworker` run: only the chief writes.
 
     Raises `DataError` for pictures that cannot be trained on, `WeightsError` for weights that do
     not fit, `UnknownName` and `EdgeCnnError` for settings out of range: all before an epoch is
@@ -43,14 +45,18 @@ def train(
     """
     chosen = Settings(**settings)
     zoo.get(architecture)
+    worker = _worker(chosen, out)
     path = Path(out) if out is not None else new_folder(architecture)
-    if (path / MANIFEST).exists() or (path / RUN).exists():
+    if worker == 0 and ((path / MANIFEST).exists() or (path / RUN).exists()):
         raise EdgeCnnError(f"{path} holds a run already: choose another --out, or --resume it.")
     dataset = _open(str(data), chosen)
-    return _train(Run.begin(path, architecture, dataset, chosen), dataset)
+    run = Run(path, architecture, str(data), chosen, dataset.sha256)
+    if worker == 0:
+        run.write()
+    return _train(run, dataset)
 
 
-def resume(architecture: str, *, out: str | Path | None = None) -> Checkpoint:
+def resume(architecture: str, *, out: str | Path | None = None) -> Checkpoint | None:
     """Go on with an interrupted run: the one at `out`, or the newest unfinished of its kind.
 
     Raises `DataError` if there is none, or if its pictures were changed meanwhile.
@@ -91,7 +97,16 @@ def preprocessing_for(architecture: str, settings: Settings) -> Preprocessing:
     return replace(chosen, resize=settings.resize) if settings.resize else chosen
 
 
-def _train(run: Run, dataset: Dataset) -> Checkpoint:
+def _worker(settings: Settings, out: object) -> int:
+    """Index of this process among those that train together; 0 is the one that writes."""
+    if settings.strategy != "multiworker":
+        return 0
+    if out is None:
+        raise EdgeCnnError("--strategy multiworker needs --out, the same folder for all workers.")
+    return read_tf_config()[0]
+
+
+def _train(run: Run, dataset: Dataset) -> Checkpoint | None:
     require("tensorflow", what="Training", package="TensorFlow", extra="train")
     keras = require("keras", what="Training", package="Keras", extra="train")
     from edgecnn.training.inputs import open_inputs
@@ -102,13 +117,31 @@ def _train(run: Run, dataset: Dataset) -> Checkpoint:
 
     settings = run.settings
     preprocessing = preprocessing_for(run.architecture, settings)
-    keras.utils.set_random_seed(settings.seed)
-    # What Keras prints is progress: stdout is left to the result.
-    with contextlib.redirect_stdout(sys.stderr), computing_in(settings.precision):
-        network = build_network(run.architecture, preprocessing, dataset.labels, settings.weights)
-        inputs = open_inputs(dataset, preprocessing, settings, run.path / PICTURES_FOLDER)
+    with contextlib.ExitStack() as stack:
+        # What Keras prints is progress: stdout is left to the result.
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        distribution = open_distribution(settings.strategy)
+        stack.enter_context(computing_in(settings.precision))
+        keras.utils.set_random_seed(settings.seed)
         state = RunState.load(run.path / STATE_FOLDER)
-        run_phases(network, preprocessing, inputs, settings, state, run.path)
+        folder = run.path
+        if distribution.worker > 0:
+            # Every worker keeps its state, since all take the same steps; only the chief's stays.
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            state = state.moved_to(folder / STATE_FOLDER)
+        with distribution.scope():
+            network = build_network(
+                run.architecture, preprocessing, dataset.labels, settings.weights
+            )
+        inputs = open_inputs(dataset, preprocessing, settings, folder / PICTURES_FOLDER)
+        log.info(
+            "%s, %d classes: %s pictures to train on, %s to choose the best epoch, %s to test.",
+            *(run.architecture, len(dataset.labels)),
+            *(f"{len(split):,}" for split in (dataset.train, dataset.val, dataset.test)),
+        )
+        run_phases(network, preprocessing, inputs, settings, state, folder, distribution)
+        if distribution.worker > 0:
+            return None
         model = network.finished()
     return _finish(run, dataset, preprocessing, model, state)
 
@@ -117,13 +150,21 @@ def _finish(
     run: Run, dataset: Dataset, preprocessing: Preprocessing, model: Any, state: Any
 ) -> Checkpoint:
     """Everything that is written after the last epoch; `checkpoint.json` last."""
+    import keras
+    import tensorflow as tf
+
     from edgecnn.training.calibration_pictures import write_calibration
+    from edgecnn.training.pictures import draw_confusion, draw_curves, draw_mistakes
     from edgecnn.training.scores import score
 
     settings = run.settings
     judged = "test" if len(dataset.test) else "val"
     split = dataset.test if judged == "test" else dataset.val
     scores = score(model, split, preprocessing)
+    title = f"{run.architecture} on {dataset.source}: {judged} accuracy {scores.top1:.2%}"
+    draw_curves(run.path / "curves.png", state.history, state.best_epoch)
+    draw_confusion(run.path / "confusion.png", scores, dataset.labels, title)
+    draw_mistakes(run.path / "misclassified.png", scores, split, dataset.labels)
     model.save(run.path / MODEL)
     write_calibration(run.path, dataset, settings.seed)
     checkpoint = Checkpoint(
@@ -145,7 +186,8 @@ def _finish(
             "parameters": model.count_params(),
             "versions": {
                 "edgecnn": __version__,
-                **{name: importlib.metadata.version(name) for name in ("keras", "numpy")},
+                "tensorflow": tf.__version__,
+                "keras": keras.__version__,
             },
         },
     )

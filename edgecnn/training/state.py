@@ -6,7 +6,8 @@ replaced in one step, and only then are older files removed.
 
 import csv
 import json
-from dataclasses import asdict, dataclass, field
+import shutil
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -50,6 +51,13 @@ class RunState:
             raise DataError(
                 f"{file} is not readable ({error}): remove the run and train again."
             ) from None
+
+    def moved_to(self, folder: Path) -> Self:
+        """The same state, to be kept elsewhere from now on."""
+        folder.mkdir(parents=True)
+        for name in {self.last, self.best} - {None}:
+            shutil.copyfile(self.weights_file(name), folder / str(name))
+        return replace(self, folder=folder)
 
     def record(self, row: Row, graph: "keras.Model") -> None:
         """Add an epoch, and keep its weights and whether they are the best so far."""
