@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecnn.bundle import Weights
-from edgecnn.weights.checkpoint import Checkpoint, padding_of, read_checkpoint
+from edgecnn.weights.checkpoint import Checkpoint, read_checkpoint
 from edgecnn.weights.labels import imagenet_labels
 from edgecnn.weights.sources import packaged_available, pretrained_file
+from edgecnn.zoo.blocks import padding_of
 from edgecnn.zoo.registry import Architecture
 
 if TYPE_CHECKING:

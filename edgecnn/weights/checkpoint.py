@@ -12,6 +12,7 @@ from edgecnn.bundle import Weights, file_sha256
 from edgecnn.errors import WeightsError, require
 from edgecnn.weights.mapping import assign
 from edgecnn.weights.torch_pickle import read_torch_legacy
+from edgecnn.zoo.blocks import padding_of
 from edgecnn.zoo.naming import Naming, Padding
 from edgecnn.zoo.registry import Architecture
 
@@ -55,21 +56,6 @@ class Checkpoint:
             tensors = {k: v for k, v in tensors.items() if not self.entry.in_top(k)}
         assign(model, tensors, self.weights.source)
         return self.weights
-
-
-def padding_of(model: "keras.Model") -> Padding:
-    """The rule that a network which takes imported weights was built with.
-
-    Nothing in a saved model records it, but its layers show it.
-    """
-    from keras import layers
-
-    pools = [x for x in model.layers if isinstance(x, layers.MaxPooling2D)]
-    padded = [x.name for x in model.layers if isinstance(x, layers.ZeroPadding2D)]
-    if not padded:
-        return "same"
-    pools_padded = any(f"{x.name}_pad" in padded or x.name.endswith(".dense") for x in pools)
-    return "symmetric" if pools_padded or not pools else "caffe"
 
 
 def read_checkpoint(entry: Architecture, path: Path, source: str) -> Checkpoint:

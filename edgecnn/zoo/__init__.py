@@ -6,7 +6,7 @@ Importing this package imports no Keras; building a network does.
 from typing import TYPE_CHECKING, Literal
 
 from edgecnn.errors import EdgeCnnError
-from edgecnn.zoo import cspresnet, efficientnet_lite, lenet, resnet, resnext, senet
+from edgecnn.zoo import families  # noqa: F401 (registers the networks)
 from edgecnn.zoo.naming import PADDINGS, Naming, Padding
 from edgecnn.zoo.registry import Architecture, Figures, Pretrained, architecture, get, names
 

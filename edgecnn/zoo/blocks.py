@@ -1,15 +1,21 @@
 """Pieces that several families are made of."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgecnn.zoo.naming import Padding
+
+if TYPE_CHECKING:
+    import keras
+
+SYMMETRIC = ".symmetric"
+"""What the name of a layer ends in that is there only because of the padding rule."""
 
 
 def pad_symmetric(x: Any, kernel: int, name: str) -> Any:
     """Zero-pad both sides alike by half the kernel: the torch and Caffe rule."""
     from keras import layers
 
-    return layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+    return layers.ZeroPadding2D(kernel // 2, name=f"{name}{SYMMETRIC}")(x)
 
 
 def convolution(
@@ -85,5 +91,19 @@ def max_pool_signed(x: Any, size: int, stride: int, name: str, *, padding: Paddi
         return max_pool(x, size, stride, name, padding=padding)
     # Zeros would win over negative values. A dense `same` pool of odd size never counts its
     # padding and is centred on each pixel: every `stride`-th of its results is what is asked.
-    x = layers.MaxPooling2D(size, 1, padding="same", name=f"{name}.dense")(x)
+    x = layers.MaxPooling2D(size, 1, padding="same", name=f"{name}{SYMMETRIC}")(x)
     return layers.MaxPooling2D(1, stride, name=name)(x)
+
+
+def padding_of(model: "keras.Model") -> Padding:
+    """The rule a network was built with. No saved model says it, but its layers show it.
+
+    `same` where the network has no choice.
+    """
+    from keras import layers
+
+    marked = {x.name for x in model.layers if x.name.endswith(SYMMETRIC)}
+    if not marked:
+        return "same"
+    pools = [x.name for x in model.layers if isinstance(x, layers.MaxPooling2D)]
+    return "symmetric" if not pools or any(f"{x}{SYMMETRIC}" in marked for x in pools) else "caffe"
