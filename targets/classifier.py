@@ -31,7 +31,7 @@ class Classifier:
         self.bundle = bundle
         self.runtime = runtime
         self.session = session
-        self._prepare = FramePreparer(bundle.preprocessing)
+        self.prepare = FramePreparer(bundle.preprocessing)
         self._top = min(top, session.classes)
         opencv()  # imported now, not while the first frame waits
 
@@ -53,7 +53,7 @@ class Classifier:
         then is the time of capture.
         """
         start = time.perf_counter()
-        image = self._prepare(captured.image)
+        image = self.prepare(captured.image)
         prepared = time.perf_counter()
         probabilities = self.session.infer(image)
         inferred = time.perf_counter()

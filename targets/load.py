@@ -1,0 +1,63 @@
+"""Whether the machine had anything else to do."""
+
+import os
+import time
+from dataclasses import dataclass
+
+from edgecnn.targets.machine import Machine
+
+BUSY_CORES = 0.15
+STOLEN_CORES = 0.15
+
+
+@dataclass(frozen=True)
+class CpuClock:
+    """Processor time spent so far, in seconds."""
+
+    wall: float
+    own: float
+    """By this process, all threads."""
+    busy: float | None
+    """By everybody, all cores; None where the kernel does not show it."""
+    stolen: float | None
+    """Taken by the hypervisor for other virtual machines."""
+
+    @classmethod
+    def now(cls, machine: Machine) -> "CpuClock":
+        """Read the clocks."""
+        own = time.process_time()
+        wall = time.perf_counter()
+        line = (machine.read("/proc/stat") or "").partition("\n")[0].split()
+        if len(line) < 9 or line[0] != "cpu":
+            return cls(wall, own, None, None)
+        tick = os.sysconf("SC_CLK_TCK")
+        user, nice, system, _idle, _iowait, irq, softirq, steal = (int(n) / tick for n in line[1:9])
+        return cls(wall, own, user + nice + system + irq + softirq, steal)
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """Who else used the processor between two readings, in cores."""
+
+    others: float | None
+    stolen: float | None
+
+    @classmethod
+    def between(cls, start: CpuClock, end: CpuClock) -> "Disturbance":
+        """From two readings of the same process."""
+        wall = max(end.wall - start.wall, 1e-9)
+        if None in (start.busy, end.busy, start.stolen, end.stolen):
+            return cls(None, None)
+        others = (end.busy - start.busy) - (end.own - start.own)  # type: ignore[operator]
+        stolen = end.stolen - start.stolen  # type: ignore[operator]
+        # The kernel counts in ticks of 10 ms, so the difference can come out below nothing.
+        return cls(max(0.0, others / wall), stolen / wall)
+
+    def reasons(self) -> tuple[str, ...]:
+        """Why a measurement made meanwhile is not valid; empty when it is."""
+        reasons = []
+        if self.others is not None and self.others > BUSY_CORES:
+            reasons.append(f"other programs used {self.others:.1f} cores")
+        if self.stolen is not None and self.stolen > STOLEN_CORES:
+            reasons.append(f"the hypervisor took {self.stolen:.1f} cores")
+        return tuple(reasons)

@@ -1,0 +1,160 @@
+"""What a profile says: latency and memory of a bundle in each engine, measured and predicted."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Latencies in milliseconds. No sample is left out: the slow ones are what a robot feels.
+
+    Percentiles are nearest-rank: each is a latency that occurred. `p90` is the figure of MLPerf's
+    single-stream scenario.
+    """
+
+    p50: float
+    p90: float
+    p99: float
+    min: float
+    max: float
+    mean: float
+    std: float
+
+    @classmethod
+    def of(cls, samples_ms: Sequence[float]) -> Self:
+        """Of at least one sample."""
+        values = np.asarray(samples_ms, float)
+        p50, p90, p99 = np.percentile(values, (50, 90, 99), method="inverted_cdf")
+        return cls(
+            float(p50),
+            float(p90),
+            float(p99),
+            float(values.min()),
+            float(values.max()),
+            float(values.mean()),
+            float(values.std()),
+        )
+
+
+@dataclass(frozen=True)
+class EndToEnd:
+    """A frame's way from the source to the label, medians in milliseconds."""
+
+    capture: float
+    preprocess: float
+    inference: float
+    postprocess: float
+    total_p50: float
+    total_p99: float
+
+
+@dataclass(frozen=True)
+class MemoryBytes:
+    """Resident memory of a fresh process at each step."""
+
+    before_load: int
+    """Python, numpy and OpenCV, before the engine is imported."""
+    after_load: int
+    after_first_inference: int
+    peak: int
+    proportional: int | None
+    """After the measurement, shared pages divided by their users."""
+
+
+@dataclass(frozen=True)
+class PredictedBytes:
+    """What the RAM analysis says the process needs; `peak` is the sum of the others."""
+
+    weights: int
+    """The file as the engine holds it, and its repacked copy."""
+    arena: int
+    """Activations and operator scratch."""
+    graph: int
+    """What the engine keeps for each operator: kernels made for it, plans, names."""
+    baseline: int
+    """The engine itself, with Python and all it imports."""
+    peak: int
+
+
+@dataclass(frozen=True)
+class ProfileRun:
+    """One engine with one number of threads, in its own process."""
+
+    runtime: str
+    engine: str
+    precision: str
+    threads: int
+    count: int
+    latency_ms: Distribution
+    samples_ms: tuple[float, ...]
+    warmup_count: int
+    cpu_ms: float
+    """Processor time an inference takes, all threads together."""
+    end_to_end_ms: EndToEnd
+    load_ms: float
+    """Importing the engine and opening the model."""
+    first_inference_ms: float
+    memory_bytes: MemoryBytes
+    thermal: dict[str, Any]
+    """Readings `before` and `after`."""
+    valid: bool
+    invalid_reasons: tuple[str, ...]
+    predicted_bytes: PredictedBytes | None = None
+    """None for a bundle without RAM analysis."""
+
+    @property
+    def prediction_error(self) -> float | None:
+        """(predicted - measured) / measured of the peak, a fraction; None without prediction."""
+        if self.predicted_bytes is None:
+            return None
+        return self.predicted_bytes.peak / self.memory_bytes.peak - 1
+
+    def to_json(self) -> dict[str, Any]:
+        """As in `edgecnn profile --json`."""
+        return asdict(self) | {"prediction_error": self.prediction_error}
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A runtime that was not measured, and why."""
+
+    runtime: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A bundle on a board."""
+
+    target: str
+    board: str
+    cpu: str
+    versions: dict[str, str]
+    bundle: str
+    weights: str
+    """`trained`, `pretrained` or `random`."""
+    runs: tuple[ProfileRun, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def best(self) -> ProfileRun:
+        """The lowest p90 among the valid runs, or among all if none is valid."""
+        candidates = [run for run in self.runs if run.valid] or list(self.runs)
+        return min(candidates, key=lambda run: run.latency_ms.p90)
+
+    def to_json(self) -> dict[str, Any]:
+        """As `edgecnn profile --json` prints it."""
+        return {
+            "target": self.target,
+            "board": self.board,
+            "cpu": self.cpu,
+            "versions": self.versions,
+            "bundle": self.bundle,
+            "weights": self.weights,
+            "runs": [run.to_json() for run in self.runs],
+            "skipped": [asdict(skipped) for skipped in self.skipped],
+            "best": {"runtime": self.best.runtime, "threads": self.best.threads},
+        }

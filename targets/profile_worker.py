@@ -1,0 +1,134 @@
+"""The process that is measured: one engine, one number of threads, nothing else.
+
+`python -m edgecnn.targets.profile_worker '{"bundle": ..., "runtime": ..., "threads": ..., "runs":
+..., "seconds": ..., "target": ...}'` prints one line of JSON: the measurement, or `{"error":
+...}`. What is imported here is what a live classifier imports, so that its memory is that of
+`edgecnn run`.
+"""
+
+import json
+import statistics
+import sys
+import time
+from typing import Any
+
+from edgecnn.bundle import Bundle
+from edgecnn.errors import EdgeCnnError
+from edgecnn.targets import runtimes
+from edgecnn.targets.classifier import Classifier
+from edgecnn.targets.live import answers
+from edgecnn.targets.load import CpuClock, Disturbance
+from edgecnn.targets.memory import Memory
+from edgecnn.targets.opencv import opencv
+from edgecnn.targets.session import Session
+from edgecnn.targets.sources.synthetic import Pattern, Synthetic
+from edgecnn.targets.target import detect
+
+WINDOW = 10
+STABLE = 0.02
+WARMUP_LIMIT_S = 5.0
+
+
+def measure(
+    bundle: str, runtime: str, threads: int, runs: int, seconds: float, target: str
+) -> dict[str, Any]:
+    """Load, run and read the clocks and the kernel's memory figures at each step."""
+    board = detect(name=target)
+    opened = Bundle.load(bundle)
+    engine = runtimes.get(runtime)
+    model = opened.model_file(engine.format)
+    opencv()
+    source = Synthetic()
+    frame = Pattern().frame(0)
+
+    before_load = Memory.now()
+    started = time.perf_counter()
+    session = engine.open(model, threads)
+    load_ms = _since(started)
+    after_load = Memory.now()
+
+    classifier = Classifier(opened, runtime, session)
+    image = classifier.prepare(frame)
+    started = time.perf_counter()
+    session.infer(image)
+    first_inference_ms = _since(started)
+    after_first = Memory.now()
+
+    warmup_count = _warm_up(session, image)
+    thermal_before = board.telemetry()
+    clock = CpuClock.now(board.machine)
+    samples = _timed(session, image, runs, seconds)
+    end = CpuClock.now(board.machine)
+    thermal_after = board.telemetry()
+
+    latencies = [p.latency_ms for p, _ in answers(source, classifier, frames=max(runs, 20))]
+    final = Memory.now()
+    reasons = Disturbance.between(clock, end).reasons()
+    if held_back := thermal_after.throttled:
+        reasons += (f"throttled: {', '.join(held_back)}",)
+    events = thermal_before.throttle_events, thermal_after.throttle_events
+    if None not in events and events[0] != events[1]:
+        reasons += ("the processor was throttled meanwhile",)
+    return {
+        "runtime": runtime,
+        "engine": session.engine,
+        "precision": opened.precision,
+        "threads": threads,
+        "samples_ms": samples,
+        "warmup_count": warmup_count,
+        "cpu_ms": (end.own - clock.own) * 1e3 / len(samples),
+        "end_to_end_ms": {
+            part: [getattr(latency, part) for latency in latencies]
+            for part in ("capture", "preprocess", "inference", "postprocess", "total")
+        },
+        "load_ms": load_ms,
+        "first_inference_ms": first_inference_ms,
+        "memory": {
+            "before_load": before_load.to_json(),
+            "after_load": after_load.to_json(),
+            "after_first_inference": after_first.to_json(),
+            "final": final.to_json(),
+        },
+        "thermal": {"before": thermal_before.to_json(), "after": thermal_after.to_json()},
+        "invalid_reasons": reasons,
+    }
+
+
+def _warm_up(session: Session, image: Any) -> int:
+    """Run until the median of ten stays within 2% of the ten before; returns how many runs."""
+    count, previous = 0, float("inf")
+    deadline = time.perf_counter() + WARMUP_LIMIT_S
+    while True:
+        median = statistics.median(_timed(session, image, WINDOW, 0))
+        count += WINDOW
+        if abs(median / previous - 1) < STABLE or time.perf_counter() > deadline:
+            return count
+        previous = median
+
+
+def _timed(session: Session, image: Any, runs: int, seconds: float) -> list[float]:
+    """Latencies in milliseconds of at least `runs` inferences and `seconds`."""
+    samples: list[float] = []
+    until = time.perf_counter() + seconds
+    while len(samples) < runs or time.perf_counter() < until:
+        started = time.perf_counter()
+        session.infer(image)
+        samples.append(_since(started))
+    return samples
+
+
+def _since(started: float) -> float:
+    return (time.perf_counter() - started) * 1e3
+
+
+def main() -> None:
+    """Measure as the argument says."""
+    try:
+        result = measure(**json.loads(sys.argv[1]))
+    except EdgeCnnError as error:
+        result = {"error": str(error)}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
