@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgecnn.errors import EdgeCnnError
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.training.inputs import Inputs
@@ -117,6 +119,17 @@ def run_phases(
     graph.load_weights(state.weights_file(state.best))
 
 
+def seed_random_layers(model: "keras.Model", seed: int, epoch: int) -> None:
+    """Make augmentation and dropout of an epoch depend on the seed and its number alone.
+
+    Keras does not save what its random layers have drawn so far, so a resumed run would draw
+    the first epoch's numbers again.
+    """
+    states = [v for v in model.non_trainable_variables if v.path.endswith("seed_generator_state")]
+    for index, state in enumerate(states):
+        state.assign(np.random.SeedSequence((seed, epoch, index)).generate_state(2, np.uint32))
+
+
 def _ended_early(state: RunState, phase: Phase, settings: Settings) -> bool:
     return 0 < settings.patience <= state.epochs_without_gain(phase.name)
 
@@ -130,6 +143,7 @@ def _epoch_end(
     class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
             self.began = time.monotonic()
+            seed_random_layers(self.model, settings.seed, epoch)
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             row: Row = {
