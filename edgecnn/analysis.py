@@ -102,7 +102,7 @@ def analyze_graph(
             output_shape=op.shape[1:],
             parameters=op.parameters,
             macs=deployed.macs(op),
-            output_bytes=memory.tensor_bytes(op, deployed, dtype, batch),
+            output_bytes=memory.tensor_bytes(op, dtype, batch),
             live_bytes=alive,
         )
         for op, alive in zip(deployed, live, strict=True)

@@ -103,7 +103,9 @@ class Bundle:
             labels_file = File(**manifest["labels"])
             architecture, precision = manifest["architecture"], manifest["precision"]
         except (KeyError, TypeError, AttributeError) as error:
-            raise BundleError(f"{path / MANIFEST} is incomplete: {error!r}. Export again.") from None
+            raise BundleError(
+                f"{path / MANIFEST} is incomplete: {error!r}. Export again."
+            ) from None
         for file in (labels_file, *(f for a in artifacts.values() for f in a.files)):
             _check_file(path, file)
         labels = (path / labels_file.path).read_text(encoding="utf-8").splitlines()

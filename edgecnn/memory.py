@@ -27,11 +27,9 @@ class Lifetime:
         return self.first <= other.last and other.first <= self.last
 
 
-def tensor_bytes(op: Operator, graph: Graph, dtype: str, batch: int = 1) -> int:
-    """Bytes of an operator's output: the picture is uint8, the probabilities are float32."""
-    if op.op == "input":
-        return op.elements * batch
-    element = 4 if op.name == graph.output else ELEMENT_BYTES[dtype]
+def tensor_bytes(op: Operator, dtype: str, batch: int = 1) -> int:
+    """Bytes of an operator's output: the picture is uint8, probabilities are float32."""
+    element = {"input": 1, "softmax": 4}.get(op.op, ELEMENT_BYTES[dtype])
     return op.elements * element * batch
 
 
@@ -51,7 +49,7 @@ def lifetimes(graph: Graph, dtype: str, batch: int = 1) -> list[Lifetime]:
             last[holder[name]] = i
     last[holder[graph.output]] = len(graph.operators) - 1
     return [
-        Lifetime(op.name, tensor_bytes(op, graph, dtype, batch), step[op.name], last[op.name])
+        Lifetime(op.name, tensor_bytes(op, dtype, batch), step[op.name], last[op.name])
         for op in graph
         if holder[op.name] == op.name
     ]

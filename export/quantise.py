@@ -99,7 +99,7 @@ def int_weights(op: Operator, input_scale: float) -> IntWeights:
     flat = kernel.reshape(-1, bias.size)  # the last axes are the output channels
     scales = np.abs(flat).max(axis=0).astype(np.float64) / 127
     scales = np.maximum(scales, np.abs(bias) / (input_scale * 2**30))
-    scales = np.where(scales > 0, scales, 1.0).astype(np.float32)
+    scales = np.where(scales > 1e-30, scales, 1.0).astype(np.float32)
     ints = np.clip(np.round(flat / scales), -127, 127).astype(np.int8).reshape(kernel.shape)
     int_bias = np.round(bias / (scales.astype(np.float64) * np.float32(input_scale)))
     return IntWeights(ints, int_bias.astype(np.int32), scales)

@@ -105,7 +105,8 @@ def command(
     """
     import edgecnn.training
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("edgecnn").setLevel(logging.INFO)
     if resume:
         given = [p.opts[0] for p in ctx.command.params if _given(ctx, p)]
         extra = [

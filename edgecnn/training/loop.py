@@ -81,6 +81,8 @@ def run_phases(
         )
 
     phases = plan_phases(network, settings)
+    if not network.pretrained:
+        network.shorten_norm_memory(inputs.steps)
     for index in range(state.phase, len(phases)):
         phase = phases[index]
         done = state.epochs_of_phase(phase.name)

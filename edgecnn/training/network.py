@@ -51,6 +51,18 @@ class Network:
         model.set_weights(self.net.get_weights())
         return model
 
+    def shorten_norm_memory(self, steps: int) -> None:
+        """Let BatchNorm's running statistics forget within half an epoch of `steps` batches.
+
+        At Keras's momentum of 0.99 they need hundreds of batches to leave their start; on a few
+        hundred pictures validation would see a network that is no better than chance.
+        """
+        from keras import layers
+
+        for layer in self.net.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                layer.momentum = min(layer.momentum, max(0.5, 1 - 2 / steps))
+
     def freeze(self) -> None:
         """Let only the new layers learn."""
         for layer in self.net.layers:

@@ -94,7 +94,7 @@ def draw_mistakes(path: Path, scores: Scores, split: Split, labels: tuple[str, .
         predicted = int(scores.predicted[index])
         axes.set_title(
             f"{labels[scores.targets[index]]}\n→ {labels[predicted]} "
-            f"{scores.probabilities[index, predicted]:.0%}",
+            f"({scores.probabilities[index, predicted]:.0%})",
             fontsize=8,
         )
     figure.savefig(path, dpi=DPI)

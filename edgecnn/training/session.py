@@ -16,7 +16,6 @@ from edgecnn.errors import DataError, EdgeCnnError, require
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.training.run import (
     PICTURES_FOLDER,
-    RUN,
     STATE_FOLDER,
     Run,
     new_folder,
@@ -47,13 +46,12 @@ def train(
     zoo.get(architecture)
     worker = _worker(chosen, out)
     path = Path(out) if out is not None else new_folder(architecture)
-    if worker == 0 and ((path / MANIFEST).exists() or (path / RUN).exists()):
-        raise EdgeCnnError(f"{path} holds a run already: choose another --out, or --resume it.")
+    if worker == 0 and path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise EdgeCnnError(
+            f"{path} is not empty: choose another --out, or go on with a run by --resume."
+        )
     dataset = _open(str(data), chosen)
-    run = Run(path, architecture, str(data), chosen, dataset.sha256)
-    if worker == 0:
-        run.write()
-    return _train(run, dataset)
+    return _train(Run(path, architecture, str(data), chosen, dataset.sha256), dataset)
 
 
 def resume(architecture: str, *, out: str | Path | None = None) -> Checkpoint | None:
@@ -116,6 +114,8 @@ def _train(run: Run, dataset: Dataset) -> Checkpoint | None:
     from edgecnn.training.state import RunState
 
     settings = run.settings
+    if settings.tensorboard:
+        require("tensorboard", what="--tensorboard", package="TensorBoard", extra="train")
     preprocessing = preprocessing_for(run.architecture, settings)
     with contextlib.ExitStack() as stack:
         # What Keras prints is progress: stdout is left to the result.
@@ -133,13 +133,22 @@ def _train(run: Run, dataset: Dataset) -> Checkpoint | None:
             network = build_network(
                 run.architecture, preprocessing, dataset.labels, settings.weights
             )
+        if distribution.worker == 0:
+            run.write()
         inputs = open_inputs(dataset, preprocessing, settings, folder / PICTURES_FOLDER)
         log.info(
             "%s, %d classes: %s pictures to train on, %s to choose the best epoch, %s to test.",
             *(run.architecture, len(dataset.labels)),
             *(f"{len(split):,}" for split in (dataset.train, dataset.val, dataset.test)),
         )
-        run_phases(network, preprocessing, inputs, settings, state, folder, distribution)
+        try:
+            run_phases(network, preprocessing, inputs, settings, state, folder, distribution)
+        except KeyboardInterrupt:
+            log.warning(
+                "Stopped after epoch %d. Go on with: edgecnn train %s --resume --out %s",
+                *(len(state.history), run.architecture, run.path),
+            )
+            raise
         if distribution.worker > 0:
             return None
         model = network.finished()

@@ -15,15 +15,6 @@ if TYPE_CHECKING:
 
     from edgecnn.bundle import Weights
 
-_FAMILIES = (
-    cspresnet,
-    efficientnet_lite,
-    lenet,
-    resnet,
-    resnext,
-    senet,
-)  # importing a family registers its networks
-
 Activation = Literal["softmax"] | None
 
 

@@ -1,0 +1,46 @@
+# `make demo` and `make test` each work alone on a fresh clone: Python 3.11+ and pip are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SAMPLES := .cache/samples
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-full check bench clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/installed  ## Make .venv with everything, once
+
+# Pinned by constraints.txt, so that tomorrow's releases change nothing here.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(SAMPLES)/complete: examples/samples.py examples/samples.txt
+	$(PYTHON) examples/samples.py $(SAMPLES)
+
+demo: setup $(SAMPLES)/complete  ## The whole pipeline on real photographs
+	$(BIN)/python examples/demo.py $(SAMPLES)
+
+test: setup $(SAMPLES)/complete  ## Lint, types and all tests that gate a release
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -m 'not slow'
+
+test-full: setup $(SAMPLES)/complete  ## Also the tests that take minutes each
+	$(BIN)/pytest
+
+check: setup  ## Format, lint, types
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/mypy
+
+bench: setup $(SAMPLES)/complete  ## Measure against named peers, ratios in one run
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/export.py
+
+clean:  ## Remove everything that make made
+	rm -rf $(VENV) .cache demo build dist *.egg-info

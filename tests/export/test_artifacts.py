@@ -1,0 +1,145 @@
+"""The finished int8 files of a really pretrained network, in their own engines."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+import openvino as ov
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from edgecnn.bundle import Bundle
+from edgecnn.export import network as networks
+from edgecnn.export.verify import reference
+from edgecnn.pictures import labelled_pictures, prepare
+from edgecnn.targets import runtimes
+from edgecnn.targets.classifier import load
+
+RUNTIMES = ("litert", "onnxruntime", "openvino")
+
+
+@pytest.fixture(scope="module")
+def photographs(samples: Path, lite0_bundle: Path) -> np.ndarray:
+    pictures = labelled_pictures(samples / "photographs")
+    return prepare(pictures, Bundle.load(lite0_bundle).preprocessing)
+
+
+@pytest.fixture(scope="module")
+def answers(lite0_bundle: Path, photographs: np.ndarray) -> dict[str, np.ndarray]:
+    found = {}
+    for runtime in RUNTIMES:
+        classifier = load(lite0_bundle, runtime=runtime, threads=1)
+        found[runtime] = np.stack([classifier.infer(image[None]) for image in photographs])
+    return found
+
+
+def test_where_keras_is_confident_every_runtime_says_the_same(
+    photographs: np.ndarray, answers: dict[str, np.ndarray]
+) -> None:
+    network = networks.find("efficientnet_lite0", "imagenet")
+    expected = reference(network.model, network.preprocessing, photographs)
+    confident = expected.max(axis=1) >= 0.9
+    assert confident.sum() >= 2
+    for runtime, found in answers.items():
+        error = np.abs(found[confident] - expected[confident]).max()
+        assert error <= 2 / 255 + 0.02, (runtime, error)
+        assert (found[confident].argmax(1) == expected[confident].argmax(1)).all(), runtime
+
+
+def test_the_runtimes_agree_with_each_other(answers: dict[str, np.ndarray]) -> None:
+    first = answers["litert"]
+    for runtime in RUNTIMES[1:]:
+        assert np.abs(answers[runtime] - first).max() < 0.1
+        assert (answers[runtime].argmax(1) == first.argmax(1)).mean() >= 0.95
+
+
+def test_answers_do_not_depend_on_the_number_of_threads(
+    lite0_bundle: Path, photographs: np.ndarray, answers: dict[str, np.ndarray]
+) -> None:
+    for runtime in RUNTIMES:
+        classifier = load(lite0_bundle, runtime=runtime, threads=2)
+        found = classifier.infer(photographs[:1])
+        np.testing.assert_allclose(found, answers[runtime][0], atol=1e-5, err_msg=runtime)
+
+
+def test_every_format_takes_raw_pixels_at_the_same_scale(lite0_bundle: Path) -> None:
+    """real = (pixel - 127) / 128, written where each format keeps it."""
+    tflite = Interpreter(model_path=str(lite0_bundle / "model.tflite"))
+    (detail,) = tflite.get_input_details()
+    assert detail["dtype"] is np.uint8
+    assert detail["shape"].tolist() == [1, 224, 224, 3]
+    assert detail["quantization"] == (1 / 128, 127)
+
+    graph = onnx.load(lite0_bundle / "model.onnx").graph
+    assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert [node.op_type for node in graph.node[:2]] == ["Transpose", "DequantizeLinear"]
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    assert constants[graph.node[1].input[1]] == np.float32(1 / 128)
+    assert constants[graph.node[1].input[2]] == 127
+
+    model = ov.Core().read_model(lite0_bundle / "model.xml")
+    assert model.input(0).element_type == ov.Type.u8
+    assert list(model.input(0).shape) == [1, 224, 224, 3]
+
+
+def test_nothing_but_the_softmax_runs_in_float(lite0_bundle: Path) -> None:
+    for name, artifact in Bundle.load(lite0_bundle).artifacts.items():
+        floats = artifact.details["float_op_names"]
+        assert len(floats) == 1, (name, floats)
+        assert "softmax" in floats[0].lower(), name
+        assert artifact.details["int8_ops"] >= 50
+
+
+def test_a_file_says_of_itself_what_it_needs(lite0_bundle: Path) -> None:
+    model = onnx.load(lite0_bundle / "model.onnx")
+    about = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(about["edgecnn.preprocessing"])["mean"] == [127.0]
+    assert len(about["edgecnn.labels"].splitlines()) == 1000
+    loaded = ov.Core().read_model(lite0_bundle / "model.xml")
+    assert loaded.get_rt_info(["edgecnn", "edgecnn.architecture"]).value == "efficientnet_lite0"
+    assert b"edgecnn.preprocessing" in (lite0_bundle / "model.tflite").read_bytes()
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_float_exports_say_what_keras_says(
+    lenet5_run: Path, tmp_path: Path, precision: str
+) -> None:
+    from edgecnn.export.pipeline import export
+
+    bundle = export(lenet5_run, precision=precision, out=tmp_path / "bundle")  # type: ignore[arg-type]
+    for artifact in bundle.artifacts.values():
+        assert artifact.details["verification"]["max_abs_error"] < (0.01, 1e-4)[precision == "fp32"]
+        assert artifact.details["verification"]["agreement_top1"] == 1.0
+    weights = 61_706 * (2 if precision == "fp16" else 4)
+    assert weights <= bundle.artifacts["tflite"].bytes < weights + 20_000
+
+
+def test_dense_chains_are_right_in_openvino_on_one_thread(tmp_path: Path) -> None:
+    """OpenVINO 2026.4 joins int8 MatMuls into a kernel that is wrong on one thread."""
+    from edgecnn.export.pipeline import export
+    from edgecnn.preprocessing import Preprocessing
+
+    keras.utils.set_random_seed(0)
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.MaxPooling2D(4)(keras.layers.Conv2D(16, 3, activation="relu")(image))
+    x = keras.layers.Flatten()(x)
+    for _ in range(2):
+        x = keras.layers.Dense(84, activation="relu")(x)
+    model = keras.Model(image, keras.layers.Dense(10, activation="softmax")(x), name="chain")
+    bundle = export(
+        model,
+        preprocessing=Preprocessing(32, 32),
+        labels=list("abcdefghij"),
+        out=tmp_path / "chain",
+    )
+    picture = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
+    sessions = [
+        runtimes.get(name).open(bundle.model_file(runtimes.get(name).format), threads)
+        for name in RUNTIMES
+        for threads in (1, 2)
+    ]
+    found = [session.infer(picture) for session in sessions]
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], atol=0.02)

@@ -1,0 +1,230 @@
+"""Every Keras layer that export knows, in every format, against Keras itself."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from edgecnn.errors import ExportError
+from edgecnn.export.folding import fold
+from edgecnn.export.lowering import lower, with_probabilities
+from edgecnn.export.onnx import write_onnx
+from edgecnn.export.openvino import write_openvino
+from edgecnn.export.tflite import write_tflite
+from edgecnn.export.verify import reference
+from edgecnn.preprocessing import Preprocessing
+from edgecnn.targets import runtimes
+
+WRITERS = {"litert": write_tflite, "onnxruntime": write_onnx, "openvino": write_openvino}
+FILES = {"litert": "model.tflite", "onnxruntime": "model.onnx", "openvino": "model.xml"}
+SIDE = 15  # odd: `same` pads unevenly with stride 2
+
+Block = Callable[[Any], Any]
+
+BLOCKS: dict[str, Block] = {
+    "conv": lambda x: layers.Conv2D(8, 3)(x),
+    "conv same stride": lambda x: layers.Conv2D(8, 3, strides=2, padding="same")(x),
+    "conv even kernel": lambda x: layers.Conv2D(8, 4, strides=2, padding="same")(x),
+    "conv dilated": lambda x: layers.Conv2D(8, 3, dilation_rate=2, padding="same")(x),
+    "conv oblong": lambda x: layers.Conv2D(8, (1, 5), padding="same")(x),
+    "conv grouped": lambda x: layers.Conv2D(8, 3, groups=4, padding="same", use_bias=False)(
+        layers.Conv2D(8, 1)(x)
+    ),
+    "depthwise": lambda x: layers.DepthwiseConv2D(3, strides=2, padding="same")(x),
+    "depthwise multiplier": lambda x: layers.DepthwiseConv2D(3, depth_multiplier=2)(x),
+    "separable": lambda x: layers.SeparableConv2D(8, 3, padding="same")(x),
+    "batch norm behind": lambda x: layers.BatchNormalization()(layers.Conv2D(8, 3)(x)),
+    "batch norm behind depthwise": lambda x: layers.BatchNormalization()(
+        layers.DepthwiseConv2D(3, depth_multiplier=2)(x)
+    ),
+    "batch norm in front": lambda x: layers.Conv2D(8, 3, padding="same")(
+        layers.BatchNormalization()(x)
+    ),
+    "batch norm in front, no padding": lambda x: layers.Conv2D(8, 3)(
+        layers.BatchNormalization()(x)
+    ),
+    "batch norm without scale": lambda x: layers.BatchNormalization(scale=False, center=False)(
+        layers.Conv2D(8, 3)(x)
+    ),
+    "pad then conv": lambda x: layers.Conv2D(8, 7, strides=2)(layers.ZeroPadding2D(3)(x)),
+    "uneven pad": lambda x: layers.Conv2D(8, 3, strides=2)(
+        layers.ZeroPadding2D(((0, 1), (1, 0)))(x)
+    ),
+    "pad then max pool": lambda x: layers.MaxPooling2D(3, 2)(
+        layers.ZeroPadding2D(1)(layers.ReLU()(layers.Conv2D(8, 3)(x)))
+    ),
+    "pad then max pool of negatives": lambda x: layers.MaxPooling2D(3, 2)(
+        layers.ZeroPadding2D(1)(layers.Conv2D(8, 3)(x))
+    ),
+    "max pool same": lambda x: layers.MaxPooling2D(3, 2, padding="same")(x),
+    "average pool same": lambda x: layers.AveragePooling2D(3, 2, padding="same")(x),
+    "global max pool": lambda x: layers.GlobalMaxPooling2D(keepdims=True)(x),
+    "residual": lambda x: layers.ReLU()(layers.Add()([layers.Conv2D(3, 3, padding="same")(x), x])),
+    "three-way sum": lambda x: layers.Add()([layers.Conv2D(3, 1)(x) for _ in range(3)]),
+    "squeeze and excite": lambda x: layers.Multiply()(
+        [
+            x,
+            layers.Conv2D(3, 1, activation="sigmoid")(
+                layers.GlobalAveragePooling2D(keepdims=True)(x)
+            ),
+        ]
+    ),
+    "squeeze to a vector and back": lambda x: layers.Multiply()(
+        [x, layers.Reshape((1, 1, 3))(layers.GlobalAveragePooling2D()(x))]
+    ),
+    "concatenate": lambda x: layers.Concatenate()(
+        [layers.Conv2D(4, 1)(x), layers.MaxPooling2D(3, 1, padding="same")(x)]
+    ),
+    "hard sigmoid spelled out": lambda x: (
+        layers.ReLU(6.0)(layers.Conv2D(4, 1)(x) + 3.0) * (1.0 / 6.0)
+    ),
+    "rescaling and normalization": lambda x: layers.Conv2D(4, 3, padding="same")(
+        layers.Normalization(mean=[0.4, 0.5, 0.6], variance=[0.1, 0.2, 0.3])(
+            layers.Rescaling(0.5, 0.1)(x)
+        )
+    ),
+    "flatten a picture": lambda x: layers.Dense(9, activation="relu")(
+        layers.Flatten()(layers.Conv2D(4, 5, strides=3)(x))
+    ),
+    "dense chain": lambda x: layers.Dense(12, activation="tanh")(
+        layers.BatchNormalization()(layers.Dense(16, activation="relu")(layers.Flatten()(x)))
+    ),
+    "dropout and noise": lambda x: layers.GaussianNoise(0.1)(
+        layers.SpatialDropout2D(0.5)(layers.Dropout(0.5)(x))
+    ),
+    **{
+        f"activation {kind}": lambda x, kind=kind: layers.Conv2D(6, 3, activation=kind)(x)
+        for kind in (
+            "relu",
+            "relu6",
+            "leaky_relu",
+            "tanh",
+            "sigmoid",
+            "hard_sigmoid",
+            "hard_swish",
+            "swish",
+            "elu",
+        )
+    },
+}
+
+
+def network(block: Block) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    image = keras.Input((SIDE, SIDE, 3))
+    x = block(image)
+    if len(x.shape) == 4:
+        x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(image, layers.Dense(5, activation="softmax")(x))
+    # Fresh BatchNorm is the identity and fresh biases are zero: that would hide mistakes.
+    rng = np.random.default_rng(2)
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+        elif getattr(layer, "bias", None) is not None:
+            layer.bias.assign(rng.normal(0, 0.3, layer.bias.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_every_layer_says_in_float_what_keras_says(
+    name: str, images: np.ndarray, tmp_path: Path
+) -> None:
+    model = network(BLOCKS[name])
+    preprocessing = Preprocessing(SIDE, SIDE, mean=(100.0, 120.0, 140.0), std=(60.0, 50.0, 70.0))
+    expected = reference(model, preprocessing, images)
+    assert np.ptp(expected, axis=0).max() > 1e-4, "the pictures must make a difference"
+    graph = fold(with_probabilities(lower(model)), preprocessing)
+    for runtime, write in WRITERS.items():
+        write(graph, None, tmp_path, metadata={})
+        session = runtimes.get(runtime).open(tmp_path / FILES[runtime], threads=1)
+        found = np.stack([session.infer(image[None]) for image in images])
+        np.testing.assert_allclose(found, expected, atol=2e-5, err_msg=runtime)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [
+        ((0.0,), (255.0,)),
+        ((127.0,), (128.0,)),
+        ((127.5,), (127.5,)),
+        ((0.0,), (1.0,)),
+        ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+        ((300.0,), (50.0,)),
+    ],
+)
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_normalisation_moves_into_the_graph(
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    padding: str,
+    images: np.ndarray,
+    tmp_path: Path,
+) -> None:
+    model = network(lambda x: layers.Conv2D(8, 3, padding=padding)(x))
+    preprocessing = Preprocessing(SIDE, SIDE, mean=mean, std=std)
+    expected = reference(model, preprocessing, images)
+    graph = fold(with_probabilities(lower(model)), preprocessing)
+    # A mean between two integers is exact but at the border, where half a level is left.
+    tolerance = 2e-3 if mean == (127.5,) and padding == "same" else 2e-5
+    for runtime, write in WRITERS.items():
+        write(graph, None, tmp_path, metadata={})
+        session = runtimes.get(runtime).open(tmp_path / FILES[runtime], threads=1)
+        found = np.stack([session.infer(image[None]) for image in images])
+        np.testing.assert_allclose(found, expected, atol=tolerance, err_msg=runtime)
+
+
+def test_a_scalar_normalisation_costs_no_operator() -> None:
+    model = network(lambda x: layers.Conv2D(8, 3, padding="same")(x))
+    graph = fold(
+        with_probabilities(lower(model)), Preprocessing(SIDE, SIDE, mean=(127.0,), std=(128.0,))
+    )
+    assert [op.op for op in graph][:2] == ["input", "conv"]
+    assert graph.input.attributes == {"scale": 1 / 128, "zero_point": 127}
+
+
+def test_batch_norm_and_relu_leave_no_operator() -> None:
+    model = network(
+        lambda x: layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(8, 3, use_bias=False)(x)))
+    )
+    graph = fold(with_probabilities(lower(model)))
+    assert [op.op for op in graph] == ["input", "conv", "global_avg_pool", "dense", "softmax"]
+    assert graph.operators[1].fused == "relu"
+
+
+def test_of_several_outputs_the_first_is_kept_and_the_rest_dropped() -> None:
+    image = keras.Input((SIDE, SIDE, 3))
+    x = layers.Conv2D(4, 3, name="shared")(image)
+    main = layers.Dense(5, activation="softmax", name="main")(layers.GlobalAveragePooling2D()(x))
+    side = layers.Dense(5, activation="softmax", name="side")(layers.Flatten()(x))
+    graph = lower(keras.Model(image, [main, side]))
+    assert "side" not in graph.by_name
+    assert graph[graph.output].op == "softmax"
+
+
+def test_nested_models_are_opened() -> None:
+    inner = network(lambda x: layers.Conv2D(8, 3)(x))
+    image = keras.Input((SIDE, SIDE, 3))
+    outer = keras.Model(image, inner(image))
+    assert [op.op for op in lower(outer)] == [op.op for op in lower(inner)]
+
+
+def test_a_layer_without_a_rule_is_named() -> None:
+    model = network(lambda x: layers.UpSampling2D(name="grow")(x))
+    with pytest.raises(ExportError, match=r"'grow' \(UpSampling2D\)"):
+        lower(model)
+
+
+def test_a_network_that_is_no_classifier_is_refused() -> None:
+    image = keras.Input((SIDE, SIDE, 3))
+    with pytest.raises(ExportError, match="ends in its classes"):
+        with_probabilities(lower(keras.Model(image, layers.Conv2D(4, 3)(image))))

@@ -1,0 +1,127 @@
+"""The RAM analysis: the source text's example, published peaks, and properties."""
+
+import itertools
+from typing import Any
+
+import keras
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgecnn import memory
+from edgecnn.analysis import analyze
+from edgecnn.graph import Graph, Operator
+from edgecnn.memory import Lifetime
+
+
+def test_the_example_of_the_source_text() -> None:
+    """200 5×5 filters, stride 1, same padding, on a 150×100 RGB picture, in float32."""
+    image = keras.Input((100, 150, 3))
+    model = keras.Model(image, keras.layers.Conv2D(200, 5, padding="same", name="c")(image))
+    one = analyze(model, dtype="fp32")
+    layer = one.layers[-1]
+    assert one.parameters == layer.parameters == 15_200
+    assert layer.macs == 225_000_000
+    assert layer.output_bytes == 12_000_000  # 96 million bits
+    batch = analyze(model, dtype="fp32", batch=100)
+    assert batch.layers[-1].output_bytes == 1_200_000_000
+    assert batch.training_bytes >= 1_200_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "peak"), [("resnet34", 1_003_520), ("efficientnet_lite0", 1_505_280)]
+)
+def test_the_liveness_peak_is_what_litert_was_seen_to_need(name: str, peak: int) -> None:
+    """resnet34: the stem's 112·112·64 and its pooled 56·56·64, both int8."""
+    found = analyze(name)
+    assert found.liveness_peak_bytes == peak
+    assert analyze(name, dtype="fp32").liveness_peak_bytes == 4 * peak
+
+
+def test_two_layers_are_too_few_where_a_skip_keeps_a_tensor_alive() -> None:
+    image = keras.Input((32, 32, 8))
+    x = keras.layers.Conv2D(8, 3, padding="same")(image)
+    y = keras.layers.Conv2D(8, 3, padding="same")(x)
+    y = keras.layers.Conv2D(8, 3, padding="same")(y)
+    model = keras.Model(image, keras.layers.Add()([x, y]))
+    found = analyze(model)
+    tensor = 32 * 32 * 8
+    assert found.two_layer_bytes == 2 * tensor
+    assert found.liveness_peak_bytes == 3 * tensor
+
+
+def test_weights_are_counted_as_deployed() -> None:
+    found = analyze("lenet5")
+    biases = 6 + 16 + 120 + 84 + 10
+    assert found.weights_bytes == (61_706 - biases) + 8 * biases
+
+
+blocks = st.lists(
+    st.builds(
+        lambda size, first, length: (size, first, first + length),
+        st.integers(1, 5_000),
+        st.integers(0, 12),
+        st.integers(0, 6),
+    ),
+    min_size=1,
+    max_size=14,
+).map(lambda rows: [Lifetime(f"t{i}", *row) for i, row in enumerate(rows)])
+
+
+@given(blocks)
+def test_a_plan_never_puts_two_living_tensors_in_one_place(found: list[Lifetime]) -> None:
+    offsets = memory.plan(found)
+    for a, b in itertools.combinations(found, 2):
+        if a.overlaps(b):
+            apart = (
+                offsets[a.name] + a.bytes <= offsets[b.name]
+                or offsets[b.name] + b.bytes <= offsets[a.name]
+            )
+            assert apart, (a, b, offsets)
+    assert all(offset % memory.ALIGNMENT == 0 for offset in offsets.values())
+
+
+@given(blocks)
+def test_peak_arena_and_sum_are_in_order(found: list[Lifetime]) -> None:
+    peak = max(memory.live_bytes(found, 20))
+    whole = sum(b.bytes for b in found)
+    assert peak <= memory.arena_bytes(found, alignment=1) <= whole
+    assert peak <= memory.arena_bytes(found) <= whole + memory.ALIGNMENT * len(found)
+
+
+@st.composite
+def graphs(draw: Any) -> Graph:
+    operators = [Operator("image", "input", [], (1, 4, 4, 3))]
+    for index in range(draw(st.integers(1, 10))):
+        inputs = draw(
+            st.lists(st.sampled_from([op.name for op in operators]), min_size=1, max_size=3)
+        )
+        shape = (1, 4, 4, draw(st.integers(1, 9)))
+        kind = "reshape" if draw(st.booleans()) and len(inputs) == 1 else "add"
+        if kind == "reshape":
+            shape = next(op.shape for op in operators if op.name == inputs[0])
+        operators.append(Operator(f"op{index}", kind, inputs, shape))
+    return Graph(operators, operators[-1].name)
+
+
+@settings(max_examples=200)
+@given(graphs())
+def test_liveness_equals_brute_force(graph: Graph) -> None:
+    """A buffer is alive at a step if it exists and anything from this step on still reads it."""
+    buffer: dict[str, str] = {}
+    for op in graph:
+        buffer[op.name] = buffer[op.inputs[0]] if op.op == "reshape" else op.name
+    size = {op.name: memory.tensor_bytes(op, "int8") for op in graph}
+    expected = []
+    for step in range(len(graph.operators)):
+        alive = set()
+        for earlier in graph.operators[: step + 1]:
+            later = graph.operators[step:]
+            read = any(buffer[earlier.name] in {buffer[n] for n in op.inputs} for op in later)
+            if read or buffer[earlier.name] == buffer[graph.operators[step].name]:
+                alive.add(buffer[earlier.name])
+            if buffer[earlier.name] == buffer[graph.output]:
+                alive.add(buffer[earlier.name])
+        expected.append(sum(size[name] for name in alive))
+    found = memory.live_bytes(memory.lifetimes(graph, "int8"), len(graph.operators))
+    assert found == expected
