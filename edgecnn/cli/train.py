@@ -104,7 +104,10 @@ def command(
     edgecnn train lenet5 --resume
     """
     import edgecnn.training
+    from edgecnn.cli.quiet import import_keras
 
+    if data is None and not resume:
+        raise EdgeCnnError("Say what to train on: --data DIR, or --data digits.")
     logging.basicConfig(format="%(message)s")
     logging.getLogger("edgecnn").setLevel(logging.INFO)
     if resume:
@@ -114,11 +117,11 @@ def command(
         ]
         if extra:
             raise EdgeCnnError(f"--resume goes on as the run began: leave out {', '.join(extra)}.")
+        import_keras()
         checkpoint = edgecnn.training.resume(architecture, out=out)
-    elif data is None:
-        raise EdgeCnnError("Say what to train on: --data DIR, or --data digits.")
     else:
-        checkpoint = edgecnn.training.train(architecture, data, out=out, **settings)
+        import_keras()
+        checkpoint = edgecnn.training.train(architecture, str(data), out=out, **settings)
     if checkpoint is None:
         return  # a worker that is not the chief
     if as_json:

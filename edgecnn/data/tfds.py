@@ -69,14 +69,18 @@ def read(name: str) -> Source:
         builder.download_and_prepare()
     except tfds.core.DatasetNotFoundError as error:
         raise DataError(f"tensorflow-datasets knows no '{name}': {error}") from None
+    except ImportError:
+        raise  # a data set that needs a package of its own says which
     except Exception as error:  # its downloads fail with errors of many libraries
         raise DataError(f"tfds:{name} could not be downloaded: {error}") from None
-    features = builder.info.features
+    features = dict(builder.info.features.items())
     image, label = features.get("image"), features.get("label")
     if not isinstance(image, tfds.features.Image) or not isinstance(
         label, tfds.features.ClassLabel
     ):
         raise DataError(f"tfds:{name} has no features 'image' and 'label': {list(features)}.")
+    if "train" not in builder.info.splits:
+        raise DataError(f"tfds:{name} has no split 'train': {list(builder.info.splits)}.")
     parts = {PARTS[part]: part for part in builder.info.splits if part in PARTS}
     splits = {ours: _read_part(tfds, builder, theirs) for ours, theirs in parts.items()}
     if set(splits) == {"train"}:

@@ -115,7 +115,7 @@ def _train(run: Run, dataset: Dataset) -> Checkpoint | None:
 
     settings = run.settings
     if settings.tensorboard:
-        require("tensorboard", what="--tensorboard", package="TensorBoard", extra="train")
+        require("tensorboard", what="--tensorboard", package="TensorBoard", extra="tensorboard")
     preprocessing = preprocessing_for(run.architecture, settings)
     with contextlib.ExitStack() as stack:
         # What Keras prints is progress: stdout is left to the result.
