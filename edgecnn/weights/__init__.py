@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from edgecnn.bundle import Weights
 from edgecnn.weights.checkpoint import Checkpoint, read_checkpoint
+from edgecnn.weights.keras_download import KerasDownload
 from edgecnn.weights.labels import imagenet_labels
 from edgecnn.weights.sources import packaged_available, pretrained_file
 from edgecnn.zoo.blocks import padding_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 IMAGENET = "imagenet"
 
 
-def find(entry: Architecture, weights: str) -> Checkpoint:
+def find(entry: Architecture, weights: str) -> Checkpoint | KerasDownload:
     """The checkpoint that `weights` names: `"imagenet"`, or the path of a file.
 
     A checkpoint knows the padding that a network needs to be built with. Raises
@@ -31,6 +32,9 @@ def find(entry: Architecture, weights: str) -> Checkpoint:
     `WeightsError` for a file that cannot be read.
     """
     if weights == IMAGENET:
+        origin = entry.pretrained
+        if origin is not None and origin.kind == "keras":
+            return KerasDownload(entry, origin.where)
         return read_checkpoint(entry, *pretrained_file(entry))
     return read_checkpoint(entry, Path(weights), Path(weights).name)
 
@@ -47,6 +51,7 @@ def load_weights(model: "keras.Model", entry: Architecture, weights: str) -> Wei
 __all__ = [
     "IMAGENET",
     "Checkpoint",
+    "KerasDownload",
     "find",
     "imagenet_labels",
     "load_weights",

@@ -54,7 +54,7 @@ TIMM = Naming(
     pretrained=Pretrained("hub", "timm/cspresnet50.ra_in1k"),
     namings=(TIMM,),
     top=("fc",),
-    figures=Figures(0, 21_616_168, 0, 0, 0),
+    figures=Figures(21_656_488, 21_616_168, 4_517_240_832, 2_097_152, 8_388_608),
 )
 def cspresnet50(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """timm's layout: half-width bottlenecks, a strided 3×3 before each stage, leaky ReLU."""

@@ -176,7 +176,10 @@ def efficientnet_lite0(
     return LITE0.build(input_shape, classes, **options)
 
 
-@architecture(**published(LITE1, 240), figures=Figures(0, 5_416_680, 0, 0, 0))
+@architecture(
+    **published(LITE1, 240),
+    figures=Figures(5_470_344, 5_416_680, 600_185_232, 1_728_000, 6_912_000),
+)
 def efficientnet_lite1(
     input_shape: tuple[int, int, int], classes: int, **options: Any
 ) -> "keras.Model":
@@ -184,7 +187,10 @@ def efficientnet_lite1(
     return LITE1.build(input_shape, classes, **options)
 
 
-@architecture(**published(LITE2, 260), figures=Figures(0, 6_092_072, 0, 0, 0))
+@architecture(
+    **published(LITE2, 260),
+    figures=Figures(6_150_168, 6_092_072, 859_736_272, 2_028_000, 8_112_000),
+)
 def efficientnet_lite2(
     input_shape: tuple[int, int, int], classes: int, **options: Any
 ) -> "keras.Model":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     year=2019,
     paper="Géron, Hands-On Machine Learning with Scikit-Learn, Keras, and TensorFlow, CNN chapter",
     preprocessing=Preprocessing(28, 28, 1, mean=(0.0,), std=(255.0,)),
-    figures=Figures(1_413_834, 1_413_834, 0, 0, 0),
+    figures=Figures(1_413_834, 1_413_834, 89_466_496, 62_720, 250_880),
     classes=10,
     minimum_side=8,
 )

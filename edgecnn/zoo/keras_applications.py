@@ -115,7 +115,7 @@ inception_v3 = _wrap(
     "inception_v3",
     "InceptionV3",
     _scaled(299),
-    Figures(0, 23_817_352, 0, 0, 0),
+    Figures(23_851_784, 23_817_352, 5_713_216_096, 2_074_464, 8_297_856),
     family="Inception",
     year=2015,
     paper="arXiv:1512.00567",
@@ -125,7 +125,7 @@ xception = _wrap(
     "xception",
     "Xception",
     _scaled(299),
-    Figures(0, 0, 0, 0, 0),
+    Figures(22_910_480, 22_855_952, 8_357_403_496, 6_914_880, 27_659_520),
     family="Inception",
     year=2016,
     paper="arXiv:1610.02357",
@@ -145,15 +145,15 @@ def _densenet(depth: int, figures: Figures) -> Builder:
     )
 
 
-densenet121 = _densenet(121, Figures(0, 7_978_856, 0, 0, 0))
-densenet169 = _densenet(169, Figures(0, 0, 0, 0, 0))
-densenet201 = _densenet(201, Figures(0, 0, 0, 0, 0))
+densenet121 = _densenet(121, Figures(8_062_504, 7_978_856, 2_834_161_664, 1_806_336, 7_225_344))
+densenet169 = _densenet(169, Figures(14_307_880, 14_149_480, 3_359_843_328, 1_806_336, 7_225_344))
+densenet201 = _densenet(201, Figures(20_242_984, 20_013_928, 4_291_365_888, 1_806_336, 7_225_344))
 
 mobilenet_v1 = _wrap(
     "mobilenet_v1",
     "MobileNet",
     _scaled(224),
-    Figures(0, 0, 0, 0, 0),
+    Figures(4_253_864, 4_231_976, 568_740_352, 1_204_224, 4_816_896),
     family="MobileNet",
     year=2017,
     paper="arXiv:1704.04861",
@@ -163,7 +163,7 @@ mobilenet_v2 = _wrap(
     "mobilenet_v2",
     "MobileNetV2",
     _scaled(224),
-    Figures(0, 3_504_872, 0, 0, 0),
+    Figures(3_538_984, 3_504_872, 300_774_272, 1_505_280, 6_021_120),
     family="MobileNet",
     year=2018,
     paper="arXiv:1801.04381",
@@ -183,8 +183,12 @@ def _mobilenet_v3(size: str, figures: Figures) -> Builder:
     )
 
 
-mobilenet_v3_small = _mobilenet_v3("small", Figures(0, 0, 0, 0, 0))
-mobilenet_v3_large = _mobilenet_v3("large", Figures(0, 0, 0, 0, 0))
+mobilenet_v3_small = _mobilenet_v3(
+    "small", Figures(2_554_968, 2_542_856, 56_510_400, 401_408, 1_605_632)
+)
+mobilenet_v3_large = _mobilenet_v3(
+    "large", Figures(5_507_432, 5_483_032, 216_589_760, 1_003_520, 4_014_080)
+)
 
 
 def _efficientnet(number: int, side: int, figures: Figures) -> Builder:
@@ -199,7 +203,15 @@ def _efficientnet(number: int, side: int, figures: Figures) -> Builder:
     )
 
 
-efficientnet_b0 = _efficientnet(0, 224, Figures(0, 0, 0, 0, 0))
-efficientnet_b1 = _efficientnet(1, 240, Figures(0, 0, 0, 0, 0))
-efficientnet_b2 = _efficientnet(2, 260, Figures(0, 0, 0, 0, 0))
-efficientnet_b3 = _efficientnet(3, 300, Figures(0, 0, 0, 0, 0))
+efficientnet_b0 = _efficientnet(
+    0, 224, Figures(5_330_571, 5_288_548, 385_814_752, 3_612_672, 14_450_688)
+)
+efficientnet_b1 = _efficientnet(
+    1, 240, Figures(7_856_239, 7_794_184, 686_802_832, 4_147_200, 16_588_800)
+)
+efficientnet_b2 = _efficientnet(
+    2, 260, Figures(9_177_569, 9_109_994, 993_561_872, 4_867_200, 19_468_800)
+)
+efficientnet_b3 = _efficientnet(
+    3, 300, Figures(12_320_535, 12_233_232, 1_827_141_392, 9_720_000, 38_880_000)
+)

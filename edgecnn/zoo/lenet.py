@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     year=1998,
     paper="LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 86",
     preprocessing=Preprocessing(32, 32, 1, mean=(0.0,), std=(255.0,)),
-    figures=Figures(61_706, 61_706, 416_520, 5_880, 23_520),
+    figures=Figures(61_706, 61_706, 416_520, 9_408, 37_632),
     classes=10,
 )
 def lenet5(

@@ -30,7 +30,10 @@ def published(network: ResNet) -> dict[str, Any]:
     }
 
 
-@architecture(**published(RESNET18), figures=Figures(0, 11_689_512, 0, 0, 0))
+@architecture(
+    **published(RESNET18),
+    figures=Figures(11_699_112, 11_689_512, 1_814_073_344, 1_003_520, 4_014_080),
+)
 def resnet18(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """Residual units 64×2, 128×2, 256×2, 512×2."""
     return RESNET18.build(input_shape, classes, **options)
@@ -45,19 +48,28 @@ def resnet34(input_shape: tuple[int, int, int], classes: int, **options: Any) ->
     return RESNET34.build(input_shape, classes, **options)
 
 
-@architecture(**published(RESNET50), figures=Figures(0, 25_557_032, 0, 0, 0))
+@architecture(
+    **published(RESNET50),
+    figures=Figures(25_610_152, 25_557_032, 4_089_184_256, 2_408_448, 9_633_792),
+)
 def resnet50(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """Bottleneck units 64×3, 128×4, 256×6, 512×3."""
     return RESNET50.build(input_shape, classes, **options)
 
 
-@architecture(**published(RESNET101), figures=Figures(0, 44_549_160, 0, 0, 0))
+@architecture(
+    **published(RESNET101),
+    figures=Figures(44_654_504, 44_549_160, 7_801_405_440, 2_408_448, 9_633_792),
+)
 def resnet101(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """Bottleneck units 64×3, 128×4, 256×23, 512×3."""
     return RESNET101.build(input_shape, classes, **options)
 
 
-@architecture(**published(RESNET152), figures=Figures(0, 60_192_808, 0, 0, 0))
+@architecture(
+    **published(RESNET152),
+    figures=Figures(60_344_232, 60_192_808, 11_513_626_624, 2_408_448, 9_633_792),
+)
 def resnet152(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """Bottleneck units 64×3, 128×8, 256×36, 512×3."""
     return RESNET152.build(input_shape, classes, **options)

@@ -94,13 +94,19 @@ def published(network: VGG) -> dict[str, Any]:
     }
 
 
-@architecture(**published(VGG16), figures=Figures(138_357_544, 138_357_544, 0, 0, 0))
+@architecture(
+    **published(VGG16),
+    figures=Figures(138_357_544, 138_357_544, 15_470_264_320, 6_422_528, 25_690_112),
+)
 def vgg16(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """Thirteen convolutions and three dense layers (configuration D)."""
     return VGG16.build(input_shape, classes, **options)
 
 
-@architecture(**published(VGG19), figures=Figures(143_667_240, 143_667_240, 0, 0, 0))
+@architecture(
+    **published(VGG19),
+    figures=Figures(143_667_240, 143_667_240, 19_632_062_464, 6_422_528, 25_690_112),
+)
 def vgg19(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """Sixteen convolutions and three dense layers (configuration E)."""
     return VGG19.build(input_shape, classes, **options)
