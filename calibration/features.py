@@ -24,7 +24,7 @@ def of_network(name: str) -> Callable[[Sequence[Picture]], Features]:
     from edgecnn.export import network as networks
     from edgecnn.export.folding import fold
     from edgecnn.export.lowering import lower, with_probabilities
-    from edgecnn.export.ranges import FloatGraph
+    from edgecnn.export.statistics import FloatGraph
 
     network = networks.find(name)
     graph = fold(with_probabilities(lower(network.model)), network.preprocessing)

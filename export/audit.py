@@ -79,7 +79,9 @@ def _onnx(folder: Path) -> Precision:
                 floats.append(f"{node.output[0]} ({node.op_type})")
             else:
                 integers += 1
-        in_float.update(dict.fromkeys(node.output, runs_float))
+        # A QGemm without an output scale sums integers and gives the sums in float.
+        gives_float = runs_float or (node.op_type == "QGemm" and not any(node.input[7:]))
+        in_float.update(dict.fromkeys(node.output, gives_float))
     return Precision(integers, tuple(floats))
 
 

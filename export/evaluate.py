@@ -88,9 +88,7 @@ def evaluate(
         if runtime.format not in bundle.artifacts:
             continue
         try:
-            session = runtime.open(
-                bundle.model_file(runtime.format), threads or detect().threads
-            )
+            session = runtime.open(bundle.model_file(runtime.format), threads or detect().threads)
         except RuntimeUnavailable as error:
             notes.append(str(error))
             continue
@@ -154,9 +152,7 @@ def _renumbered(
     return found
 
 
-def _reference(
-    bundle: Bundle, images: NDArray[np.uint8], notes: list[str]
-) -> Probabilities | None:
+def _reference(bundle: Bundle, images: NDArray[np.uint8], notes: list[str]) -> Probabilities | None:
     """What the float network says, if the very weights of the bundle are still here."""
     from edgecnn.checkpoint import RUNS
     from edgecnn.export import network as networks

@@ -87,6 +87,8 @@ class _Writer:
         self.for_openvino = for_openvino and quantised is not None
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
+        # Both engines give a dense layer's result in float from integer sums: no rounding.
+        self._float_logits = {n for n in graph[graph.output].inputs if graph[n].op == "dense"}
         self._constants: set[str] = set()
         self.tensor: dict[str, str] = {}
         """Operator name to the ONNX value that holds its real-valued result."""
@@ -111,9 +113,12 @@ class _Writer:
         else:
             inputs = [self.tensor[name] for name in op.inputs]
             result = self._operator(op, inputs)
-            if op.fused and not (scale and scale.implies(op.fused)):
+            # Where an operator computes in integers, their range can stand for the activation.
+            # Around one in float an engine may drop the quantisers, and the clamp with them.
+            in_integers = self.quantised is not None and self.quantised.runs_in_int8(op)
+            if op.fused and not (scale and in_integers and scale.implies(op.fused)):
                 result = self._activation(op.fused, op, result, f"{op.name}_{op.fused}")
-            if scale:
+            if scale and op.name not in self._float_logits:
                 result = self._through_integers(op.name, result, scale)
         self.tensor[op.name] = result
 

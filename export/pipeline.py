@@ -20,11 +20,12 @@ from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.errors import CheckFailed, DataError, UnknownName
 from edgecnn.export import network as networks
 from edgecnn.export.audit import audit
+from edgecnn.export.bias_correction import correct_biases
 from edgecnn.export.folding import fold
 from edgecnn.export.lowering import lower, with_probabilities
 from edgecnn.export.network import Network
 from edgecnn.export.quantise import quantise
-from edgecnn.export.ranges import observe
+from edgecnn.export.statistics import observe
 from edgecnn.export.verify import Verification, check_lowering, reference, verify
 from edgecnn.graph import Graph
 from edgecnn.pictures import class_indices, prepare
@@ -165,9 +166,9 @@ def _fill(
     if precision == "int8":
         images = prepare(pictures.pictures, network.preprocessing)
         with clock.step("calibrate", len(images)):
-            ranges = observe(graph, images, clock.progress.advance)
+            seen = observe(graph, images, clock.progress.advance)
         with clock.step("quantise"):
-            quantised = quantise(graph, ranges)
+            quantised = correct_biases(graph, quantise(graph, seen.ranges), seen.means)
     (folder / LABELS).write_text("\n".join(network.labels) + "\n", encoding="utf-8")
     classes = None
     if all(picture.label is not None for picture in pictures.held_out):

@@ -8,8 +8,13 @@ import numpy as np
 
 from edgecnn.errors import ExportError
 from edgecnn.export.quantised import IntWeights, Quantised, Scale
-from edgecnn.export.ranges import Range
+from edgecnn.export.statistics import Range
 from edgecnn.graph import WEIGHTED, Graph, Operator
+
+LOGIT_HEADROOM = 1.5
+"""How much wider than seen the range of the logits is. A picture more typical of its class than
+any calibration picture has larger logits; clipping them costs its whole confidence, a coarser
+step next to nothing."""
 
 KEEPS_SCALE = ("max_pool", "avg_pool", "global_max_pool", "pad", "reshape", "depth_pool")
 FLOAT_ONLY = ("softmax", "lrn")
@@ -35,6 +40,8 @@ def quantise(
     scales: dict[str, Scale] = {
         image.name: Scale(image.attributes["scale"], image.attributes["zero_point"])
     }
+    logits = graph[graph.output].inputs[0]
+    ranges = {**ranges, logits: ranges[logits].widened(LOGIT_HEADROOM)}
     shared = _shared_ranges(graph, ranges, in_float)
     consumers = graph.consumers()
     for op in graph.operators[1:]:

@@ -58,6 +58,11 @@ class IntWeights:
     scales: Array
     """float32 (out): of the kernel."""
 
+    def real_kernel(self) -> Array:
+        """The kernel that the integers stand for, float32."""
+        flat = self.kernel.reshape(-1, self.scales.size) * self.scales
+        return flat.reshape(self.kernel.shape)
+
 
 @dataclass
 class Quantised:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgecnn.bundle import MODEL_FILES
 from edgecnn.errors import ExportError
 from edgecnn.export.accuracy import Comparison, Drop, Probabilities
-from edgecnn.export.ranges import FloatGraph
+from edgecnn.export.statistics import FloatGraph
 from edgecnn.graph import Graph
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.targets import runtimes

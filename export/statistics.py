@@ -1,4 +1,4 @@
-"""The range of every tensor, seen on calibration pictures.
+"""What calibration pictures say of every tensor.
 
 The folded float graph runs once per picture in ONNX Runtime with every tensor as a result;
 only running figures are kept, so the memory does not grow with the number of pictures.
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgecnn.errors import require
 from edgecnn.export.onnx import INPUT, to_onnx
-from edgecnn.graph import Graph
+from edgecnn.graph import WEIGHTED, Array, Graph
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,27 @@ class Range:
         """The range that covers both."""
         return Range(min(self.low, other.low), max(self.high, other.high))
 
+    def widened(self, factor: float) -> "Range":
+        """The range with both ends that much farther from zero."""
+        return Range(self.low * factor, self.high * factor)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Figures by tensor name, over all calibration pictures."""
+
+    ranges: dict[str, Range]
+    means: dict[str, Array]
+    """The mean picture of every tensor that a convolution or dense layer reads: float32, NHWC."""
+
 
 class FloatGraph:
     """The folded graph in float32, run by ONNX Runtime with any of its tensors as results."""
 
-    def __init__(self, graph: Graph, tensors: Iterable[str], threads: int = 0) -> None:
+    def __init__(self, graph: Graph, tensors: Iterable[str]) -> None:
         ort = require("onnxruntime", what="Calibration", package="ONNX Runtime", extra="export")
         self.tensors = [name for name in tensors if name != graph.output]
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
         options.log_severity_level = 3
         model = to_onnx(graph, outputs=self.tensors)
         self._session = ort.InferenceSession(
@@ -52,18 +64,32 @@ def observe(
     graph: Graph,
     images: NDArray[np.uint8],
     on_picture: Callable[[], None] = lambda: None,
-) -> dict[str, Range]:
-    """Minimum and maximum of every tensor over uint8 pictures (count, H, W, C).
+) -> Statistics:
+    """Statistics over uint8 pictures (count, H, W, C).
 
     `on_picture` is called after each, for a progress bar.
     """
-    tensors = [op.name for op in graph if op.op not in ("input", "softmax")]
+    tensors = [op.name for op in graph if op.op != "softmax"]
+    read_by_weights = {name for op in graph if op.op in WEIGHTED for name in op.inputs}
     run = FloatGraph(graph, tensors)
     low = dict.fromkeys(tensors, np.inf)
     high = dict.fromkeys(tensors, -np.inf)
+    sums: dict[str, Array] = {}
     for image in images:
         for name, value in run(image[None])[1].items():
             low[name] = min(low[name], float(value.min()))
             high[name] = max(high[name], float(value.max()))
+            if name in sums:
+                sums[name] += value
+            elif name in read_by_weights:
+                sums[name] = value
         on_picture()
-    return {name: Range(low[name], high[name]) for name in tensors}
+    return Statistics(
+        {name: Range(low[name], high[name]) for name in tensors},
+        {name: channels_last(total) / len(images) for name, total in sums.items()},
+    )
+
+
+def channels_last(value: Array) -> Array:
+    """NCHW to NHWC; other ranks stay."""
+    return value.transpose(0, 2, 3, 1) if value.ndim == 4 else value
