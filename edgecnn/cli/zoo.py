@@ -14,7 +14,9 @@ def command(as_json: bool) -> None:
     """Every architecture: year, parameters, MACs, peak activation memory, pretrained weights.
 
     Figures hold at the default input. The peak is what must be alive at once while the network
-    runs, weights not included. `edgecnn analyze NAME` tells more of one.
+    runs, its weights not included. Weights are `packaged` (installed with pip), from the
+    Hugging Face `hub`, or `keras`'s own download. --json adds papers and exact sources,
+    `edgecnn analyze NAME` the layers of one network.
 
     \b
     edgecnn zoo
@@ -22,7 +24,9 @@ def command(as_json: bool) -> None:
     """
     from edgecnn import zoo
 
-    entries = sorted((zoo.get(name) for name in zoo.names()), key=lambda a: (a.family, a.year))
+    entries = sorted(
+        (zoo.get(name) for name in zoo.names()), key=lambda a: (a.family, a.year, a.figures.macs)
+    )
     if as_json:
         click.echo(json.dumps([describe(entry) for entry in entries], indent=2, ensure_ascii=False))
     else:
@@ -55,33 +59,35 @@ def _print_table(entries: list[Architecture]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("name", no_wrap=True, style="bold")
     table.add_column("year", justify="right")
     table.add_column("input", no_wrap=True)
-    for title in ("parameters", "MACs", "peak int8", "peak float32"):
+    for title in ("parameters", "MACs", "peak\nint8", "peak\nfloat32"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("pretrained", no_wrap=True, overflow="ellipsis")
-    family = None
+    table.add_column("weights", no_wrap=True)
     for entry in entries:
-        if entry.family != family:
-            if family is not None:
-                table.add_section()
-                table.add_row()
-            family = entry.family
         figures = entry.figures
         table.add_row(
             entry.name,
             str(entry.year),
             "×".join(map(str, entry.input_shape)),
             f"{figures.trainable_parameters:,}",
-            f"{figures.macs / 1e6:,.1f} M",
-            f"{figures.peak_int8_bytes / 2**20:,.2f} MiB",
-            f"{figures.peak_float32_bytes / 2**20:,.2f} MiB",
-            str(entry.pretrained or "–"),
+            _in_units(figures.macs, 1000, ("", "k", "M", "G")),
+            _in_units(figures.peak_int8_bytes, 1024, ("B", "KiB", "MiB")),
+            _in_units(figures.peak_float32_bytes, 1024, ("B", "KiB", "MiB")),
+            entry.pretrained.kind if entry.pretrained else "–",
         )
     # A pipe or a file gets whole lines, whatever the width of a terminal it does not have.
     console = Console()
     if not console.is_terminal:
-        console = Console(width=200)
+        console = Console(width=100)
     console.print(table)
+
+
+def _in_units(value: float, step: int, units: tuple[str, ...]) -> str:
+    """A number in three digits or so, with the largest unit that leaves something before the dot."""
+    rank = 0
+    while value >= step and rank < len(units) - 1:
+        value, rank = value / step, rank + 1
+    return f"{value:.{2 if value < 10 else 1}f} {units[rank]}".rstrip()

@@ -3,7 +3,7 @@
 Importing this package imports no Keras; building a network does.
 """
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgecnn.errors import EdgeCnnError
 from edgecnn.zoo import families  # noqa: F401 (registers the networks)
@@ -27,6 +27,7 @@ def build(
     include_top: bool = True,
     padding: Padding | None = None,
     classifier_activation: Activation = "softmax",
+    **options: Any,
 ) -> "keras.Model":
     """Build a network of the zoo.
 
@@ -34,7 +35,8 @@ def build(
     was published with. `weights` is None (random), `"imagenet"` or a file.
     `padding` is `same` (TensorFlow's rule) or `symmetric` (torch's); None takes the rule that
     the weights were trained with, `same` for random ones. `classifier_activation` None ends the
-    network in its logits.
+    network in its logits. `options` are those that one builder alone has, such as GoogLeNet's
+    `auxiliary_heads`.
 
     Raises `UnknownName` for a name that is not in the zoo, `EdgeCnnError` for an input the
     network cannot take, and `WeightsError` for weights that do not fit.
@@ -47,6 +49,7 @@ def build(
         include_top=include_top,
         padding=padding,
         classifier_activation=classifier_activation,
+        **options,
     )
     return model
 
@@ -60,15 +63,19 @@ def build_with_weights(
     include_top: bool = True,
     padding: Padding | None = None,
     classifier_activation: Activation = "softmax",
+    **options: Any,
 ) -> "tuple[keras.Model, Weights | None]":
     """As `build`, with where the weights came from; None for random ones."""
     entry = get(name)
-    shape = input_shape or entry.input_shape
-    if min(shape[:2]) < entry.minimum_side or shape[2] not in (1, 3):
+    shape = tuple(input_shape or entry.input_shape)
+    side = entry.minimum_side
+    if len(shape) != 3 or min(shape[:2]) < side or shape[2] not in (1, 3):
         raise EdgeCnnError(
-            f"{name} takes pictures of at least {entry.minimum_side}×{entry.minimum_side} with 1 "
-            f"or 3 channels, not {shape[0]}×{shape[1]}×{shape[2]}."
+            f"{name} takes pictures (height, width, channels) of at least {side}×{side} with 1 or "
+            f"3 channels, not {'×'.join(map(str, shape))}."
         )
+    if classes is not None and classes < 1:
+        raise EdgeCnnError(f"A classifier has at least one class, not {classes}.")
     if padding not in (None, *PADDINGS):
         raise EdgeCnnError(f"Unknown padding '{padding}': known: {', '.join(PADDINGS)}.")
     checkpoint = None
@@ -83,6 +90,7 @@ def build_with_weights(
         include_top=include_top,
         padding=padding or "same",
         classifier_activation=classifier_activation,
+        **options,
     )
     return model, checkpoint.load_into(model) if checkpoint else None
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from edgecnn.errors import EdgeCnnError
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.zoo.alexnet import IMAGENET_MEAN
 from edgecnn.zoo.naming import Padding
@@ -36,6 +37,7 @@ MODULES = (
 )
 POOLED_AFTER = ("3b", "4e")
 AUXILIARY_AFTER = ("4a", "4d")
+AUXILIARY_SIDE = 80
 AUXILIARY_LOSS_WEIGHT = 0.3
 """The paper's weight of each auxiliary head's loss in training."""
 
@@ -98,13 +100,18 @@ def googlenet(
 
     With `auxiliary_heads` the network has two more outputs, `auxiliary4a` and `auxiliary4d`, for
     training with a loss weight of 0.3 each; the first output, `predictions`, is what export
-    keeps. They need a picture of at least 80×80.
+    keeps. They need a picture of at least 80×80, or `EdgeCnnError` is raised.
     """
     import keras
     from keras import layers
 
     from edgecnn.zoo.blocks import max_pool
 
+    if auxiliary_heads and min(input_shape[:2]) < AUXILIARY_SIDE:
+        raise EdgeCnnError(
+            f"googlenet's auxiliary heads need pictures of at least {AUXILIARY_SIDE}×"
+            f"{AUXILIARY_SIDE}, not {input_shape[0]}×{input_shape[1]}."
+        )
     image = keras.Input(input_shape, name="image")
     x = _convolution(image, 64, 7, "conv1", stride=2, padding=padding)
     x = _normalise(max_pool(x, 3, 2, "pool1", padding=padding), "norm1")
