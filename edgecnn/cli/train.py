@@ -104,7 +104,6 @@ def command(
     edgecnn train lenet5 --resume
     """
     import edgecnn.training
-    from edgecnn.cli.quiet import import_keras
 
     if data is None and not resume:
         raise EdgeCnnError("Say what to train on: --data DIR, or --data digits.")
@@ -117,10 +116,8 @@ def command(
         ]
         if extra:
             raise EdgeCnnError(f"--resume goes on as the run began: leave out {', '.join(extra)}.")
-        import_keras()
         checkpoint = edgecnn.training.resume(architecture, out=out)
     else:
-        import_keras()
         checkpoint = edgecnn.training.train(architecture, str(data), out=out, **settings)
     if checkpoint is None:
         return  # a worker that is not the chief

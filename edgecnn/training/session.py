@@ -105,6 +105,9 @@ def _worker(settings: Settings, out: object) -> int:
 
 
 def _train(run: Run, dataset: Dataset) -> Checkpoint | None:
+    from edgecnn.cli.quiet import import_keras
+
+    import_keras()
     require("tensorflow", what="Training", package="TensorFlow", extra="train")
     keras = require("keras", what="Training", package="Keras", extra="train")
     from edgecnn.training.inputs import open_inputs

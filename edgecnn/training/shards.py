@@ -23,7 +23,8 @@ COMPLETE = "complete"
 SHARD_BYTES = 128 * 2**20
 AT_ONCE = 8
 """Shards that are read side by side when shuffled."""
-SHUFFLE_PICTURES = 4096
+SHUFFLE_PICTURES = 2048
+"""Pictures that are shuffled among each other, and held in memory for it."""
 
 
 def on_disk(
@@ -61,7 +62,12 @@ def on_disk(
                     num_parallel_calls=tf.data.AUTOTUNE,
                     deterministic=True,
                 )
-                .shuffle(SHUFFLE_PICTURES, seed=seed[1])
+                .batch(SHUFFLE_PICTURES)
+                .flat_map(
+                    lambda window: tf.data.Dataset.from_tensor_slices(
+                        tf.random.experimental.stateless_shuffle(window, seed=seed)
+                    )
+                )
             )
         return records.batch(size).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 

@@ -22,7 +22,7 @@ def tiny_pictures(tmp_path, monkeypatch):
             }
             return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
 
-        def _split_generators(self, dl_manager):
+        def _split_generators(self, dl_manager):  # noqa: ARG002
             return {"train": self._generate_examples()}
 
         def _generate_examples(self):
@@ -32,7 +32,7 @@ def tiny_pictures(tmp_path, monkeypatch):
                 image = rng.integers(low, low + 100, (12 + number, 20, 3), np.uint8)
                 yield number, {"image": image, "label": number % 2}
 
-    monkeypatch.setattr(tfds, "builder", lambda name: TinyPictures(data_dir=str(tmp_path / "tfds")))
+    monkeypatch.setattr(tfds, "builder", lambda _: TinyPictures(data_dir=str(tmp_path / "tfds")))
 
 
 def test_pictures_keep_their_size_and_class(tiny_pictures, tmp_path):
