@@ -1,15 +1,15 @@
-"""A tiny network in every format, shipped with the package.
+"""Two tiny networks, shipped as bundles, for looking at an engine and not at a model.
 
-It tells which of red, green and blue prevails: 16×16 RGB in, a 3×3 int8 convolution, a global
-average pool, a dense layer and a softmax. Running it proves that an engine works on this
-machine, and shows what the engine itself needs in memory, on boards that have no tool to make a
-model. `tests/targets/make_probe.py` writes the files.
+`colours` tells which of red, green and blue prevails: running it proves that an engine works on
+this machine, and shows what the engine itself takes of memory. `deep` has many small operators:
+what it takes more is what an engine keeps for each. A board has no tools to make a model, so
+they come with the package; `tests/targets/make_probes.py` writes them.
 """
 
 from importlib import resources
 from pathlib import Path
 
-from edgecnn.bundle import MODEL_FILES
+from edgecnn.bundle import Bundle
 from edgecnn.errors import RuntimeUnavailable
 from edgecnn.targets import runtimes
 
@@ -17,9 +17,9 @@ LABELS = ("red", "green", "blue")
 SIDE = 16
 
 
-def model_file(format: str) -> Path:
-    """The probe's file in that format, one of `edgecnn.bundle.FORMATS`."""
-    return Path(str(resources.files("edgecnn.targets"))) / "probe" / MODEL_FILES[format][0]
+def bundle(name: str) -> Bundle:
+    """The probe of that name, `colours` or `deep`."""
+    return Bundle.load(Path(str(resources.files("edgecnn.targets"))) / "probes" / name)
 
 
 def why_not(runtime: str) -> str | None:
@@ -32,7 +32,7 @@ def why_not(runtime: str) -> str | None:
     picture = np.zeros((1, SIDE, SIDE, 3), np.uint8)
     picture[..., 0] = 255
     try:
-        answer = engine.open(model_file(engine.format), threads=1).infer(picture)
+        answer = engine.open(bundle("colours").model_file(engine.format), threads=1).infer(picture)
     except RuntimeUnavailable as error:
         return str(error)
     if LABELS[int(answer.argmax())] != "red":

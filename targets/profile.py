@@ -53,7 +53,7 @@ class EndToEnd:
 
 @dataclass(frozen=True)
 class MemoryBytes:
-    """Resident memory of a fresh process at each step."""
+    """Resident memory of a fresh process at each step, frames not included."""
 
     before_load: int
     """Python, numpy and OpenCV, before the engine is imported."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import RuntimeUnavailable
+from edgecnn.targets.memory_model import NetworkMemory
 
 
 class Session(Protocol):
@@ -42,6 +43,14 @@ class Runtime(Protocol):
 
     def open(self, model: Path, threads: int) -> Session:
         """Load a model file. Raises `RuntimeUnavailable` if this engine cannot."""
+        ...
+
+    def weights_bytes(self, network: NetworkMemory) -> int:
+        """Memory the weights take at the process's peak: the file's pages and repacked copies."""
+        ...
+
+    def scratch_bytes(self, network: NetworkMemory) -> int:
+        """Memory the operators take beside the planned arena."""
         ...
 
 

@@ -1,0 +1,159 @@
+"""`edgecnn profile`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from edgecnn.cli.options import target_option
+from edgecnn.targets.runtimes import RUNTIMES
+
+if TYPE_CHECKING:
+    from edgecnn.targets.profile import Profile
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@target_option
+@click.option(
+    "--runtime",
+    "runtimes",
+    type=click.Choice(tuple(RUNTIMES)),
+    multiple=True,
+    help="Only this engine; may be given several times.  [default: all installed]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    multiple=True,
+    help="Threads of the engine; may be given several times.  [default: cores]",
+)
+@click.option(
+    "--runs", type=click.IntRange(1), default=100, show_default=True, help="At least so many."
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="At least so long, each.",
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+def command(
+    bundle: Path,
+    target: str,
+    runtimes: tuple[str, ...],
+    threads: tuple[int, ...],
+    runs: int,
+    seconds: float,
+    as_json: bool,
+) -> None:
+    """Latency and memory of a bundle on this board, beside the predicted memory.
+
+    \b
+    edgecnn profile exports/efficientnet_lite0-int8
+    edgecnn profile exports/resnet34-int8 --runtime litert --threads 1 --threads 4 --json
+    """
+    from edgecnn.targets.profiler import profile
+
+    with Console(stderr=True).status("") as status:
+        found = profile(
+            bundle,
+            runtimes=runtimes,
+            threads=threads,
+            runs=runs,
+            seconds=seconds,
+            target=target,
+            progress=lambda doing: status.update(f"measuring {doing}"),
+        )
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=1))
+    else:
+        _show(found)
+
+
+def _show(found: "Profile") -> None:
+    console = Console(highlight=False)
+    console.print(f"[bold]{found.bundle}[/] ({found.weights} weights)")
+    console.print(f"{found.target}: {found.board}, {found.cpu}", style="dim")
+    for table in (_latency(found), _frame(found), _memory(found)):
+        console.print()
+        console.print(table)
+    console.print()
+    for run in found.runs:
+        name = f"{run.runtime}, {_threads(run.threads)}"
+        if predicted := run.predicted_bytes:
+            parts = {
+                "engine": predicted.baseline,
+                "weights": predicted.weights,
+                "activations": predicted.arena,
+                "operators": predicted.graph,
+            }
+            sum_of = " + ".join(f"{part} {_megabytes(size)}" for part, size in parts.items())
+            console.print(f"[dim]{name}: predicted = {sum_of}[/]", soft_wrap=True)
+        for reason in run.invalid_reasons:
+            console.print(f"[yellow]{name}: times are not valid, {reason}[/]", soft_wrap=True)
+    for skipped in found.skipped:
+        console.print(f"[yellow]{skipped.runtime} not measured: {skipped.reason}[/]")
+    best = found.best
+    console.print(
+        f"fastest: [bold]{best.runtime}[/] with {_threads(best.threads)}, "
+        f"p90 {best.latency_ms.p90:.2f} ms over {best.count} runs",
+        soft_wrap=True,
+    )
+
+
+def _latency(found: "Profile") -> Table:
+    table = _table("latency, ms", "runs", "p50", "p90", "p99", "max", "load", "first")
+    for run in found.runs:
+        ms = run.latency_ms
+        table.add_row(
+            *(run.runtime, str(run.threads), str(run.count)),
+            *(f"{x:.2f}" for x in (ms.p50, ms.p90, ms.p99, ms.max)),
+            *(f"{x:.1f}" for x in (run.load_ms, run.first_inference_ms)),
+        )
+    return table
+
+
+def _frame(found: "Profile") -> Table:
+    parts = ("capture", "preprocess", "inference", "postprocess", "total", "cpu")
+    table = _table("the way of a 640×480 frame, median ms", *parts)
+    for run in found.runs:
+        way = run.end_to_end_ms
+        times = (way.capture, way.preprocess, way.inference, way.postprocess, way.total_p50)
+        table.add_row(run.runtime, str(run.threads), *(f"{x:.2f}" for x in (*times, run.cpu_ms)))
+    return table
+
+
+def _memory(found: "Profile") -> Table:
+    steps = ("before", "loaded", "running", "peak", "predicted", "error")
+    table = _table("memory of the process, MB", *steps)
+    for run in found.runs:
+        used, error = run.memory_bytes, run.prediction_error
+        measured = (used.before_load, used.after_load, used.after_first_inference, used.peak)
+        table.add_row(
+            *(run.runtime, str(run.threads)),
+            *(_megabytes(x) for x in measured),
+            _megabytes(run.predicted_bytes.peak) if run.predicted_bytes else "none",
+            "" if error is None else f"{error:+.1%}",
+        )
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, box=None, title_justify="left", padding=(0, 2, 0, 0))
+    table.add_column("runtime")
+    for column in ("threads", *columns):
+        table.add_column(column, justify="right")
+    return table
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f}"
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"

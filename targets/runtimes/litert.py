@@ -5,6 +5,7 @@
 
 import importlib
 import logging
+import struct
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import RuntimeUnavailable
+from edgecnn.targets.memory_model import NetworkMemory
 from edgecnn.targets.session import check_contract
 
 log = logging.getLogger(__name__)
+POINTER_BYTES = struct.calcsize("P")
 ENGINES = {"ai-edge-litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
 
 
@@ -40,6 +43,31 @@ class LiteRt:
                 engine,
             )
         return LiteRtSession(model, threads, engine)
+
+    def weights_bytes(self, network: NetworkMemory) -> int:
+        """Twice: the file is mapped and read through once, and XNNPACK packs a copy of its own.
+
+        The mapped pages are clean, so the kernel may take them back when memory is short; as
+        long as it is not, they count as resident.
+        """
+        return network.file_bytes + network.weights_bytes
+
+    def scratch_bytes(self, network: NetworkMemory) -> int:
+        """XNNPACK's indirection buffers: a pointer for each kernel position of each output pixel.
+
+        A depthwise kernel shares the columns in which neighbouring pixels overlap. 1×1 kernels
+        need none.
+        """
+        total = 0
+        for layer in network.layers:
+            rows, columns = layer.get("kernel") or (1, 1)
+            if rows * columns == 1 or len(layer["output_shape"]) != 3:
+                continue
+            height, width, _ = layer["output_shape"]
+            if layer["type"].startswith("depthwise"):
+                columns = min(columns, layer["strides"][1])
+            total += POINTER_BYTES * rows * columns * height * width
+        return total
 
 
 class LiteRtSession:

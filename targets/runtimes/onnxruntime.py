@@ -1,5 +1,6 @@
 """ONNX Runtime on the CPU."""
 
+import platform
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import RuntimeUnavailable
+from edgecnn.targets.memory_model import NetworkMemory
 from edgecnn.targets.session import check_contract
 
 # One import name, several distributions: the board's vendor may build its own.
 DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
+MMAP_THRESHOLD_BYTES = 32 * 2**20
+"""glibc's `DEFAULT_MMAP_THRESHOLD_MAX` on 64-bit systems."""
 TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 
@@ -33,6 +37,30 @@ class OnnxRuntime:
     def open(self, model: Path, threads: int) -> "OnnxRuntimeSession":
         """Load and optimise a model file."""
         return OnnxRuntimeSession(model, threads, self.engine())
+
+    def weights_bytes(self, network: NetworkMemory) -> int:
+        """Twice, but for large tensors, which are there twice only one after the other.
+
+        Each weight is copied out of the file's protobuf and packed for the kernels, then the
+        copy is freed. Copies that malloc took from the heap stay with the process; those above
+        malloc's largest mmap threshold go back to the system at once. On x86, float
+        convolutions are laid out anew for their vector width (NCHWc) on top of that.
+        """
+        large = [size for size in network.weights if size > MMAP_THRESHOLD_BYTES]
+        kept_twice = network.weights_bytes - sum(large)
+        while_loading = network.weights_bytes + max(network.weights, default=0)
+        blocked = 0
+        if network.precision != "int8" and platform.machine() in ("x86_64", "AMD64"):
+            blocked = sum(
+                size
+                for size, layer in zip(network.weights, network.layers, strict=True)
+                if layer["type"].startswith(("conv", "depthwise"))
+            )
+        return max(network.weights_bytes + kept_twice + blocked, while_loading)
+
+    def scratch_bytes(self, network: NetworkMemory) -> int:  # noqa: ARG002
+        """None that is known: its arena holds activations and scratch."""
+        return 0
 
 
 class OnnxRuntimeSession:

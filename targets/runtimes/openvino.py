@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import RuntimeUnavailable
+from edgecnn.targets.memory_model import NetworkMemory
 from edgecnn.targets.session import check_contract
 
 TYPES = {"u8": "uint8", "f32": "float32"}
@@ -31,6 +32,17 @@ class OpenVino:
     def open(self, model: Path, threads: int) -> "OpenVinoSession":
         """Load and compile a model file."""
         return OpenVinoSession(model, threads, self.engine())
+
+    def weights_bytes(self, network: NetworkMemory) -> int:
+        """Twice: `model.bin` is mapped and read through once, and oneDNN packs a copy."""
+        return network.file_bytes + network.weights_bytes
+
+    def scratch_bytes(self, network: NetworkMemory) -> int:  # noqa: ARG002
+        """None of note: its convolution kernels walk the picture without a buffer.
+
+        The machine code that is made for each operator counts under `graph`.
+        """
+        return 0
 
 
 class OpenVinoSession:

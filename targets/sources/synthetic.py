@@ -18,14 +18,11 @@ class Pattern:
 
     def __init__(self, size: tuple[int, int] = SIZE) -> None:
         width, height = size
-        x = np.arange(2 * width, dtype=np.uint32)
-        y = np.arange(height, dtype=np.uint32)[:, None]
-        self._canvas = np.stack(
-            np.broadcast_arrays(
-                (x * 255 // width) % 256, (x // 32 + y // 32) % 2 * 255, y * 255 // height
-            ),
-            axis=-1,
-        ).astype(np.uint8)
+        x, y = np.arange(2 * width), np.arange(height)
+        self._canvas = np.empty((height, 2 * width, 3), np.uint8)
+        self._canvas[..., 0] = x * 255 // width % 256
+        self._canvas[..., 1] = np.where(np.logical_xor.outer(y // 32 % 2, x // 32 % 2), 255, 0)
+        self._canvas[..., 2] = (y * 255 // height)[:, None]
         self._width = width
 
     def frame(self, index: int, into: Frame | None = None) -> Frame:

@@ -16,34 +16,17 @@ import cv2
 import numpy as np
 import pytest
 
-from edgecnn.bundle import MODEL_FILES, describe_file
-from edgecnn.preprocessing import Preprocessing
+from edgecnn.bundle import MANIFEST
 from edgecnn.targets import probe
 
 CACHE = Path(__file__).parents[2] / ".cache"
 RED, GREEN, BLUE = (0, 0, 255), (0, 255, 0), (255, 0, 0)  # BGR
 
 
-def _write_bundle(folder: Path, **manifest: Any) -> Path:
-    """A bundle of the probe network, which names the prevailing colour."""
-    folder.mkdir(parents=True)
-    (folder / "labels.txt").write_text("\n".join(probe.LABELS) + "\n")
-    artifacts = {}
-    for format, files in MODEL_FILES.items():
-        for file in files:
-            shutil.copy(probe.model_file(format).with_name(file), folder / file)
-        artifacts[format] = {"files": [vars(describe_file(folder, file)) for file in files]}
-    side = probe.SIDE
-    contents = {
-        "schema": 1,
-        "architecture": "colours",
-        "precision": "int8",
-        "weights": {"kind": "trained", "source": "the probe", "sha256": "0" * 64},
-        "preprocessing": Preprocessing(side, side).to_json(),
-        "labels": vars(describe_file(folder, "labels.txt")),
-        "artifacts": artifacts,
-    }
-    (folder / "manifest.json").write_text(json.dumps(contents | manifest))
+def _write_bundle(folder: Path, **replaced: Any) -> Path:
+    shutil.copytree(probe.bundle("colours").path, folder)
+    manifest = json.loads((folder / MANIFEST).read_text()) | replaced
+    (folder / MANIFEST).write_text(json.dumps(manifest))
     return folder
 
 

@@ -1,0 +1,96 @@
+"""What an engine takes of memory on this machine: measured once, and kept.
+
+Two probes run, each in a fresh process as a profile's run does: the small one's peak is the
+engine's baseline, and what the deep one takes more, less its own weights and activations, is
+shared out over its operators. The result lies in `~/.cache/edgecnn` (`$XDG_CACHE_HOME`) with
+what it depends on; another engine version, Python or machine is measured anew.
+"""
+
+import json
+import os
+import platform
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from edgecnn import __version__
+from edgecnn.targets import probe, runtimes
+from edgecnn.targets.measuring import measure
+from edgecnn.targets.memory_model import EngineBaseline, NetworkMemory
+from edgecnn.targets.target import Target
+
+RUNS = 20
+
+
+def baseline(runtime: str, threads: int, target: Target) -> EngineBaseline:
+    """The engine's baseline with that many threads, from the cache or measured now (seconds)."""
+    provenance = _provenance(runtime, threads, target)
+    cache = cache_file()
+    entries = _read(cache)
+    for entry in entries:
+        if {**entry["provenance"], "measured_at": ""} == provenance:
+            return EngineBaseline(**entry)
+    measured = _measure(runtime, threads, target, provenance)
+    kept = [e for e in entries if {**e["provenance"], "measured_at": ""} != provenance]
+    _write(cache, [*kept, asdict(measured)])
+    return measured
+
+
+def cache_file() -> Path:
+    """Where baselines are kept."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "edgecnn" / "baselines.json"
+
+
+def _provenance(runtime: str, threads: int, target: Target) -> dict[str, str]:
+    return {
+        "engine": runtimes.get(runtime).engine(),
+        "threads": str(threads),
+        "board": target.board,
+        "cpu": target.cpu,
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "numpy": metadata.version("numpy"),
+        "edgecnn": __version__,
+        "measured_at": "",
+    }
+
+
+def _measure(
+    runtime: str, threads: int, target: Target, provenance: dict[str, str]
+) -> EngineBaseline:
+    engine = runtimes.get(runtime)
+    peaks, networks = [], []
+    for name in ("colours", "deep"):
+        bundle = probe.bundle(name)
+        network = NetworkMemory.of(bundle, engine.format)
+        assert network is not None, "the probes are shipped with their RAM analysis"
+        networks.append(network)
+        found = measure(bundle.path, runtime, threads, runs=RUNS, seconds=0, target=target.name)
+        peaks.append(found["memory"]["final"]["peak"])
+    small, deep = networks
+    own = [engine.weights_bytes(n) + engine.scratch_bytes(n) + n.arena_bytes for n in (small, deep)]
+    further = (peaks[1] - own[1]) - (peaks[0] - own[0])
+    return EngineBaseline(
+        peak_bytes=peaks[0] - own[0],
+        operators=small.operators,
+        operator_bytes=max(0, further // (deep.operators - small.operators)),
+        provenance=provenance | {"measured_at": datetime.now(UTC).isoformat(timespec="seconds")},
+    )
+
+
+def _read(cache: Path) -> list[dict[str, Any]]:
+    try:
+        entries: list[dict[str, Any]] = json.loads(cache.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return []  # nothing measured yet, or cut off while writing: measured anew either way
+    return entries
+
+
+def _write(cache: Path, entries: list[dict[str, Any]]) -> None:
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = cache.with_suffix(f".{os.getpid()}")
+    unfinished.write_text(json.dumps(entries, indent=1) + "\n")
+    unfinished.replace(cache)

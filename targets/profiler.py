@@ -1,0 +1,154 @@
+"""Profiling a bundle: every engine in a process of its own, beside what was predicted."""
+
+import platform
+import statistics
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from edgecnn import __version__
+from edgecnn.bundle import Bundle
+from edgecnn.errors import RuntimeUnavailable
+from edgecnn.targets import runtimes as registry
+from edgecnn.targets.baseline import baseline
+from edgecnn.targets.measuring import measure
+from edgecnn.targets.memory_model import EngineBaseline, NetworkMemory
+from edgecnn.targets.profile import (
+    Distribution,
+    EndToEnd,
+    MemoryBytes,
+    PredictedBytes,
+    Profile,
+    ProfileRun,
+    Skipped,
+)
+from edgecnn.targets.session import Runtime
+from edgecnn.targets.target import detect
+
+
+def profile(
+    bundle_dir: Path | str,
+    *,
+    runtimes: Sequence[str] = (),
+    threads: Sequence[int] = (),
+    runs: int = 100,
+    seconds: float = 1.0,
+    target: str = "auto",
+    progress: Callable[[str], None] = lambda _: None,
+) -> Profile:
+    """Latency and memory of a bundle on this machine.
+
+    `runtimes` is by default every one that is installed and has its format in the bundle;
+    `threads` by default as many as the board has cores. Each combination runs in a fresh process:
+    warm-up until the latency is stable, then at least `runs` inferences and `seconds`. `progress`
+    is told what is being done. Raises `RuntimeUnavailable` if no runtime could be measured, or
+    one that was asked for by name cannot be used.
+    """
+    bundle = Bundle.load(bundle_dir)
+    board = detect(name=target)
+    measured: list[ProfileRun] = []
+    skipped: list[Skipped] = []
+    for name in runtimes or board.runtimes:
+        if reason := _why_not(name, bundle):
+            if runtimes:
+                raise RuntimeUnavailable(reason)
+            skipped.append(Skipped(name, reason))
+            continue
+        for count in threads or (board.threads,):
+            progress(f"{name}, {count} {'thread' if count == 1 else 'threads'}")
+            found = measure(bundle.path, name, count, runs=runs, seconds=seconds, target=board.name)
+            engine = registry.get(name)
+            network = NetworkMemory.of(bundle, engine.format)
+            predicted = None
+            if network is not None:
+                progress(f"{name}, {count}: what the engine itself takes")
+                predicted = predict(engine, network, baseline(name, count, board))
+            measured.append(_run(found, predicted))
+    if not measured:
+        raise RuntimeUnavailable(
+            f"No engine here runs {bundle.path}. " + " ".join(s.reason for s in skipped)
+        )
+    return Profile(
+        target=board.name,
+        board=board.board,
+        cpu=board.cpu,
+        versions=_versions(),
+        bundle=bundle.name,
+        weights=bundle.weights.kind,
+        runs=tuple(measured),
+        skipped=tuple(skipped),
+    )
+
+
+def predict(engine: Runtime, network: NetworkMemory, constants: EngineBaseline) -> PredictedBytes:
+    """The peak memory of a process that runs a network, without running it."""
+    weights = engine.weights_bytes(network)
+    arena = network.arena_bytes + engine.scratch_bytes(network)
+    graph = constants.operator_bytes * (network.operators - constants.operators)
+    return PredictedBytes(
+        weights=weights,
+        arena=arena,
+        graph=graph,
+        baseline=constants.peak_bytes,
+        peak=weights + arena + graph + constants.peak_bytes,
+    )
+
+
+def _why_not(name: str, bundle: Bundle) -> str | None:
+    engine = registry.get(name)
+    if engine.format not in bundle.artifacts:
+        return f"{name} runs {engine.format}, and {bundle.path} holds none."
+    return registry.missing(name)
+
+
+def _run(found: dict[str, Any], predicted: PredictedBytes | None) -> ProfileRun:
+    samples = found["samples_ms"]
+    parts = found["end_to_end_ms"]
+    total = Distribution.of(parts.pop("total"))
+    memory = found["memory"]
+    return ProfileRun(
+        runtime=found["runtime"],
+        engine=found["engine"],
+        precision=found["precision"],
+        threads=found["threads"],
+        count=len(samples),
+        latency_ms=Distribution.of(samples),
+        samples_ms=tuple(samples),
+        warmup_count=found["warmup_count"],
+        cpu_ms=found["cpu_ms"],
+        end_to_end_ms=EndToEnd(
+            **{part: statistics.median(values) for part, values in parts.items()},
+            total_p50=total.p50,
+            total_p99=total.p99,
+        ),
+        load_ms=found["load_ms"],
+        first_inference_ms=found["first_inference_ms"],
+        memory_bytes=MemoryBytes(
+            before_load=memory["before_load"]["resident"],
+            after_load=memory["after_load"]["resident"],
+            after_first_inference=memory["after_first_inference"]["resident"],
+            peak=memory["final"]["peak"],
+            proportional=memory["final"]["proportional"],
+        ),
+        thermal=found["thermal"],
+        valid=not found["invalid_reasons"],
+        invalid_reasons=tuple(found["invalid_reasons"]),
+        predicted_bytes=predicted,
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "edgecnn": __version__,
+        "python": platform.python_version(),
+        "numpy": metadata.version("numpy"),
+        "opencv": _opencv_version(),
+        "kernel": platform.release(),
+    }
+
+
+def _opencv_version() -> str:
+    from edgecnn.targets.opencv import opencv
+
+    return str(opencv().__version__)
