@@ -81,6 +81,8 @@ def run_phases(
         )
 
     phases = plan_phases(network, settings)
+    for phase in phases:
+        phase.choose_layers(network)  # so that a layer which is not there costs no epoch
     if not network.pretrained:
         network.shorten_norm_memory(inputs.steps)
     for index in range(state.phase, len(phases)):

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from edgecnn.data import Split
-from edgecnn.errors import require
 from edgecnn.training.scores import Scores
 from edgecnn.training.state import Row
 
@@ -21,7 +20,6 @@ NAMED_CLASSES = 60
 
 def new_figure(width: float, height: float) -> Any:
     """An empty figure of that size in inches, drawn without a display."""
-    require("matplotlib", what="Plotting", package="Matplotlib", extra="train")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -117,6 +117,7 @@ def _train(run: Run, dataset: Dataset) -> Checkpoint | None:
     from edgecnn.training.state import RunState
 
     settings = run.settings
+    require("matplotlib", what="Training", package="Matplotlib", extra="train")
     if settings.tensorboard:
         require("tensorboard", what="--tensorboard", package="TensorBoard", extra="tensorboard")
     preprocessing = preprocessing_for(run.architecture, settings)
@@ -191,9 +192,7 @@ def _finish(
             "epochs": len(state.history),
             "best_epoch": state.best_epoch,
             "seconds": round(sum(row["seconds"] for row in state.history), 1),
-            "val": {
-                k: state.history[state.best_epoch - 1][f"val_{k}"] for k in ("loss", "accuracy")
-            },
+            "best_val_accuracy": state.history[state.best_epoch - 1]["val_accuracy"],
             judged: scores.to_json(dataset.labels),
             "parameters": model.count_params(),
             "versions": {

@@ -212,6 +212,18 @@ def test_wrong_use_is_one_line(edgecnn_cli, tmp_path, arguments, message):
     assert not (tmp_path / "runs").exists()
 
 
+def test_unknown_layer_costs_no_epoch(lenet5_run, tmp_path):
+    with pytest.raises(UnknownName, match="layer 'c9': did you mean"):
+        edgecnn.train(
+            *("lenet5", "digits"),
+            out=tmp_path / "run",
+            epochs=3,
+            weights=str(lenet5_run),
+            unfreeze_from="c9",
+        )
+    assert history(tmp_path / "run") == []
+
+
 def test_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(EdgeCnnError, match="not empty"):
