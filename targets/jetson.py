@@ -21,11 +21,13 @@ class Jetson(Target):
 
     @classmethod
     def recognise(cls, machine: Machine) -> bool:
-        """By L4T's release file, or a device tree that says Jetson."""
-        return (
-            machine.read("/etc/nv_tegra_release") is not None
-            or "jetson" in (machine.device_tree_model or "").lower()
-        )
+        """By L4T's release file, or its Tegra chip, which a container shows too.
+
+        Not by the board's name: one calls itself "NVIDIA Orin Nano Developer Kit", another
+        "Jetson AGX Orin".
+        """
+        has_release = machine.read("/etc/nv_tegra_release") is not None
+        return has_release or any("nvidia,tegra" in name for name in machine.compatible)
 
     @property
     def board(self) -> str:

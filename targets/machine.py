@@ -6,7 +6,6 @@ Every figure the kernel does not show is None: nothing is guessed.
 import os
 import platform
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,26 +45,31 @@ class Machine:
         return self.read("/proc/device-tree/model")
 
     @property
+    def compatible(self) -> list[str]:
+        """What its device tree says it is compatible with: the board first, then its chip."""
+        return (self.read("/proc/device-tree/compatible") or "").split("\0")
+
+    @property
     def cpu(self) -> str:
         """The processor's name, else its architecture."""
         text = self.read("/proc/cpuinfo") or ""
-        if name := re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE):
-            return name[1].strip()
-        parts = _ordered(re.findall(r"^CPU part\s*:\s*(\S+)", text, re.MULTILINE))
-        cores = [ARM_CORES[part.lower()] for part in parts if part.lower() in ARM_CORES]
-        return " + ".join(cores) or self.architecture
+        # 32-bit ARM kernels show a model name that only tells the architecture: parts first.
+        parts = dict.fromkeys(re.findall(r"^CPU part\s*:\s*(\S+)", text, re.MULTILINE))
+        if cores := [ARM_CORES[part.lower()] for part in parts if part.lower() in ARM_CORES]:
+            return " + ".join(cores)
+        name = _field(text, "model name")
+        return name or self.architecture
 
     @property
     def cores(self) -> int:
         """Physical cores in /proc/cpuinfo (an SMT pair counts once), at least 1."""
         text = self.read("/proc/cpuinfo") or ""
-        pairs = {
-            (_field(block, "physical id"), _field(block, "core id"), _field(block, "processor"))
-            if _field(block, "core id") is None
-            else (_field(block, "physical id"), _field(block, "core id"), None)
-            for block in text.split("\n\n")
-            if _field(block, "processor") is not None
-        }
+        pairs = set()
+        for block in text.split("\n\n"):
+            number = _field(block, "processor")
+            core = _field(block, "core id")
+            if number is not None:
+                pairs.add((_field(block, "physical id"), core or f"processor {number}"))
         return max(1, len(pairs))
 
     @property
@@ -98,7 +102,3 @@ def usable_cores(machine: Machine) -> int:
 def _field(block: str, name: str) -> str | None:
     found = re.search(rf"^{name}\s*:\s*(.+)$", block, re.MULTILINE)
     return found[1].strip() if found else None
-
-
-def _ordered(values: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(values))

@@ -32,25 +32,30 @@ class RaspberryPi(Target):
         return (machine.device_tree_model or "").startswith("Raspberry Pi")
 
     def throttled(self) -> tuple[str, ...] | None:
-        """From the firmware's throttling word."""
+        """From the firmware's throttling word, or else the voltage alarm alone."""
         word = self._throttling_word()
         if word is None:
-            return None
+            alarm = self._undervoltage_alarm()
+            return None if alarm is None else ("under-voltage",) * alarm
         return tuple(meaning for bit, meaning in NOW.items() if word >> bit & 1)
 
     def _throttling_word(self) -> int | None:
-        """What `vcgencmd get_throttled` tells, from the file where the kernel shows it.
+        """What `vcgencmd get_throttled` tells; older kernels show it in a file too.
 
-        The file is hexadecimal without a prefix; its folder differs between the Pi 5 and those
-        before it.
+        The program first: newer kernels still have the file, deprecated, and log a warning with
+        a stack trace when it is read.
         """
-        for path in self.machine.glob("/sys/devices/platform/soc*/soc*:firmware/get_throttled"):
-            if text := self.machine.read(path):
-                return int(text, 16)
         if self.machine.root == Path("/") and (program := shutil.which("vcgencmd")):
             said = subprocess.run([program, "get_throttled"], capture_output=True, text=True)
             if found := re.fullmatch(r"throttled=0x([0-9a-f]+)", said.stdout.strip()):
                 return int(found[1], 16)
+        text = self.machine.read("/sys/devices/platform/soc/soc:firmware/get_throttled")
+        return int(text, 16) if text else None
+
+    def _undervoltage_alarm(self) -> int | None:
+        for sensor in self.machine.glob("/sys/class/hwmon/hwmon*/name"):
+            if self.machine.read(sensor) == "rpi_volt":
+                return self.machine.read_int(sensor.replace("/name", "/in0_lcrit_alarm"))
         return None
 
 

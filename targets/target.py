@@ -39,7 +39,8 @@ class Target:
     @property
     def board(self) -> str:
         """The board's name."""
-        return self.machine.device_tree_model or self.machine.architecture
+        machine = self.machine
+        return machine.device_tree_model or machine.compatible[0] or machine.architecture
 
     @property
     def cpu(self) -> str:

@@ -27,12 +27,13 @@ class Telemetry:
 
 def temperature_c(machine: Machine) -> float | None:
     """The hottest plausible thermal zone, in degrees Celsius."""
-    readings = [
-        milli / 1000
-        for path in machine.glob("/sys/class/thermal/thermal_zone*/temp")
-        if (milli := machine.read_int(path)) is not None
-    ]
-    # Zones that are switched off show values such as -256 °C (Jetson's PMIC shows a constant 100).
+    readings = []
+    for zone in machine.glob("/sys/class/thermal/thermal_zone*"):
+        milli = machine.read_int(f"{zone}/temp")
+        # Jetson's power chip has a zone that always reads 100 °C.
+        if milli is not None and not (machine.read(f"{zone}/type") or "").startswith("PMIC"):
+            readings.append(milli / 1000)
+    # Zones that are switched off show values such as -256 °C.
     plausible = [t for t in readings if -40 < t < 150]
     return max(plausible, default=None)
 
