@@ -35,7 +35,7 @@ def open_source(
     out if `skip_bad`; so do data that nothing can be trained on. Doubts are in `warnings`.
     """
     shares = Shares.parse(split)
-    found = read_source(str(source), skip_bad=skip_bad)
+    found = _read(str(source), skip_bad=skip_bad)
     splits = _complete(found, shares, split_seed)
     own_test = "test" in found.splits
     check_classes(found.labels, splits, with_test=own_test or shares.test > 0)
@@ -61,16 +61,10 @@ def open_source(
     )
 
 
-def is_word(source: str) -> bool:
-    """Whether a data source is named by a word of the grammar rather than by a path."""
-    word = source.partition(":")[0]
-    return word in ("digits", "tfds", *arrays.LABELS)
-
-
-def read_source(source: str, *, skip_bad: bool = False) -> Source:
+def _read(source: str, *, skip_bad: bool) -> Source:
     """The labelled pictures as they are found, neither divided nor checked."""
     word, colon, rest = source.partition(":")
-    if colon and not rest and is_word(source):
+    if colon and not rest:
         raise DataError(f"'{source}' names nothing after the colon.")
     if word in arrays.LABELS:
         return arrays.read_known(word, Path(rest).expanduser() if colon else None)
@@ -102,4 +96,4 @@ def _complete(found: Source, shares: Shares, seed: int) -> dict[str, Split]:
     return {name: splits[name] for name in ("train", "val", "test")}
 
 
-__all__ = ["DEFAULT_SPLIT", "Dataset", "Split", "is_word", "open_source", "read_source"]
+__all__ = ["DEFAULT_SPLIT", "Dataset", "Split", "open_source"]

@@ -1,5 +1,6 @@
 """Pictures in folders: a subfolder for each class, or train, val and test with such subfolders."""
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,11 +26,13 @@ def read_folder(path: Path, *, skip_bad: bool) -> Source:
     parts = _split_folders(path) or {WHOLE: path}
     skipped: list[Path] = []
     pictures: dict[str, list[Picture]] = {}
+    classes: dict[str, set[str]] = {}
     for name, folder in parts.items():
         pictures[name] = labelled_pictures(folder)
+        classes[name] = {p.label or "" for p in pictures[name]} | _subfolders(folder)
         bad = _strangers(folder) + _broken(pictures[name])
         if bad and not skip_bad:
-            listed = ", ".join(str(file.relative_to(path)) for file in bad[:5])
+            listed = ", ".join(os.path.relpath(file, path) for file in bad[:5])
             raise DataError(
                 f"{len(bad)} files in {path} are no whole pictures: {listed}"
                 f"{', ...' if len(bad) > 5 else ''}. Repair or remove them, or leave them out "
@@ -37,7 +40,8 @@ def read_folder(path: Path, *, skip_bad: bool) -> Source:
             )
         skipped += bad
         pictures[name] = [p for p in pictures[name] if p.path not in set(bad)]
-    labels = sorted({p.label or "" for p in pictures.get("train", pictures.get(WHOLE, []))})
+    # A class whose folder is empty, or all skipped, stays one: a check will say so.
+    labels = sorted(classes["train" if "train" in classes else WHOLE])
     splits = {
         name: Split(FileFrames(tuple(found)), np.asarray(class_indices(found, labels), np.int64))
         for name, found in pictures.items()
@@ -56,6 +60,12 @@ def _split_folders(path: Path) -> dict[str, Path]:
         if (path / folder).is_dir()
     }
     return found if "train" in found and len(found) > 1 else {}
+
+
+def _subfolders(folder: Path) -> set[str]:
+    if not folder.is_dir() or (folder / LABELS_CSV).is_file():
+        return set()
+    return {p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")}
 
 
 def _strangers(folder: Path) -> list[Path]:

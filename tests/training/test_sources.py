@@ -132,6 +132,29 @@ def test_class_with_too_few_pictures_is_an_error(tmp_path):
         open_source(tmp_path)
 
 
+def test_empty_or_wholly_skipped_class_is_an_error(tmp_path):
+    fill(tmp_path, {"cat": 12, "horse": 12})
+    (tmp_path / "zebra").mkdir()
+    with pytest.raises(DataError, match="'zebra' has too few pictures: 0"):
+        open_source(tmp_path)
+    (tmp_path / "zebra" / "bad.png").write_bytes(b"")
+    with pytest.raises(DataError, match="'zebra' has too few pictures: 0"):
+        open_source(tmp_path, skip_bad=True)
+
+
+def test_labels_csv(tmp_path):
+    fill(tmp_path / "pictures", {"a": 12, "b": 12})
+    files = sorted(p.relative_to(tmp_path) for p in (tmp_path / "pictures").rglob("*.png"))
+    rows = [f"{file},{'left' if file.parent.name == 'a' else 'right'}" for file in files]
+    (tmp_path / "list.csv").write_text("\n".join(["file,label", *rows]))
+    data = open_source(tmp_path / "list.csv")
+    assert data.labels == ("left", "right")
+    assert len(data.train) + len(data.val) + len(data.test) == 24
+    (tmp_path / "pictures" / "a" / "3.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"1 files .*pictures/a/3\.png"):
+        open_source(tmp_path / "list.csv")
+
+
 def test_copies_of_one_picture_stand_in_one_split(tmp_path):
     fill(tmp_path, {"cat": 12, "horse": 12})
     for number in range(8):
