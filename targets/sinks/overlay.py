@@ -5,7 +5,7 @@ from edgecnn.targets.opencv import opencv
 from edgecnn.targets.prediction import Prediction
 
 LINES = 3
-WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+WHITE = (255, 255, 255)
 
 
 def draw(image: Frame, prediction: Prediction) -> Frame:
@@ -24,12 +24,19 @@ def draw(image: Frame, prediction: Prediction) -> Frame:
         f"{latency.inference:.1f} ms inference, age {latency.age:.0f} ms, "
         f"{prediction.dropped} dropped"
     )
+    band = canvas[: step * len(lines) + step // 2]
+    band //= 3  # white text must be readable on a white wall
     for row, line in enumerate(lines, start=1):
-        place = (step // 2, row * step)
-        # The Hershey fonts know ASCII only.
+        # OpenCV 4's fonts know ASCII only.
         text = line.encode("ascii", "replace").decode()
-        for colour, width in ((BLACK, thickness + 2), (WHITE, thickness)):
-            cv2.putText(
-                canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA
-            )
+        cv2.putText(
+            canvas,
+            text,
+            (step // 2, row * step),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            scale,
+            WHITE,
+            thickness,
+            cv2.LINE_AA,
+        )
     return canvas

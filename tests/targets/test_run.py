@@ -103,7 +103,9 @@ assert not loaded, loaded
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["targets", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], *([name, "--help"] for name in ("run", "profile", "targets"))]
+)
 def test_help_loads_no_numpy_and_no_engine(arguments: list[str]) -> None:
     code = f"""
 import sys
@@ -214,7 +216,7 @@ def test_a_recorded_file_has_every_frame_with_its_label(
             break
         _, plain = original.read()
         assert frame.shape == plain.shape
-        # The text is in the upper left; elsewhere only the codec differs.
+        # The text stands in the upper part; below it only the codec differs.
         text = cv2.absdiff(frame, plain)[:60, :100].max()
         rest = cv2.absdiff(frame, plain)[-40:, -40:].mean()
         assert text > 100
