@@ -29,8 +29,10 @@ class Window:
                 "is set): use --record FILE or --jsonl -, or log in with ssh -X."
             )
         self._stop = stop
+        # Qt complains about fonts that the wheel does not bring; it draws none of ours.
+        os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")
         self._cv2 = opencv()
-        self._cv2.namedWindow(TITLE, self._cv2.WINDOW_NORMAL)
+        self._cv2.namedWindow(TITLE, self._cv2.WINDOW_AUTOSIZE | self._cv2.WINDOW_GUI_NORMAL)
 
     def write(self, prediction: Prediction, captured: Captured) -> None:
         """Show one frame."""

