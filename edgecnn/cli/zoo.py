@@ -86,8 +86,9 @@ def _print_table(entries: list[Architecture]) -> None:
 
 
 def _in_units(value: float, step: int, units: tuple[str, ...]) -> str:
-    """A number in three digits or so, with the largest unit that leaves something before the dot."""
+    """A number in three digits, with the largest unit that leaves something before the dot."""
     rank = 0
     while value >= step and rank < len(units) - 1:
         value, rank = value / step, rank + 1
-    return f"{value:.{2 if value < 10 else 1}f} {units[rank]}".rstrip()
+    decimals = 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{decimals}f} {units[rank]}".rstrip()

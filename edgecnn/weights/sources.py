@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 from pathlib import Path
+from types import ModuleType
 
 from edgecnn.bundle import file_sha256
 from edgecnn.errors import WeightsError, WeightsUnavailable, require
@@ -15,6 +16,7 @@ from edgecnn.zoo.registry import Architecture, get
 
 HUB_FILE = "model.safetensors"
 PINS = "pins.json"
+TIMEOUT_S = 10
 
 
 def cache_folder() -> Path:
@@ -82,34 +84,53 @@ def _hub_file(repository: str) -> Path:
         package="huggingface_hub",
         extra="pretrained",
     )
+    path = hub.try_to_load_from_cache(repository, HUB_FILE)
+    if not isinstance(path, str):
+        path = _download(hub, repository)
+    _check_pin(f"{repository}/{HUB_FILE}", Path(path))
+    return Path(path)
+
+
+def _download(hub: ModuleType, repository: str) -> str:
+    from huggingface_hub.errors import HTTPError
+
     try:
-        path = Path(hub.hf_hub_download(repository, HUB_FILE))
-    except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
+        # Asked first because it fails at once: the download tries for half a minute.
+        hub.get_hf_file_metadata(hub.hf_hub_url(repository, HUB_FILE), timeout=TIMEOUT_S)
+        return str(hub.hf_hub_download(repository, HUB_FILE))
+    except (OSError, ValueError, HTTPError) as error:
         first_line = next(iter(str(error).splitlines()), type(error).__name__)
         raise WeightsUnavailable(
             f"Cannot download {repository} ({first_line}). Without a network: give the file "
             f"itself (--weights {HUB_FILE}), use a network whose weights are packaged "
             "(efficientnet_lite0), or take untrained ones (--weights random)."
         ) from error
-    _check_pin(f"{repository}/{HUB_FILE}", path)
-    return path
 
 
 def _check_pin(key: str, path: Path) -> None:
     file = cache_folder() / PINS
     try:
-        pins = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        pins = {}
-    except ValueError:
-        raise WeightsError(f"{file} is not readable JSON: delete it to pin anew.") from None
+        pins = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        pinned = pins.get(key)
+    except (ValueError, AttributeError):
+        raise WeightsError(f"{file} is not the JSON it should be: delete it to pin anew.") from None
     digest = file_sha256(path)
-    if pins.setdefault(key, digest) != digest:
+    if pinned is None:
+        _write_pins(file, {**pins, key: digest})
+    elif pinned != digest:
         raise WeightsError(
             f"{key} is not the file that was pinned when first used (sha256 {digest[:12]}…, "
-            f"then {pins[key][:12]}…). Delete its line in {file} if you trust the new one."
+            f"then {pinned[:12]}…). Delete its line in {file} if you trust the new one."
         )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    whole = file.with_suffix(f".{os.getpid()}")
-    whole.write_text(json.dumps(pins, indent=2) + "\n", encoding="utf-8")
-    whole.replace(file)
+
+
+def _write_pins(file: Path, pins: dict[str, str]) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        whole = file.with_suffix(f".{os.getpid()}")
+        whole.write_text(json.dumps(pins, indent=2) + "\n", encoding="utf-8")
+        whole.replace(file)
+    except OSError as error:
+        raise WeightsError(
+            f"Cannot write {file}: {error.strerror}. Set EDGECNN_CACHE to a folder of yours."
+        ) from None
