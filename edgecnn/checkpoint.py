@@ -54,7 +54,7 @@ class Checkpoint:
     def load_model(self) -> "keras.Model":
         """The Keras model; raises `DataError` if the file is broken."""
         keras = require("keras", what="Reading a checkpoint", package="Keras", extra="train")
-        import edgecnn.zoo  # noqa: F401 - registers the layers that the zoo adds
+        import edgecnn.layers  # noqa: F401 (registers what Keras could not find otherwise)
 
         try:
             return keras.saving.load_model(self.path / MODEL, compile=False)

@@ -13,7 +13,7 @@ from edgecnn.errors import EdgeCnnError
 
 
 @keras.saving.register_keras_serializable(package="edgecnn")
-class LocalResponseNormalization(keras.layers.Layer):
+class LocalResponseNormalization(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
     """AlexNet's normalisation: strong neighbours in nearby channels inhibit a value.
 
         b_i = a_i · (k + alpha · Σ a_j²)^(-beta),   j from i - r/2 to i + r/2
@@ -64,7 +64,7 @@ class LocalResponseNormalization(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="edgecnn")
-class DepthPool(keras.layers.Layer):
+class DepthPool(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
     """Depthwise max pooling: the largest of every `pool_size` successive channels.
 
     Lets a network learn to ignore what its filters can be trained to show in variants, such as

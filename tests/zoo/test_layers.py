@@ -1,5 +1,7 @@
 """The text's two layers against its equations, written out in numpy."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgecnn.checkpoint import Checkpoint
 from edgecnn.errors import EdgeCnnError
 from edgecnn.layers import DepthPool, LocalResponseNormalization
+from edgecnn.preprocessing import Preprocessing
 
 
 def picture(channels: int, seed: int) -> np.ndarray:
@@ -92,6 +96,23 @@ def test_both_work_in_a_network_of_unknown_size_and_reload(tmp_path: Path) -> No
     x = picture(6, 1)
     np.testing.assert_array_equal(np.asarray(model(x)), np.asarray(again(x)))
     assert again.layers[1].get_config()["beta"] == 0.6
+
+
+def test_a_checkpoint_with_them_opens_in_a_fresh_process(tmp_path: Path) -> None:
+    image = keras.Input((4, 4, 6))
+    keras.Model(image, DepthPool(3)(LocalResponseNormalization()(image))).save(
+        tmp_path / "model.keras"
+    )
+    preprocessing = Preprocessing(4, 4, 3)
+    Checkpoint(tmp_path, "alexnet", preprocessing, ("a", "b"), "2020-01-01", {}).write()
+    code = (
+        "import sys, pathlib; from edgecnn.checkpoint import Checkpoint;"
+        "print(Checkpoint.load(pathlib.Path(sys.argv[1])).load_model().output.shape)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "(None, 4, 4, 2)", done.stderr
 
 
 def test_both_learn() -> None:
