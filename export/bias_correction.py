@@ -8,24 +8,65 @@ Weight Equalization and Bias Correction, 2019, section 4.2, with measured means)
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edgecnn.export.quantised import Quantised
+from edgecnn.export.quantised import IntWeights, Quantised
+from edgecnn.export.statistics import GraphRun
 from edgecnn.graph import Array, Graph, Operator
+
+PASSES = 32
+"""Bound on how often the network runs over the pictures for a correction in sequence."""
 
 
 def correct_biases(graph: Graph, quantised: Quantised, means: dict[str, Array]) -> Quantised:
-    """The same quantisation with corrected biases; `means` as in `Statistics`."""
+    """Take off what the rounding of each layer's own weights adds; `means` as in `Statistics`."""
     weights = dict(quantised.weights)
     for op in graph:
-        if op.name not in weights:
-            continue
-        ints = weights[op.name]
-        error = op.weights["kernel"] - ints.real_kernel()
-        shift = mean_output(op, means[op.inputs[0]], error)
-        step = ints.scales.astype(np.float64) * quantised.scales[op.inputs[0]].scale
-        bias = ints.bias + np.round(shift / step)
-        weights[op.name] = replace(ints, bias=bias.astype(np.int32))
+        if op.name in weights:
+            mean_input = means[op.inputs[0]]
+            _correct(op, quantised, weights, mean_input, mean_input)
     return replace(quantised, weights=weights)
+
+
+def correct_biases_in_sequence(
+    graph: Graph,
+    quantised: Quantised,
+    images: NDArray[np.uint8],
+) -> Quantised:
+    """Also take off what arrives from the layers before, whose activations were rounded too.
+
+    Layers are corrected in order, each by what the quantised network with all earlier corrections
+    really feeds it, over uint8 pictures (count, H, W, C).
+    """
+    layers = [op for op in graph if op.name in quantised.weights]
+    # Over the very same pictures: otherwise their difference would count as an error.
+    means = GraphRun(graph, sorted({op.inputs[0] for op in layers})).mean(images)
+    size = -(-len(layers) // PASSES)
+    for start in range(0, len(layers), size):
+        group = layers[start : start + size]
+        read = {op.inputs[0] for op in group}
+        arriving = GraphRun(graph, sorted(read), quantised).mean(images)
+        weights = dict(quantised.weights)
+        for op in group:
+            _correct(op, quantised, weights, means[op.inputs[0]], arriving[op.inputs[0]])
+        quantised = replace(quantised, weights=weights)
+    return quantised
+
+
+def _correct(
+    op: Operator,
+    quantised: Quantised,
+    weights: dict[str, IntWeights],
+    mean_input: Array,
+    arriving: Array,
+) -> None:
+    """Set the bias so that the mean output is the float network's, given the mean arriving."""
+    ints = weights[op.name]
+    wanted = mean_output(op, mean_input, op.weights["kernel"])
+    found = mean_output(op, arriving, ints.real_kernel())
+    step = ints.scales.astype(np.float64) * np.float32(quantised.scales[op.inputs[0]].scale)
+    bias = np.round((op.weights["bias"] + wanted - found) / step)
+    weights[op.name] = replace(ints, bias=bias.astype(np.int32))
 
 
 def mean_output(op: Operator, mean_input: Array, kernel: Array) -> Array:

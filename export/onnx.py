@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgecnn.errors import ExportError
 from edgecnn.export.quantised import IntWeights, Quantised, Scale
-from edgecnn.graph import Array, Graph, Operator, Shape
+from edgecnn.graph import WEIGHTED, Array, Graph, Operator, Shape
 
 OPSET = 17
 IR_VERSION = 9
@@ -50,13 +50,12 @@ def write_onnx(
     *,
     half: bool = False,
     metadata: dict[str, str],
-) -> list[str]:
-    """Write `model.onnx` into a folder; returns the file names."""
+) -> None:
+    """Write `model.onnx` into a folder."""
     model = to_onnx(graph, quantised, half=half)
     helper.set_model_props(model, metadata)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, folder / "model.onnx")
-    return ["model.onnx"]
 
 
 def channels_first(shape: Shape) -> Shape:
@@ -111,7 +110,7 @@ class _Writer:
         if op.op == "input":
             result = self._input(op, scale)
         else:
-            inputs = [self.tensor[name] for name in op.inputs]
+            inputs = [self._read(op, name) for name in op.inputs]
             result = self._operator(op, inputs)
             # Where an operator computes in integers, their range can stand for the activation.
             # Around one in float an engine may drop the quantisers, and the clamp with them.
@@ -121,6 +120,29 @@ class _Writer:
             if scale and op.name not in self._float_logits:
                 result = self._through_integers(op.name, result, scale)
         self.tensor[op.name] = result
+
+    def _read(self, op: Operator, name: str) -> str:
+        """The real value of a tensor, as that operator is to read it.
+
+        ONNX Runtime quantises the float weights of a convolution behind a DequantizeLinear with
+        one scale, per tensor and unasked; with a scale per channel it leaves them alone.
+        """
+        scale = self.quantised.scales.get(name) if self.quantised else None
+        stays_float = op.op in WEIGHTED and self.quantised and op.name not in self.quantised.weights
+        if not (scale and stays_float):
+            return self.tensor[name]
+        if f"{name}_real" not in self._constants:
+            shape = self.graph[name].shape
+            scales = np.full(shape[-1], scale.scale, np.float32)
+            points = np.full(shape[-1], scale.zero_point, np.uint8)
+            per_channel = (
+                self.constant(f"{name}_scales", scales),
+                self.constant(f"{name}_zero_points", points),
+            )
+            self._constants.add(f"{name}_real")
+            integers = next(n for n in self.nodes if n.output[0] == self.tensor[name]).input[0]
+            self.node("DequantizeLinear", [integers, *per_channel], f"{name}_real", axis=1)
+        return f"{name}_real"
 
     def _input(self, op: Operator, scale: Scale | None) -> str:
         picture = self.node("Transpose", [INPUT], f"{INPUT}_nchw", perm=[0, 3, 1, 2])

@@ -5,27 +5,39 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 import edgecnn
 from edgecnn.analysis import analyze_graph
-from edgecnn.bundle import FORMATS, LABELS, MANIFEST, SCHEMA, Bundle, atomic_folder, describe_file
+from edgecnn.bundle import (
+    FORMATS,
+    LABELS,
+    MANIFEST,
+    MODEL_FILES,
+    SCHEMA,
+    Bundle,
+    atomic_folder,
+    describe_file,
+)
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.errors import CheckFailed, DataError, UnknownName
 from edgecnn.export import network as networks
+from edgecnn.export.accuracy import Probabilities
 from edgecnn.export.audit import audit
-from edgecnn.export.bias_correction import correct_biases
 from edgecnn.export.folding import fold
+from edgecnn.export.ladder import Rung, best, climb
 from edgecnn.export.lowering import lower, with_probabilities
 from edgecnn.export.network import Network
-from edgecnn.export.quantise import quantise
-from edgecnn.export.statistics import observe
+from edgecnn.export.quantised import Quantised
+from edgecnn.export.recipe import Kitchen, Recipe
 from edgecnn.export.verify import Verification, check_lowering, reference, verify
 from edgecnn.graph import Graph
 from edgecnn.pictures import class_indices, prepare
@@ -33,8 +45,6 @@ from edgecnn.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     import keras
-
-    from edgecnn.export.quantised import Quantised
 
 Precision = Literal["int8", "fp16", "fp32"]
 MINIMUM_PICTURES = 2
@@ -145,6 +155,51 @@ def _calibration_set(
     return found
 
 
+@dataclass
+class _Job:
+    """An export under way: everything that writing and judging an artifact needs."""
+
+    folder: Path
+    network: Network
+    formats: Sequence[str]
+    precision: Precision
+    clock: "_Clock"
+    trained: Graph
+    graph: Graph
+    held_out: NDArray[np.uint8]
+    expected: Probabilities
+    classes: NDArray[np.int64] | None
+    found: dict[str, Verification] = field(default_factory=dict)
+    """What the artifacts now in the folder did."""
+
+    def write_and_verify(self, quantised: Quantised | None) -> None:
+        """Write every format into the folder and run it on the held-out pictures."""
+        graph = quantised.graph if quantised else self.graph
+        described = _metadata(self.network, self.precision)
+        for name in self.formats:
+            with self.clock.step(f"write {name}"):
+                half = self.precision == "fp16"
+                _writer(name)(graph, quantised, self.folder, half=half, metadata=described)
+            with self.clock.step(f"verify {name}", len(self.held_out)):
+                self.found[name] = verify(
+                    name,
+                    self.folder,
+                    self.held_out,
+                    self.expected,
+                    self.classes,
+                    self.clock.progress.advance,
+                )
+
+    def attempt(self, kitchen: Kitchen, name: str, recipe: Recipe) -> Rung:
+        """Quantise by a recipe, and say what it lost."""
+        with self.clock.step(name):
+            quantised = kitchen.cook(recipe)
+        self.write_and_verify(quantised)
+        lost = {format: verification.points_lost for format, verification in self.found.items()}
+        error = float(np.mean([v.comparison.mean_abs_error for v in self.found.values()]))
+        return Rung(name, recipe, lost, error)
+
+
 def _fill(
     folder: Path,
     network: Network,
@@ -162,35 +217,20 @@ def _fill(
     with clock.step("ask Keras"):
         expected = reference(network.model, network.preprocessing, held_out)
         check_lowering(graph, expected[:2], held_out[:2])
-    quantised: Quantised | None = None
-    if precision == "int8":
-        images = prepare(pictures.pictures, network.preprocessing)
-        with clock.step("calibrate", len(images)):
-            seen = observe(graph, images, clock.progress.advance)
-        with clock.step("quantise"):
-            quantised = correct_biases(graph, quantise(graph, seen.ranges), seen.means)
-    (folder / LABELS).write_text("\n".join(network.labels) + "\n", encoding="utf-8")
     classes = None
     if all(picture.label is not None for picture in pictures.held_out):
-        classes = np.array(class_indices(pictures.held_out, network.labels))
-    described = _metadata(network, precision)
-    artifacts: dict[str, Any] = {}
-    failures = []
-    for name in formats:
-        with clock.step(f"write {name}"):
-            files = _writer(name)(
-                graph, quantised, folder, half=precision == "fp16", metadata=described
-            )
-        with clock.step(f"verify {name}", len(held_out)):
-            found = verify(name, folder, held_out, expected, classes, clock.progress.advance)
-        if max_drop is not None and found.points_lost > max_drop:
-            failures.append(f"{name} lost {found.points_lost:.2f} points")
-        artifacts[name] = _artifact(name, folder, files, found, precision)
-    if failures:
-        raise CheckFailed(
-            f"{'; '.join(failures)} of top-1, more than --max-drop {max_drop:g}: no bundle "
-            "written. Calibrate with more pictures of what the camera sees, or use --fp16."
-        )
+        classes = np.array(class_indices(pictures.held_out, network.labels), np.int64)
+    (folder / LABELS).write_text("\n".join(network.labels) + "\n", encoding="utf-8")
+    job = _Job(
+        folder, network, formats, precision, clock, trained, graph, held_out, expected, classes
+    )
+    if precision == "int8":
+        images = prepare(pictures.pictures, network.preprocessing)
+        quantisation = _quantise(job, images, max_drop)
+    else:
+        quantisation = {"precision": precision}
+        job.write_and_verify(None)
+    _check(job.found, max_drop)
     return {
         "schema": SCHEMA,
         "architecture": network.architecture,
@@ -207,7 +247,8 @@ def _fill(
         "preprocessing": network.preprocessing.to_json(),
         "labels": asdict(describe_file(folder, LABELS)),
         "calibration": _described(pictures, precision),
-        "artifacts": artifacts,
+        "quantisation": quantisation,
+        "artifacts": {name: _artifact(name, folder, v) for name, v in job.found.items()},
         "ram_analysis": _ram_analysis(network, graph, trained, precision),
         "seconds": clock.seconds,
         "created_by": f"edgecnn {edgecnn.__version__}",
@@ -216,7 +257,44 @@ def _fill(
     }
 
 
-def _writer(name: str) -> Callable[..., list[str]]:
+def _quantise(job: _Job, images: NDArray[np.uint8], max_drop: float | None) -> dict[str, Any]:
+    """Write the int8 artifacts, repaired until the bound holds if there is one."""
+    kitchen = Kitchen(job.graph, images, job.clock.progress.advance)
+    with job.clock.step("calibrate", len(images)):
+        kitchen.observe()
+    if max_drop is None:
+        tried = [job.attempt(kitchen, "quantise", Recipe())]
+    else:
+        tried = climb(kitchen, partial(job.attempt, kitchen), max_drop)
+    kept = best(tried)
+    if kept is not tried[-1]:
+        job.attempt(kitchen, kept.name, kept.recipe)
+    return {
+        "precision": "int8",
+        "weights": "symmetric int8 per output channel",
+        "activations": "asymmetric uint8 per tensor",
+        "recipe": kept.recipe.to_json(),
+        "ladder": [{"step": rung.name, "points_lost": rung.points_lost} for rung in tried],
+    }
+
+
+def _check(found: dict[str, Verification], max_drop: float | None) -> None:
+    """Raise `CheckFailed` where an artifact lost more than the bound."""
+    if max_drop is None:
+        return
+    failures = [
+        f"{name} lost {verification.points_lost:.2f} points"
+        for name, verification in found.items()
+        if verification.points_lost > max_drop
+    ]
+    if failures:
+        raise CheckFailed(
+            f"{'; '.join(failures)} of top-1, more than --max-drop {max_drop:g}: no bundle "
+            "written. Calibrate with more pictures of what the camera sees, or use --fp16."
+        )
+
+
+def _writer(name: str) -> Callable[..., None]:
     if name == "tflite":
         from edgecnn.export.tflite import write_tflite
 
@@ -230,17 +308,10 @@ def _writer(name: str) -> Callable[..., list[str]]:
     return write_openvino
 
 
-def _artifact(
-    name: str, folder: Path, files: list[str], found: Verification, precision: str
-) -> dict[str, Any]:
+def _artifact(name: str, folder: Path, found: Verification) -> dict[str, Any]:
     ops = audit(name, folder)
     return {
-        "files": [asdict(describe_file(folder, file)) for file in files],
-        "quantisation": {
-            "precision": precision,
-            "weights": "symmetric int8 per output channel" if precision == "int8" else precision,
-            "activations": "asymmetric uint8 per tensor" if precision == "int8" else "float32",
-        },
+        "files": [asdict(describe_file(folder, file)) for file in MODEL_FILES[name]],
         "verification": found.to_json(),
         "int8_ops": ops.int8_ops,
         "float_ops": ops.float_ops,
@@ -255,7 +326,6 @@ def _described(pictures: CalibrationSet, precision: str) -> dict[str, Any]:
         "count": len(pictures.pictures) if precision == "int8" else 0,
         "held_out": len(pictures.held_out),
         "sha256": pictures.sha256,
-        "method": "minmax",
         "representative": pictures.representative,
     }
 
@@ -307,4 +377,5 @@ class _Clock:
         self.progress.step(name, total)
         start = time.perf_counter()
         yield
-        self.seconds[name] = round(time.perf_counter() - start, 3)
+        spent = time.perf_counter() - start
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + spent, 3)

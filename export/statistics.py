@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgecnn.errors import require
 from edgecnn.export.onnx import INPUT, to_onnx
+from edgecnn.export.quantised import Quantised
 from edgecnn.graph import WEIGHTED, Array, Graph
 
 
@@ -41,15 +42,20 @@ class Statistics:
     """The mean picture of every tensor that a convolution or dense layer reads: float32, NHWC."""
 
 
-class FloatGraph:
-    """The folded graph in float32, run by ONNX Runtime with any of its tensors as results."""
+class GraphRun:
+    """A folded graph, run by ONNX Runtime with any of its tensors as results.
 
-    def __init__(self, graph: Graph, tensors: Iterable[str]) -> None:
+    In float32, or as `quantised` computes it.
+    """
+
+    def __init__(
+        self, graph: Graph, tensors: Iterable[str], quantised: Quantised | None = None
+    ) -> None:
         ort = require("onnxruntime", what="Calibration", package="ONNX Runtime", extra="export")
         self.tensors = [name for name in tensors if name != graph.output]
         options = ort.SessionOptions()
         options.log_severity_level = 3
-        model = to_onnx(graph, outputs=self.tensors)
+        model = to_onnx(graph, quantised, outputs=self.tensors)
         self._session = ort.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
@@ -58,6 +64,14 @@ class FloatGraph:
         """Probabilities and the tensors asked for (NCHW), for one uint8 picture (1, H, W, C)."""
         probabilities, *rest = self._session.run(None, {INPUT: image})
         return probabilities[0], dict(zip(self.tensors, rest, strict=True))
+
+    def mean(self, images: NDArray[np.uint8]) -> dict[str, Array]:
+        """The mean of every tensor asked for over uint8 pictures (count, H, W, C), NHWC."""
+        sums: dict[str, Array] = {}
+        for image in images:
+            for name, value in self(image[None])[1].items():
+                sums[name] = sums[name] + value if name in sums else value
+        return {name: channels_last(total) / len(images) for name, total in sums.items()}
 
 
 def observe(
@@ -71,7 +85,7 @@ def observe(
     """
     tensors = [op.name for op in graph if op.op != "softmax"]
     read_by_weights = {name for op in graph if op.op in WEIGHTED for name in op.inputs}
-    run = FloatGraph(graph, tensors)
+    run = GraphRun(graph, tensors)
     low = dict.fromkeys(tensors, np.inf)
     high = dict.fromkeys(tensors, -np.inf)
     sums: dict[str, Array] = {}

@@ -55,10 +55,9 @@ def write_tflite(
     *,
     half: bool = False,
     metadata: dict[str, str],
-) -> list[str]:
-    """Write `model.tflite` into a folder; returns the file names."""
+) -> None:
+    """Write `model.tflite` into a folder."""
     (folder / "model.tflite").write_bytes(to_tflite(graph, quantised, half=half, metadata=metadata))
-    return ["model.tflite"]
 
 
 def to_tflite(

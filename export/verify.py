@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgecnn.bundle import MODEL_FILES
 from edgecnn.errors import ExportError
 from edgecnn.export.accuracy import Comparison, Drop, Probabilities
-from edgecnn.export.statistics import FloatGraph
+from edgecnn.export.statistics import GraphRun
 from edgecnn.graph import Graph
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.targets import runtimes
@@ -80,7 +80,7 @@ def _softmax(logits: Probabilities) -> Probabilities:
 
 def check_lowering(graph: Graph, expected: Probabilities, images: NDArray[np.uint8]) -> None:
     """The folded float graph must say what Keras says; raises `ExportError` if not."""
-    run = FloatGraph(graph, ())
+    run = GraphRun(graph, ())
     for image, answer in zip(images, expected, strict=True):
         error = float(np.abs(run(image[None])[0] - answer).max())
         # NaN is no error smaller than the tolerance

@@ -10,6 +10,8 @@ import click
 from edgecnn.bundle import FORMATS
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from edgecnn.bundle import Bundle
 
 
@@ -65,6 +67,9 @@ def command(
     edgecnn export resnet34 --int8
     edgecnn export runs/lenet5-20260101-120000 --calibration pictures/ --max-drop 0.5
     """
+    from edgecnn.cli.quiet import import_keras
+
+    import_keras()
     from edgecnn.export.pipeline import export
 
     with TerminalProgress() as progress:
@@ -102,6 +107,7 @@ def summary(bundle: "Bundle") -> dict[str, Any]:
         "weights": bundle.manifest["weights"],
         "precision": bundle.precision,
         "calibration": bundle.manifest["calibration"],
+        "quantisation": bundle.manifest["quantisation"],
         "artifacts": artifacts,
         "seconds": bundle.manifest["seconds"],
     }
@@ -141,6 +147,9 @@ def show(bundle: "Bundle") -> None:
         ]
         table.add_row(*row)
     console = Console()
+    ladder = bundle.manifest["quantisation"].get("ladder", [])
+    if len(ladder) > 1:
+        console.print(_ladder_table(ladder))
     console.print(table)
     console.print(
         f"Against Keras float32 on {calibration['held_out']} held-out pictures of "
@@ -149,6 +158,18 @@ def show(bundle: "Bundle") -> None:
         highlight=False,
     )
     console.print(f"[bold]{bundle.path}[/bold]  ← edgecnn run {bundle.path} --source 0")
+
+
+def _ladder_table(ladder: list[dict[str, Any]]) -> "Table":
+    from rich.table import Table
+
+    table = Table(title="repair: top-1 lost, points", title_justify="left")
+    table.add_column("step")
+    for format in ladder[0]["points_lost"]:
+        table.add_column(format, justify="right")
+    for rung in ladder:
+        table.add_row(rung["step"], *(f"{lost:.2f}" for lost in rung["points_lost"].values()))
+    return table
 
 
 class TerminalProgress:

@@ -1,0 +1,90 @@
+"""The repair ladder: what to try, cheapest first, when an int8 network loses too much.
+
+Each rung changes one thing of the best recipe so far. The last rungs leave layers in float, those
+that help most first, twice as many each time.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.export.accuracy import Probabilities
+from edgecnn.export.recipe import Kitchen, Recipe
+from edgecnn.export.statistics import GraphRun
+
+RANKING_PICTURES = 16
+PLAIN = Recipe(bias_correction="none")
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A step that was tried, and what each artifact lost with it."""
+
+    name: str
+    recipe: Recipe
+    points_lost: dict[str, float]
+    """Top-1 lost in percentage points, by format."""
+    error: float
+    """Mean absolute error of the probabilities, over all formats."""
+
+    @property
+    def score(self) -> tuple[float, float]:
+        """Smaller is better: the worst format decides, then the mean error."""
+        return max(self.points_lost.values()), self.error
+
+
+def climb(kitchen: Kitchen, attempt: Callable[[str, Recipe], Rung], bound: float) -> list[Rung]:
+    """Try recipes until none of the artifacts loses more than `bound` points.
+
+    `attempt(name, recipe)` writes and judges the artifacts. Returns every rung in order; the
+    best is the one to keep, and whether it holds is for the caller to see.
+    """
+    tried = [attempt("per-channel weights", PLAIN)]
+    for name, change in _changes(kitchen, tried):
+        if best(tried).score[0] <= bound:
+            break
+        tried.append(attempt(name, change(best(tried).recipe)))
+    return tried
+
+
+def best(tried: list[Rung]) -> Rung:
+    """The rung that lost least; of equals the first."""
+    return min(tried, key=lambda rung: rung.score)
+
+
+def _changes(
+    kitchen: Kitchen, tried: list[Rung]
+) -> Iterator[tuple[str, Callable[[Recipe], Recipe]]]:
+    yield "fast bias correction", lambda r: replace(r, bias_correction="fast")
+    yield "mse ranges", lambda r: replace(r, method="mse")
+    yield "full bias correction", lambda r: replace(r, bias_correction="full")
+    yield "cross-layer equalisation", lambda r: replace(r, equalise=True)
+    ranked = rank_layers(kitchen, best(tried).recipe)
+    count = 1
+    while count < len(ranked):
+        layers = tuple(ranked[:count])
+        yield (
+            f"{count} of {len(ranked)} layers in float",
+            lambda r, layers=layers: replace(r, float_layers=layers),  # type: ignore[misc]
+        )
+        count *= 2
+
+
+def rank_layers(kitchen: Kitchen, recipe: Recipe) -> list[str]:
+    """Layers by how much the answers improve when that layer alone computes in float."""
+    images = kitchen.images[:: -(-len(kitchen.images) // RANKING_PICTURES)]
+    # Re-cooking with the full correction for every layer would take minutes and rank the same.
+    fast = replace(recipe, bias_correction="fast")
+    expected = _answers(GraphRun(kitchen.graph, ()), images)
+    left: dict[str, float] = {}
+    for layer in kitchen.cook(fast).weights:
+        quantised = kitchen.cook(replace(fast, float_layers=(*recipe.float_layers, layer)))
+        run = GraphRun(quantised.graph, (), quantised)
+        left[layer] = float(np.abs(_answers(run, images) - expected).mean())
+    return sorted(left, key=left.__getitem__)
+
+
+def _answers(run: GraphRun, images: NDArray[np.uint8]) -> Probabilities:
+    return np.stack([run(image[None])[0] for image in images])

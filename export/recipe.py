@@ -1,0 +1,74 @@
+"""A recipe: the choices by which a folded graph becomes integers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.export.bias_correction import correct_biases, correct_biases_in_sequence
+from edgecnn.export.clipping import Method, clip
+from edgecnn.export.equalise import equalised
+from edgecnn.export.quantise import quantise
+from edgecnn.export.quantised import Quantised
+from edgecnn.export.statistics import Range, Statistics, observe
+from edgecnn.graph import Graph
+
+SAMPLE = 32
+"""Pictures for the costly steps, which look at means and extremes that few pictures settle."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is quantised; weights are symmetric int8 per output channel in any case."""
+
+    method: Method = "minmax"
+    bias_correction: Literal["none", "fast", "full"] = "fast"
+    equalise: bool = False
+    float_layers: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the manifest."""
+        return {**vars(self), "float_layers": list(self.float_layers)}
+
+
+class Kitchen:
+    """A network and its calibration pictures; keeps what several recipes need."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        images: NDArray[np.uint8],
+        on_picture: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.graph, self.images, self._on_picture = graph, images, on_picture
+        self._prepared: dict[bool, tuple[Graph, Statistics]] = {}
+        self._ranges: dict[tuple[bool, Method], dict[str, Range]] = {}
+
+    def observe(self) -> None:
+        """Look at all calibration pictures now rather than when the first recipe needs them."""
+        self._with(equalise=False)
+
+    def cook(self, recipe: Recipe) -> Quantised:
+        """Quantise the network by a recipe."""
+        graph, seen = self._with(recipe.equalise)
+        sample = self.images[:: -(-len(self.images) // SAMPLE)]
+        key = recipe.equalise, recipe.method
+        if key not in self._ranges:
+            self._ranges[key] = clip(graph, sample, seen.ranges, recipe.method)
+        quantised = quantise(graph, self._ranges[key], frozenset(recipe.float_layers))
+        if recipe.bias_correction == "none":
+            return quantised
+        quantised = correct_biases(graph, quantised, seen.means)
+        if recipe.bias_correction == "full":
+            quantised = correct_biases_in_sequence(graph, quantised, sample)
+        return quantised
+
+    def _with(self, equalise: bool) -> tuple[Graph, Statistics]:
+        if equalise not in self._prepared:
+            graph = self.graph
+            if equalise:
+                graph = equalised(graph, self.images[:: -(-len(self.images) // SAMPLE)])
+            self._prepared[equalise] = graph, observe(graph, self.images, self._on_picture)
+        return self._prepared[equalise]
