@@ -24,13 +24,13 @@ def of_network(name: str) -> Callable[[Sequence[Picture]], Features]:
     from edgecnn.export import network as networks
     from edgecnn.export.folding import fold
     from edgecnn.export.lowering import lower, with_probabilities
-    from edgecnn.export.statistics import FloatGraph
+    from edgecnn.export.statistics import GraphRun
 
     network = networks.find(name)
     graph = fold(with_probabilities(lower(network.model)), network.preprocessing)
     weighted = [op for op in graph if op.op in ("dense", "conv")]
     before_classes = weighted[-1].inputs[0]
-    run = FloatGraph(graph, (before_classes,))
+    run = GraphRun(graph, (before_classes,))
 
     def features(pictures: Sequence[Picture]) -> Features:
         rows = []
