@@ -212,6 +212,30 @@ def test_wrong_use_is_one_line(edgecnn_cli, tmp_path, arguments, message):
     assert not (tmp_path / "runs").exists()
 
 
+def test_fine_tuning_trains_the_head_first_and_leaves_frozen_layers_alone(lenet5_run, tmp_path):
+    rng = np.random.default_rng(0)
+    for name, low in (("dark", 0), ("light", 130)):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for index in range(16):
+            frame = rng.integers(low, low + 100, (32, 32, 3), np.uint8)
+            cv2.imwrite(str(tmp_path / "pictures" / name / f"{index}.png"), frame)
+    run = edgecnn.train(
+        *("lenet5", tmp_path / "pictures"),
+        out=tmp_path / "run",
+        weights=str(lenet5_run),
+        unfreeze_from="c5",
+        epochs=3,
+        batch_size=8,
+        patience=0,
+    )
+    assert [row["phase"] for row in history(run.path)] == ["head", "fine-tune", "fine-tune"]
+    before, after = Checkpoint.load(lenet5_run).load_model(), run.load_model()
+    assert after.output_shape == (None, 2)
+    for layer, same in (("c1", True), ("c3", True), ("c5", run.details["best_epoch"] == 1)):
+        kernels = [model.get_layer(layer).get_weights()[0] for model in (before, after)]
+        assert np.array_equal(*kernels) == same
+
+
 def test_unknown_layer_costs_no_epoch(lenet5_run, tmp_path):
     with pytest.raises(UnknownName, match="layer 'c9': did you mean"):
         edgecnn.train(
