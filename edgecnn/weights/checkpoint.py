@@ -92,7 +92,7 @@ def read_checkpoint(entry: Architecture, path: Path, source: str) -> Checkpoint:
 
 def _parts(naming: Naming, layer: str, tensor: Array) -> Iterator[tuple[str, Array]]:
     found = naming.halved and re.fullmatch(naming.halved, layer)
-    if not found:
+    if not found or tensor.ndim == 0:
         yield layer, tensor
         return
     middle = tensor.shape[0] // 2
