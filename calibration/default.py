@@ -46,8 +46,8 @@ def default_calibration() -> CalibrationSet:
     what = "The default calibration set"
     skimage = require("skimage", what=what, package="scikit-image", extra="export")
     sklearn = require("sklearn", what=what, package="scikit-learn", extra="export")
-    first = Path(skimage.__file__).parent / "data"
-    second = Path(sklearn.__file__).parent / "datasets" / "images"
+    first = Path(str(skimage.__file__)).parent / "data"
+    second = Path(str(sklearn.__file__)).parent / "datasets" / "images"
     calibrate = [first / name for name in CALIBRATE]
     verify = [first / name for name in VERIFY] + [second / name for name in VERIFY_SKLEARN]
     return CalibrationSet(

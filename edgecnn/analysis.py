@@ -117,9 +117,7 @@ def analyze_graph(
         trainable_parameters=trainable_parameters,
         macs=sum(layer.macs for layer in layers),
         weights_bytes=sum(_weight_bytes(op, dtype) for op in deployed),
-        two_layer_bytes=max(
-            (a + b for a, b in itertools.pairwise(outputs)), default=sum(outputs)
-        ),
+        two_layer_bytes=max((a + b for a, b in itertools.pairwise(outputs)), default=sum(outputs)),
         liveness_peak_bytes=max(live),
         arena_bytes=memory.arena_bytes(blocks),
         training_bytes=kept + 4 * (parameters + 3 * trainable_parameters),

@@ -146,7 +146,7 @@ def describe_file(folder: Path, name: str) -> File:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        manifest: Any = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(
             f"{path} is no bundle (it has no {MANIFEST}): `edgecnn export` makes one."
@@ -159,7 +159,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             f"{path} has bundle schema {schema}, this edgecnn reads {SCHEMA}: "
             "export again, or install the edgecnn that wrote it."
         )
-    return manifest
+    return dict(manifest)
 
 
 def _check_file(folder: Path, file: File) -> None:

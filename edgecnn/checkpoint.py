@@ -4,7 +4,7 @@
         model.keras
         checkpoint.json     architecture, preprocessing, labels, versions, figures
         labels.txt          a class a line
-        calibration/        pictures of the training split, and held-out ones of the validation split
+        calibration/        pictures of the training split, and held-out ones of another
         history.csv, ...    what else training writes
 
 Moving the folder breaks nothing: every path in it is relative.

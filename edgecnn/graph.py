@@ -7,7 +7,7 @@ NHWC with the batch in front; weights are laid out as in Keras.
 | op | inputs | weights | attributes |
 |---|---|---|---|
 | `input` | | | |
-| `conv` | 1 | `kernel` (kh, kw, in/groups, out), `bias` (out) | `strides`, `pads`, `dilation`, `groups` |
+| `conv` | 1 | `kernel` (kh, kw, in/groups, out), `bias` (out) | as `depthwise`, `groups` |
 | `depthwise` | 1 | `kernel` (kh, kw, in, multiplier), `bias` | `strides`, `pads`, `dilation` |
 | `dense` | 1 | `kernel` (in, out), `bias` (out) | |
 | `affine` | 1 | `scale` (channels), `shift` (channels) | |

@@ -76,7 +76,7 @@ class Preprocessing:
 
         For training and for the float reference only; an artifact does this inside its graph.
         """
-        mean, std = np.float32(self.mean), np.float32(self.std)
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         return ((pictures.astype(np.float32) - mean) / std).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
@@ -87,7 +87,10 @@ class Preprocessing:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Read back what `to_json` wrote; raises `BundleError` on anything else."""
         try:
-            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+            values: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in data.items()
+            }
+            return cls(**values)
         except TypeError as error:
             raise BundleError(f"Unreadable preprocessing: {error}") from None
 
@@ -119,6 +122,7 @@ class FramePreparer:
         self._plans: dict[tuple[int, ...], _Plan] = {}
 
     def __call__(self, frame: Frame) -> Frame:
+        """The input made of a frame: this preparer's own buffer."""
         import cv2
 
         plan = self._plans.get(frame.shape)

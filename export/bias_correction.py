@@ -76,12 +76,14 @@ def mean_output(op: Operator, mean_input: Array, kernel: Array) -> Array:
         return found
     windows = mean_windows(op, mean_input)  # (kh, kw, in)
     if op.op == "depthwise":
-        return np.einsum("hwi,hwim->im", windows, kernel).reshape(-1)
-    groups = op.attributes["groups"]
-    kh, kw, per_group, out = kernel.shape
-    grouped = windows.reshape(kh, kw, groups, per_group)
-    kernels = kernel.reshape(kh, kw, per_group, groups, out // groups)
-    return np.einsum("hwgi,hwigo->go", grouped, kernels).reshape(-1)
+        found = np.einsum("hwi,hwim->im", windows, kernel)
+    else:
+        groups = op.attributes["groups"]
+        kh, kw, per_group, out = kernel.shape
+        grouped = windows.reshape(kh, kw, groups, per_group)
+        kernels = kernel.reshape(kh, kw, per_group, groups, out // groups)
+        found = np.einsum("hwgi,hwigo->go", grouped, kernels)
+    return found.reshape(-1)
 
 
 def mean_windows(op: Operator, picture: Array) -> Array:

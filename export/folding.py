@@ -66,8 +66,8 @@ def _merge_pairs(graph: Graph, merge: Callable[[Operator, Operator], bool]) -> N
 def _normalise_inside(graph: Graph, preprocessing: Preprocessing) -> None:
     """Put `(pixel - mean) / std` behind the input."""
     image = graph.input
-    std = np.broadcast_to(np.float64(preprocessing.std), image.shape[-1:])
-    mean = np.broadcast_to(np.float64(preprocessing.mean), image.shape[-1:])
+    std = np.broadcast_to(np.array(preprocessing.std), image.shape[-1:])
+    mean = np.broadcast_to(np.array(preprocessing.mean), image.shape[-1:])
     weights = {"scale": 1 / std, "shift": -mean / std}
     normalise = Operator("normalise", "affine", [image.name], image.shape, {}, weights)
     _replace(graph, image.name, normalise.name)

@@ -128,7 +128,7 @@ class Builder:
                 f"The activation '{kind}' at {x} is not among those export knows "
                 f"({', '.join(ACTIVATIONS)}, swish, softmax)."
             )
-        extra = {"slope": 0.2} if kind == "leaky_relu" else {}
+        extra: dict[str, Any] = {"slope": 0.2} if kind == "leaky_relu" else {}
         return self.emit("activation", [x], shape, name=name, kind=kind, **extra)
 
 

@@ -169,8 +169,8 @@ class _Writer:
 
     def _scale(self, name: str, scale: Scale) -> tuple[str, str]:
         return (
-            self.constant(f"{name}_scale", np.float32(scale.scale)),
-            self.constant(f"{name}_zero_point", np.uint8(scale.zero_point)),
+            self.constant(f"{name}_scale", np.array(scale.scale, np.float32)),
+            self.constant(f"{name}_zero_point", np.array(scale.zero_point, np.uint8)),
         )
 
     def _weights(self, op: Operator, to_layout: Any, axis: int) -> tuple[str, str]:

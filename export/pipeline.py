@@ -36,6 +36,7 @@ from edgecnn.export.folding import fold
 from edgecnn.export.ladder import Rung, best, climb
 from edgecnn.export.lowering import lower, with_probabilities
 from edgecnn.export.network import Network
+from edgecnn.export.progress import Progress
 from edgecnn.export.quantised import Quantised
 from edgecnn.export.recipe import Kitchen, Recipe
 from edgecnn.export.verify import Verification, check_lowering, reference, verify
@@ -49,19 +50,6 @@ if TYPE_CHECKING:
 Precision = Literal["int8", "fp16", "fp32"]
 MINIMUM_PICTURES = 2
 FEW_PICTURES = 20
-
-
-class Progress:
-    """What export is doing, for whoever wants to show it. This one shows nothing."""
-
-    def step(self, name: str, total: int | None = None) -> None:
-        """A step begins; `total` is its number of pictures where it counts them."""
-
-    def advance(self) -> None:
-        """One picture of the current step is done."""
-
-    def note(self, message: str) -> None:
-        """Something the user should know."""
 
 
 def export(

@@ -2,8 +2,7 @@
 
 import json
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -67,6 +66,7 @@ def command(
     edgecnn export resnet34 --int8
     edgecnn export runs/lenet5-20260101-120000 --calibration pictures/ --max-drop 0.5
     """
+    from edgecnn.cli.progress import TerminalProgress
     from edgecnn.cli.quiet import import_keras
 
     import_keras()
@@ -170,52 +170,3 @@ def _ladder_table(ladder: list[dict[str, Any]]) -> "Table":
     for rung in ladder:
         table.add_row(rung["step"], *(f"{lost:.2f}" for lost in rung["points_lost"].values()))
     return table
-
-
-class TerminalProgress:
-    """Steps and progress bars on stderr; `edgecnn.export`'s `Progress`."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            SpinnerColumn,
-            TextColumn,
-        )
-
-        self._console = Console(stderr=True)
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            console=self._console,
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=None)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
-
-    def step(self, name: str, total: int | None = None) -> None:
-        """Show a step."""
-        self._bar.reset(self._task, total=total, description=name)
-
-    def advance(self) -> None:
-        """Move the bar on."""
-        self._bar.advance(self._task)
-
-    def note(self, message: str) -> None:
-        """Print a line above the bar."""
-        self._console.print(f"[yellow]note:[/yellow] {message}", highlight=False, soft_wrap=True)

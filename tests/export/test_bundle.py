@@ -8,7 +8,8 @@ import pytest
 
 from edgecnn.bundle import Bundle, atomic_folder
 from edgecnn.errors import BundleError
-from edgecnn.export.pipeline import Progress, export
+from edgecnn.export.pipeline import export
+from edgecnn.export.progress import Progress
 
 
 @pytest.fixture

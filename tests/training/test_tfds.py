@@ -22,7 +22,7 @@ def tiny_pictures(tmp_path, monkeypatch):
             }
             return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
 
-        def _split_generators(self, dl_manager):  # noqa: ARG002
+        def _split_generators(self, dl_manager):
             return {"train": self._generate_examples()}
 
         def _generate_examples(self):
