@@ -9,6 +9,7 @@ what it depends on; another engine version, Python or machine is measured anew.
 import json
 import os
 import platform
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
@@ -52,6 +53,7 @@ def _provenance(runtime: str, threads: int, target: Target) -> dict[str, str]:
         "cpu": target.cpu,
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "environment": sys.prefix,
         "numpy": metadata.version("numpy"),
         "edgecnn": __version__,
         "measured_at": "",

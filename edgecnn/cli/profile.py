@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edgecnn.cli.options import target_option
@@ -95,9 +96,11 @@ def _show(found: "Profile") -> None:
             sum_of = " + ".join(f"{part} {_megabytes(size)}" for part, size in parts.items())
             console.print(f"[dim]{name}: predicted = {sum_of}[/]", soft_wrap=True)
         for reason in run.invalid_reasons:
-            console.print(f"[yellow]{name}: times are not valid, {reason}[/]", soft_wrap=True)
+            console.print(
+                f"[yellow]{name}: times are not valid, {escape(reason)}[/]", soft_wrap=True
+            )
     for skipped in found.skipped:
-        console.print(f"[yellow]{skipped.runtime} not measured: {skipped.reason}[/]")
+        console.print(f"[yellow]{skipped.runtime} not measured: {escape(skipped.reason)}[/]")
     best = found.best
     console.print(
         f"fastest: [bold]{best.runtime}[/] with {_threads(best.threads)}, "
@@ -144,7 +147,7 @@ def _memory(found: "Profile") -> Table:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, box=None, title_justify="left", padding=(0, 2, 0, 0))
+    table = Table(title=title, box=None, title_justify="left", padding=(0, 1, 0, 0))
     table.add_column("runtime")
     for column in ("threads", *columns):
         table.add_column(column, justify="right")

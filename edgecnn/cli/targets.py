@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edgecnn.targets.target import TARGETS, target
@@ -55,6 +56,7 @@ def _table(kind: str, entries: tuple["Entry", ...]) -> Table:
     for entry in entries:
         state = " ".join(filter(None, ("available", entry.engine, entry.version)))
         table.add_row(
-            entry.name, f"[green]{state}[/]" if entry.available else f"[yellow]{entry.reason}[/]"
+            entry.name,
+            f"[green]{state}[/]" if entry.available else f"[yellow]{escape(entry.reason or '')}[/]",
         )
     return table

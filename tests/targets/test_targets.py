@@ -153,3 +153,16 @@ def test_inventory_names_a_reason_for_everything_unavailable() -> None:
         assert entry["available"] or len(entry["reason"]) > 10
     for entry in listed["runtimes"]:
         assert not entry["available"] or (entry["engine"] and entry["version"])
+
+
+def test_the_table_shows_install_commands_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from click.testing import CliRunner
+
+    from edgecnn.cli.targets import command
+
+    monkeypatch.setattr(runtimes, "missing", lambda _: "pip install 'edgecnn[openvino]'")
+    done = CliRunner().invoke(command)
+    assert done.exit_code == 0
+    assert "edgecnn[openvino]" in done.output
