@@ -17,7 +17,7 @@ strides = st.integers(1, 5)
 rules = st.sampled_from(["same", "valid"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(size=lengths, kernel=kernels, stride=strides, rule=rules)
 def test_output_size_is_keras(size, kernel, stride, rule) -> None:
     ours = arithmetic.output_size(size, kernel, stride, rule)

@@ -31,7 +31,7 @@ def normalised(x: np.ndarray, size: int, alpha: float, beta: float, k: float) ->
     return result
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     channels=st.integers(1, 12),
     size=st.integers(1, 15),
@@ -56,7 +56,7 @@ def test_lrn_is_tensorflows_with_half_the_size_as_depth_radius() -> None:
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(groups=st.integers(1, 6), pool_size=st.integers(1, 5), seed=st.integers(0, 99))
 def test_depth_pool_takes_the_largest_of_successive_channels(groups, pool_size, seed) -> None:
     x = picture(groups * pool_size, seed)
