@@ -14,7 +14,6 @@ _HOME = {
     "calibrate": "edgecnn.calibration",
     "classify": "edgecnn.targets.live",
     "evaluate": "edgecnn.export.evaluate",
-    "export": "edgecnn.export.pipeline",
     "load": "edgecnn.targets.classifier",
     "profile": "edgecnn.targets.profiler",
     "train": "edgecnn.training",
@@ -23,10 +22,12 @@ _HOME = {
     "Prediction": "edgecnn.targets.prediction",
     "Preprocessing": "edgecnn.preprocessing",
 }
-__all__ = [*_HOME, "__version__"]  # noqa: PLE0604
+__all__ = [*_HOME, "export", "__version__"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
+    if name == "export":
+        return importlib.import_module("edgecnn.export")  # callable, see there
     if name not in _HOME:
         raise AttributeError(f"module 'edgecnn' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOME[name]), name)

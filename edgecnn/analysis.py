@@ -115,7 +115,7 @@ def analyze_graph(
         batch=batch,
         parameters=parameters,
         trainable_parameters=trainable_parameters,
-        macs=sum(layer.macs for layer in layers),
+        macs=sum(trained.macs(op) for op in trained),
         weights_bytes=sum(_weight_bytes(op, dtype) for op in deployed),
         two_layer_bytes=max((a + b for a, b in itertools.pairwise(outputs)), default=sum(outputs)),
         liveness_peak_bytes=max(live),

@@ -59,7 +59,9 @@ def quantise(
     result = Quantised(graph, scales, float_operators=in_float)
     for op in graph:
         if op.op in WEIGHTED and result.runs_in_int8(op):
-            result.weights[op.name] = int_weights(op, scales[op.inputs[0]].scale)
+            result.weights[op.name] = int_weights(
+                op, scales[op.inputs[0]].scale, scales[op.name].scale
+            )
     return result
 
 
@@ -96,16 +98,18 @@ def _shared_ranges(
     return shared
 
 
-def int_weights(op: Operator, input_scale: float) -> IntWeights:
+def int_weights(op: Operator, input_scale: float, output_scale: float) -> IntWeights:
     """Symmetric int8 per output channel, int32 biases.
 
     A channel whose weights are tiny beside its bias gets a larger scale, so that the bias fits
-    in 32 bits.
+    in 32 bits; so does one whose weights are tiny beside the output: engines hold the ratio of
+    the scales in a fixed-point number (XNNPACK aborts the process where that is below 2^-32).
     """
     kernel, bias = op.weights["kernel"], op.weights["bias"].astype(np.float64)
     flat = kernel.reshape(-1, bias.size)  # the last axes are the output channels
     scales = np.abs(flat).max(axis=0).astype(np.float64) / 127
     scales = np.maximum(scales, np.abs(bias) / (input_scale * 2**30))
+    scales = np.maximum(scales, output_scale / (input_scale * 2**30))
     scales = np.where(scales > 1e-30, scales, 1.0).astype(np.float32)
     ints = np.clip(np.round(flat / scales), -127, 127).astype(np.int8).reshape(kernel.shape)
     int_bias = np.round(bias / (scales.astype(np.float64) * np.float32(input_scale)))

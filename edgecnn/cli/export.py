@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import edgecnn
 from edgecnn.bundle import FORMATS
 
 if TYPE_CHECKING:
@@ -70,10 +71,8 @@ def command(
     from edgecnn.cli.quiet import import_keras
 
     import_keras()
-    from edgecnn.export.pipeline import export
-
     with TerminalProgress() as progress:
-        bundle = export(
+        bundle = edgecnn.export(
             model,
             formats or FORMATS,
             precision,

@@ -30,14 +30,16 @@ def test_a_scale_covers_its_range_and_holds_zero_exactly(bounds: list[float]) ->
     hnp.arrays(np.float32, (3, 3, 4, 6), elements=st.floats(-100, 100, width=32)),
     hnp.arrays(np.float32, (6,), elements=st.floats(-1e6, 1e6, width=32)),
     st.floats(1e-6, 10.0),
+    st.floats(1e-6, 10.0),
 )
 def test_integer_weights_are_within_half_a_step_and_biases_fit(
-    kernel: np.ndarray, bias: np.ndarray, input_scale: float
+    kernel: np.ndarray, bias: np.ndarray, input_scale: float, output_scale: float
 ) -> None:
     op = Operator("c", "conv", ["x"], (1, 8, 8, 6), {}, {"kernel": kernel, "bias": bias})
-    found = int_weights(op, input_scale)
+    found = int_weights(op, input_scale, output_scale)
     assert found.kernel.dtype == np.int8
     assert np.abs(found.kernel.astype(int)).max() <= 127
+    assert (found.scales * input_scale / output_scale >= 2**-31).all()
     error = np.abs(found.kernel * found.scales - kernel)
     assert (error <= found.scales / 2 * (1 + 1e-5) + 1e-30).all()
     step = found.scales.astype(np.float64) * np.float32(input_scale)
