@@ -35,6 +35,10 @@ class Layer:
     output_bytes: int
     live_bytes: int
     """All that is alive while this operator runs: its inputs, its output, and what skips it."""
+    kernel: tuple[int, int] | None = None
+    """Height and width of a convolution's window."""
+    strides: tuple[int, int] | None = None
+    """Its steps down and across."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class RamAnalysis:
         """Read back what `to_json` wrote; raises `BundleError` on anything else."""
         try:
             layers = tuple(
-                Layer(**{**layer, "output_shape": tuple(layer["output_shape"])})
+                Layer(**{k: tuple(v) if isinstance(v, list) else v for k, v in layer.items()})
                 for layer in data["layers"]
             )
             return cls(**{**data, "layers": layers})
@@ -104,6 +108,8 @@ def analyze_graph(
             macs=deployed.macs(op),
             output_bytes=memory.tensor_bytes(op, dtype, batch),
             live_bytes=alive,
+            kernel=_window(op),
+            strides=op.attributes["strides"] if op.op in ("conv", "depthwise") else None,
         )
         for op, alive in zip(deployed, live, strict=True)
     )
@@ -123,6 +129,13 @@ def analyze_graph(
         training_bytes=kept + 4 * (parameters + 3 * trainable_parameters),
         layers=layers,
     )
+
+
+def _window(op: Operator) -> tuple[int, int] | None:
+    if op.op not in ("conv", "depthwise"):
+        return None
+    height, width = op.weights["kernel"].shape[:2]
+    return int(height), int(width)
 
 
 def _weight_bytes(op: Operator, dtype: Dtype) -> int:

@@ -1,6 +1,7 @@
 """The RAM analysis: the source text's example, published peaks, and properties."""
 
 import itertools
+import json
 from typing import Any
 
 import keras
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecnn import memory
-from edgecnn.analysis import analyze
+from edgecnn.analysis import RamAnalysis, analyze
 from edgecnn.graph import Graph, Operator
 from edgecnn.memory import Lifetime
 
@@ -125,3 +126,16 @@ def test_liveness_equals_brute_force(graph: Graph) -> None:
         expected.append(sum(size[name] for name in alive))
     found = memory.live_bytes(memory.lifetimes(graph, "int8"), len(graph.operators))
     assert found == expected
+
+
+def test_windows_are_told_of_convolutions_only() -> None:
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(8, (5, 3), strides=(2, 1), padding="same", name="wide")(image)
+    x = keras.layers.DepthwiseConv2D(3, strides=2, name="deep")(x)
+    x = keras.layers.Dense(4, name="dense")(keras.layers.GlobalAveragePooling2D(name="mean")(x))
+    found = analyze(keras.Model(image, x))
+    windows = {layer.name: (layer.kernel, layer.strides) for layer in found.layers}
+    assert windows["wide"] == ((5, 3), (2, 1))
+    assert windows["deep"] == ((3, 3), (2, 2))
+    assert windows["mean"] == windows["dense"] == (None, None)
+    assert RamAnalysis.from_json(json.loads(json.dumps(found.to_json()))) == found
