@@ -182,11 +182,11 @@ def atomic_folder(destination: Path, *, replaces: str = MANIFEST) -> Iterator[Pa
     destination = destination.absolute()
     if destination.exists() and not destination.is_dir():
         raise BundleError(f"{destination} is a file: choose another --out.")
-    if destination.is_dir() and any(destination.iterdir()):
-        if not (destination / replaces).is_file():
-            raise BundleError(
-                f"{destination} holds other files and no {replaces}: choose another --out."
-            )
+    in_use = destination.is_dir() and any(destination.iterdir())
+    if in_use and not (destination / replaces).is_file():
+        raise BundleError(
+            f"{destination} holds other files and no {replaces}: choose another --out."
+        )
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))

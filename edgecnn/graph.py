@@ -21,6 +21,7 @@ NHWC with the batch in front; weights are laid out as in Keras.
 | `depth_pool` | 1 | | `size` |
 | `activation` | 1 | | `kind`: see `ACTIVATIONS` |
 | `softmax` | 1 | | |
+| `requantise` | 1 | | (only in a quantised graph: the same values at another scale) |
 
 `pads` is `(top, bottom, left, right)`, resolved from `same` when the graph was made; a pool's
 padding never wins a maximum and is not counted in an average. `fused` names an activation that

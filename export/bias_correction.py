@@ -45,7 +45,7 @@ def correct_biases_in_sequence(
     for start in range(0, len(layers), size):
         group = layers[start : start + size]
         read = {op.inputs[0] for op in group}
-        arriving = GraphRun(graph, sorted(read), quantised).mean(images)
+        arriving = GraphRun(quantised.graph, sorted(read), quantised).mean(images)
         weights = dict(quantised.weights)
         for op in group:
             _correct(op, quantised, weights, means[op.inputs[0]], arriving[op.inputs[0]])

@@ -231,6 +231,8 @@ class _Writer:
             return self.node("Pad", [*inputs, self.constant(f"{name}_pads", around)], name)
         if op.op == "reshape":
             return self._reshape(op, inputs[0])
+        if op.op == "requantise":
+            return inputs[0]
         if op.op == "lrn":
             # ONNX divides alpha by the size; the network's equation does not.
             size = attributes["size"]

@@ -4,10 +4,12 @@ Where an integer operator cannot change the scale (pools, concatenation, reshape
 tensors share one, in every format, so that the three artifacts compute the same thing.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from edgecnn.errors import ExportError
-from edgecnn.export.quantised import IntWeights, Quantised, Scale
+from edgecnn.export.quantised import NOTHING, IntWeights, Quantised, Scale
 from edgecnn.export.statistics import Range
 from edgecnn.graph import WEIGHTED, Graph, Operator
 
@@ -42,6 +44,8 @@ def quantise(
     }
     logits = graph[graph.output].inputs[0]
     ranges = {**ranges, logits: ranges[logits].widened(LOGIT_HEADROOM)}
+    ranges = _within_engine_limits(graph, ranges)
+    graph, ranges = _with_requantisers(graph, ranges, in_float)
     shared = _shared_ranges(graph, ranges, in_float)
     consumers = graph.consumers()
     for op in graph.operators[1:]:
@@ -63,6 +67,65 @@ def quantise(
                 op, scales[op.inputs[0]].scale, scales[op.name].scale
             )
     return result
+
+
+def _within_engine_limits(graph: Graph, ranges: dict[str, Range]) -> dict[str, Range]:
+    """Ranges of which none is thousands of times another that it is added to or averaged into.
+
+    Engines hold the ratio of input and output scale in few bits, and XNNPACK aborts the process
+    where it does not fit (2^-10 to 2^8 for a sum). Widening what is tiny beside the result costs
+    nothing that could be seen in it. Only untrained or broken networks need this.
+    """
+    ranges = dict(ranges)
+    by_name = graph.by_name
+
+    def width(name: str) -> float:
+        found = ranges[name]
+        return max(found.high, 0.0) - min(found.low, 0.0)
+
+    def widen(name: str, least: float) -> None:
+        while by_name[name].op in KEEPS_SCALE:
+            name = by_name[name].inputs[0]
+        if width(name) < max(least, NOTHING):
+            ranges[name] = ranges[name].union(Range(0.0, least))
+
+    for op in graph:
+        if op.op in ("add", "global_avg_pool"):
+            widen(op.name, max(width(name) for name in op.inputs) * 2**-7)
+            for name in op.inputs:
+                widen(name, width(op.name) * 2**-9)
+        elif op.op == "multiply":
+            widen(op.name, float(np.prod([width(name) for name in op.inputs])) * 2**-15)
+    return ranges
+
+
+def _with_requantisers(
+    graph: Graph, ranges: dict[str, Range], in_float: frozenset[str]
+) -> tuple[Graph, dict[str, Range]]:
+    """A change of scale in front of a concatenation, for what a ReLU made but others do not share.
+
+    The ReLU is then still the range of its own tensor. At the wider scale of the concatenation it
+    would need an operator, and ONNX Runtime would run the convolution before it in float.
+    """
+    by_name = graph.by_name
+    operators: list[Operator] = []
+    ranges = dict(ranges)
+    for op in graph:
+        if op.op == "concat" and op.name not in in_float and ranges[op.name].low < 0:
+            inputs = []
+            for name in op.inputs:
+                source = by_name[name]
+                while source.op in KEEPS_SCALE:
+                    source = by_name[source.inputs[0]]
+                if source.fused:
+                    rescaled = f"{op.name}_{name}"
+                    operators.append(Operator(rescaled, "requantise", [name], by_name[name].shape))
+                    ranges[rescaled] = ranges[name]
+                    name = rescaled  # noqa: PLW2901
+                inputs.append(name)
+            op = replace(op, inputs=inputs)  # noqa: PLW2901
+        operators.append(op)
+    return Graph(operators, graph.output, graph.name), ranges
 
 
 def _shared_ranges(

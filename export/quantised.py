@@ -11,6 +11,9 @@ import numpy as np
 
 from edgecnn.graph import Array, Graph, Operator
 
+NOTHING = 1e-30
+"""A tensor whose whole range is narrower is always zero."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -23,7 +26,7 @@ class Scale:
     def of_range(cls, low: float, high: float) -> "Scale":
         """The scale that covers a range; zero is always exactly representable."""
         low, high = min(low, 0.0), max(high, 0.0)
-        if high - low < 1e-8:  # a tensor that is always zero
+        if high - low < NOTHING:
             return cls(1 / 255, 0)
         scale = float(np.float32((high - low) / 255))
         return cls(scale, int(np.clip(round(-low / scale), 0, 255)))

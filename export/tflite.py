@@ -326,6 +326,10 @@ class _Writer:
         options.axis = len(op.shape) - 1
         return self.add(B.CONCATENATION, inputs, self.result(op.name, op.shape, scale), options)
 
+    def _requantise(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
+        result = self.result(op.name, op.shape, scale)
+        return self.add(B.QUANTIZE, inputs, result, schema.QuantizeOptionsT())
+
     def _pad(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:  # noqa: ARG002
         before = self.graph[op.inputs[0]].shape
         return self._padded(op.name, inputs[0], before, op.attributes["pads"])
