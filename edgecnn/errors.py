@@ -8,7 +8,8 @@ EdgeCnnError                 exit 2: wrong use or bad input
 ├── ExportError              a network that cannot be expressed in a format
 ├── BundleError              a bundle that is incomplete, changed or newer than this code
 ├── SourceError              a frame source that cannot be opened, or broke
-│   └── SourceTimeout        a frame source that is open and sends nothing
+│   ├── SourceTimeout        a frame source that is open and sends nothing
+│   └── SourceOutage         exit 1: a camera that stayed away longer than the user allows
 ├── RuntimeUnavailable       an engine that is not here or does not take the artifact
 └── CheckFailed              exit 1: a gate said no (accuracy, memory, latency)
 """
@@ -69,6 +70,12 @@ class SourceError(EdgeCnnError):
 
 class SourceTimeout(SourceError):
     """A frame source that is open but sent no frame for too long."""
+
+
+class SourceOutage(SourceError):
+    """A live source that stayed away for longer than the user allows."""
+
+    exit_code = 1
 
 
 class RuntimeUnavailable(EdgeCnnError):

@@ -1,6 +1,7 @@
 """Pictures on disk: finding, reading and identifying them."""
 
 import csv
+import glob
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,6 +82,18 @@ def list_pictures(folder: Path) -> list[Path]:
     )
     if not found:
         raise DataError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))}).")
+    return found
+
+
+def matching_pictures(pattern: str) -> list[Path]:
+    """Every picture file that a glob (`*`, `?`, `[...]`, `**`) matches, sorted; or `DataError`."""
+    found = sorted(
+        path
+        for path in map(Path, glob.glob(pattern, recursive=True))
+        if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+    if not found:
+        raise DataError(f"{pattern} matches no pictures ({', '.join(sorted(SUFFIXES))}).")
     return found
 
 

@@ -20,20 +20,33 @@ def classify(
     threads: int | None = None,
     frames: int | None = None,
     size: tuple[int, int] | None = None,
+    camera_fps: float | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
+    max_outage_s: float | None = None,
     stop: threading.Event | None = None,
 ) -> Iterator[Prediction]:
     """Predictions for the frames of a source, until it ends or `frames` were answered.
 
+    A camera or stream has no end: when it is lost it is connected again.
+
         for prediction in edgecnn.classify("0", "exports/resnet34-int8"):
             print(prediction.label, prediction.probability)
 
-    `source` is a URI as in `edgecnn.targets.sources`, `size` the (width, height) to ask a camera
-    for, `timeout_s` how long a live source may be silent; setting `stop` ends the iteration.
-    Raises what `load` and `open_frames` raise, and `SourceError` when a source breaks.
+    `source` is a URI as in `edgecnn.targets.sources`, `size` the (width, height) and `camera_fps`
+    the rate to ask a camera for, `timeout_s` how long a live source may be silent before it is
+    lost, `max_outage_s` how long it may then be away (None: for ever; 0: its end is the end).
+    Setting `stop` ends the iteration. Raises what `load` and `open_frames` raise,
+    `SourceOutage` when a live source stays away, `SourceError` when a file breaks.
     """
     classifier = load(bundle_dir, runtime, threads)
-    opened = open_frames(source, size=size, timeout_s=timeout_s, stop=stop)
+    opened = open_frames(
+        source,
+        size=size,
+        fps=camera_fps,
+        timeout_s=timeout_s,
+        max_outage_s=max_outage_s,
+        stop=stop,
+    )
     with closing(opened):
         for prediction, _ in answers(opened, classifier, frames=frames, stop=stop):
             yield prediction

@@ -57,16 +57,25 @@ def run(
     threads: int | None = None,
     frames: int | None = None,
     size: tuple[int, int] | None = None,
+    camera_fps: float | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
+    max_outage_s: float | None = None,
 ) -> int:
     """Classify a source's frames until it ends, `frames` were answered, or a signal comes.
 
-    Returns the exit code: 0, or 130 after Ctrl-C.
+    The source's options are those of `classify`. Returns the exit code: 0, or 130 after Ctrl-C.
     """
     with stop_on_signals() as stop, ExitStack() as held:
         classifier = load(bundle_dir, runtime, threads, target=target)
         _warn_if_meaningless(classifier)
-        opened = open_frames(source, size=size, timeout_s=timeout_s, stop=stop)
+        opened = open_frames(
+            source,
+            size=size,
+            fps=camera_fps,
+            timeout_s=timeout_s,
+            max_outage_s=max_outage_s,
+            stop=stop,
+        )
         held.callback(opened.close)
         sinks = outputs.open(opened, stop)
         for sink in sinks:

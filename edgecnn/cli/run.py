@@ -15,8 +15,8 @@ from edgecnn.cli.options import parse_size, runtime_option, target_option
     default="0",
     show_default=True,
     metavar="URI",
-    help="0 or /dev/video0, a picture, folder or video, http://..., rtsp://..., picamera, "
-    "gst:PIPELINE, synthetic[:WxH][@FPS].",
+    help="0 or /dev/video0, a picture, folder, glob or video, - (JPEGs on standard input), "
+    "http://..., rtsp://..., picamera, csi://0, gst:PIPELINE, synthetic[:WxH][@FPS].",
 )
 @target_option
 @runtime_option
@@ -32,13 +32,27 @@ from edgecnn.cli.options import parse_size, runtime_option, target_option
 @click.option("--frames", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
 @click.option("--size", callback=parse_size, metavar="WxH", help="Frame size to ask a camera for.")
 @click.option(
+    "--camera-fps",
+    type=click.FloatRange(0, min_open=True),
+    metavar="FPS",
+    help="Frame rate to ask a camera for.",
+)
+@click.option(
     "--timeout",
     "timeout_s",
     type=click.FloatRange(0, min_open=True),
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long a camera or stream may be silent.",
+    help="How long a camera or stream may be silent before it is connected again.",
+)
+@click.option(
+    "--max-outage",
+    "max_outage_s",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="Give up, with exit code 1, when a camera or stream is away for longer; 0: take its end "
+    "for the end.  [default: never]",
 )
 @click.pass_context
 def command(
@@ -53,8 +67,9 @@ def command(
 ) -> None:
     """Classify what a camera, a video or pictures show.
 
-    Cameras and streams: always the newest frame, the others are dropped and counted. Files:
-    every frame. Ends at the end of the source, on Ctrl-C or on SIGTERM.
+    Cameras and streams: always the newest frame, the others are dropped and counted; one that
+    is lost is connected again. Files: every frame. Ends at the end of a file, on Ctrl-C or on
+    SIGTERM.
 
     \b
     edgecnn run exports/efficientnet_lite0-int8 --source 0 --show

@@ -5,6 +5,7 @@ from typing import Any
 
 from edgecnn.errors import SourceTimeout
 from edgecnn.preprocessing import Frame
+from edgecnn.targets.opencv import opencv
 
 
 class CaptureDevice:
@@ -14,9 +15,13 @@ class CaptureDevice:
     it took tells which.
     """
 
-    def __init__(self, uri: str, capture: Any, fps: float | None, timeout_s: float) -> None:
+    def __init__(self, uri: str, capture: Any, timeout_s: float) -> None:
+        cv2 = opencv()
         self.uri = uri
-        self.fps = fps
+        fps = float(capture.get(cv2.CAP_PROP_FPS))
+        self.fps = fps if 0 < fps <= 1000 else None  # what streams declare can be nonsense
+        # A video file, even one served over HTTP, has a length and an end; a camera has neither.
+        self.endless = capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0
         self._capture = capture
         self._timeout_s = timeout_s
 
@@ -40,11 +45,3 @@ class CaptureDevice:
     def close(self) -> None:
         """Release the device."""
         self._capture.release()
-
-
-def declared_fps(capture: Any) -> float | None:
-    """The frame rate a capture declares, if it is a believable one."""
-    import cv2
-
-    fps = float(capture.get(cv2.CAP_PROP_FPS))
-    return fps if 0 < fps <= 1000 else None

@@ -6,10 +6,13 @@ here, the path past that check was not tried.
 
 from edgecnn.errors import SourceError
 from edgecnn.targets.opencv import build_has, opencv
-from edgecnn.targets.sources.capture import CaptureDevice, declared_fps
+from edgecnn.targets.sources.capture import CaptureDevice
+from edgecnn.targets.sources.source import Wish
 
 # drop and max-buffers: the pipeline itself must not queue; sync=false: no waiting for a clock.
 SINK = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
+
+CSI_SIZE, CSI_FPS = (1280, 720), 30.0
 
 
 def why_not() -> str | None:
@@ -28,6 +31,16 @@ def with_sink(pipeline: str) -> str:
     return pipeline if "appsink" in pipeline else f"{pipeline.rstrip(' !')} ! {SINK}"
 
 
+def csi_pipeline(sensor: int, wish: Wish) -> str:
+    """The pipeline for a Jetson's CSI camera: the sensor's own processor gives NV12 pictures."""
+    width, height = wish.size or CSI_SIZE
+    fps = round(wish.fps or CSI_FPS)
+    return (
+        f"nvarguscamerasrc sensor-id={sensor} ! video/x-raw(memory:NVMM),width={width},"
+        f"height={height},framerate={fps}/1,format=NV12 ! nvvidconv ! video/x-raw,format=BGRx"
+    )
+
+
 def open_pipeline(pipeline: str, timeout_s: float) -> CaptureDevice:
     """Start a pipeline; raises `SourceError` if GStreamer is missing or refuses it."""
     if reason := why_not():
@@ -44,4 +57,4 @@ def open_pipeline(pipeline: str, timeout_s: float) -> CaptureDevice:
         raise SourceError(
             f"GStreamer does not start '{with_sink(pipeline)}': try it with gst-launch-1.0."
         )
-    return CaptureDevice(f"gst:{pipeline}", capture, declared_fps(capture), timeout_s)
+    return CaptureDevice(f"gst:{pipeline}", capture, timeout_s)

@@ -4,11 +4,15 @@ import time
 
 from edgecnn.errors import SourceError, SourceTimeout
 from edgecnn.targets.opencv import opencv
-from edgecnn.targets.sources.capture import CaptureDevice, declared_fps
+from edgecnn.targets.sources.capture import CaptureDevice
+from edgecnn.targets.sources.mjpeg import MjpegDevice, open_mjpeg
+from edgecnn.targets.urls import without_password
 
 
-def open_stream(url: str, timeout_s: float) -> CaptureDevice:
+def open_stream(url: str, timeout_s: float) -> CaptureDevice | MjpegDevice:
     """Connect to a stream; raises `SourceError` if refused, `SourceTimeout` if nobody answers."""
+    if url.startswith(("http://", "https://")) and (device := open_mjpeg(url, timeout_s)):
+        return device
     cv2 = opencv()
     timeout_ms = int(timeout_s * 1000)
     started = time.monotonic()
@@ -17,15 +21,16 @@ def open_stream(url: str, timeout_s: float) -> CaptureDevice:
         cv2.CAP_FFMPEG,
         [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms],
     )
+    name = without_password(url)
     if not capture.isOpened():
         capture.release()
         if time.monotonic() - started >= 0.9 * timeout_s:
             raise SourceTimeout(
-                f"{url} did not answer in {timeout_s:g} s: check address and network, or wait "
+                f"{name} did not answer in {timeout_s:g} s: check address and network, or wait "
                 "longer with --timeout."
             )
         raise SourceError(
-            f"{url} cannot be opened: check that the server runs, the address, and that it "
+            f"{name} cannot be opened: check that the server runs, the address, and that it "
             "serves video (MJPEG or RTSP)."
         )
-    return CaptureDevice(url, capture, declared_fps(capture), timeout_s)
+    return CaptureDevice(name, capture, timeout_s)

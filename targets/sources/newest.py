@@ -5,6 +5,7 @@ label lags behind the camera, more with every frame. So a thread reads the devic
 delivers and keeps one frame, the newest.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from edgecnn.errors import EdgeCnnError, SourceError, SourceTimeout
 from edgecnn.preprocessing import Frame
 from edgecnn.targets.sources.source import Captured
 
+log = logging.getLogger(__name__)
 STOP_POLL_S = 0.1
 
 
@@ -21,6 +23,8 @@ class Device(Protocol):
     """A camera or stream, read from one thread."""
 
     fps: float | None
+    endless: bool
+    """Whether the end of its stream is a failure, as it is for a camera."""
 
     def wait(self) -> bool:
         """Block until the next frame is there; False at the end of the stream."""
@@ -55,6 +59,7 @@ class NewestFrame:
     ) -> None:
         self.uri = uri
         self.fps: float | None = None
+        self.endless = True
         self._open_device = open_device
         self._timeout_s = timeout_s
         self._stop = stop or threading.Event()
@@ -129,7 +134,7 @@ class NewestFrame:
             return
         try:
             with self._fresh:
-                self.fps, self._opened = device.fps, True
+                self.fps, self.endless, self._opened = device.fps, device.endless, True
                 self._fresh.notify_all()
             self._pump(device)
             self._finish(None)
@@ -141,20 +146,31 @@ class NewestFrame:
             device.close()
 
     def _pump(self, device: Device) -> None:
-        index = 0
+        index = unreadable = 0
         while not self._closed.is_set() and device.wait():
             now, clock = time.time(), time.perf_counter()  # before decoding, which takes its time
             with self._fresh:
                 buffer = self._spare.pop() if self._spare else None
             image = device.take(buffer)
+            index += 1
             if image is None:
-                raise SourceError(f"{self.uri} sent a frame that cannot be decoded.")
+                unreadable += 1
+                self._report(unreadable)
+                continue
             with self._fresh:
                 if self._newest is not None:
                     self._spare.append(self._newest.image)
-                self._newest = Captured(image, index, now, clock)
+                self._newest = Captured(image, index - 1, now, clock)
                 self._fresh.notify_all()
-            index += 1
+
+    def _report(self, unreadable: int) -> None:
+        # A camera with a bad cable damages many: a line for 1, 10, 100, ... of them.
+        if str(unreadable).strip("0") == "1":
+            log.warning(
+                "edgecnn: %s sent a frame that is cut off or damaged: skipped (%d so far).",
+                self.uri,
+                unreadable,
+            )
 
     def _finish(self, error: EdgeCnnError | None) -> None:
         with self._fresh:

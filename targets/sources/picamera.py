@@ -8,6 +8,7 @@ from typing import Any
 
 from edgecnn.errors import SourceError
 from edgecnn.preprocessing import Frame
+from edgecnn.targets.sources.source import Wish
 
 SIZE = (640, 480)
 
@@ -26,7 +27,9 @@ def why_not() -> str | None:
 class PiCamera:
     """A live `Device` over the first CSI camera."""
 
-    def __init__(self, size: tuple[int, int] | None) -> None:
+    endless = True
+
+    def __init__(self, wish: Wish) -> None:
         if reason := why_not():
             raise SourceError(f"No Raspberry Pi camera: {reason}.")
         from picamera2 import Picamera2
@@ -38,7 +41,10 @@ class PiCamera:
         self._camera = Picamera2()
         # picamera2 names formats by their bytes in memory from the high end: RGB888 is BGR.
         configuration = self._camera.create_video_configuration(
-            main={"size": size or SIZE, "format": "RGB888"}, buffer_count=3, queue=False
+            main={"size": wish.size or SIZE, "format": "RGB888"},
+            controls={"FrameRate": wish.fps} if wish.fps else {},
+            buffer_count=3,
+            queue=False,
         )
         self._camera.configure(configuration)
         self._camera.start()

@@ -8,6 +8,16 @@ from edgecnn.preprocessing import Frame
 
 
 @dataclass(frozen=True)
+class Wish:
+    """What a camera is asked for; it may give something else."""
+
+    size: tuple[int, int] | None = None
+    """(width, height)"""
+    fps: float | None = None
+    """Frames a second."""
+
+
+@dataclass(frozen=True)
 class Captured:
     """A frame and when it was caught."""
 

@@ -61,6 +61,8 @@ class Synthetic:
 class SyntheticCamera:
     """A live `Device` that delivers frames at a rate, whether or not they are looked at."""
 
+    endless = True
+
     def __init__(self, size: tuple[int, int], fps: float) -> None:
         self.fps: float | None = fps
         self._period = 1 / fps

@@ -1,12 +1,16 @@
 """Cameras of the kernel's V4L2: USB webcams and what else shows as /dev/videoN."""
 
+import logging
 import os
 from pathlib import Path
+from typing import Any
 
 from edgecnn.errors import SourceError
 from edgecnn.targets.opencv import opencv
-from edgecnn.targets.sources.capture import CaptureDevice, declared_fps
+from edgecnn.targets.sources.capture import CaptureDevice
+from edgecnn.targets.sources.source import Wish
 
+log = logging.getLogger(__name__)
 DEV = Path("/dev")
 
 
@@ -28,11 +32,11 @@ def why_not(device: Path) -> str | None:
     return None
 
 
-def open_camera(device: Path, size: tuple[int, int] | None, timeout_s: float) -> CaptureDevice:
+def open_camera(device: Path, wish: Wish, timeout_s: float) -> CaptureDevice:
     """Open a camera, asking for MJPG (USB carries no raw 30 frames a second at useful sizes).
 
-    `size` is (width, height) to ask for; the camera may choose another. Raises `SourceError` if
-    there is no such camera, it is busy or it gives no pictures.
+    The camera may choose another size and rate than wished; it is then logged. Raises
+    `SourceError` if there is no such camera, it is busy or it gives no pictures.
     """
     if reason := why_not(device):
         raise SourceError(
@@ -48,8 +52,31 @@ def open_camera(device: Path, size: tuple[int, int] | None, timeout_s: float) ->
             f"{device} does not open as a camera: it is in use by another program, or it is a "
             f"video node that gives no pictures (found: {', '.join(map(str, devices()))})."
         )
+    ask(capture, wish)
+    if difference := unmet(capture, wish):
+        log.warning("edgecnn: %s %s.", device, difference)
+    return CaptureDevice(str(device), capture, timeout_s)
+
+
+def ask(capture: Any, wish: Wish) -> None:
+    """Ask an open camera for MJPG, a size and a rate; the format first, the others hang on it."""
+    cv2 = opencv()
     capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
-    if size:
-        capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
-        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
-    return CaptureDevice(str(device), capture, declared_fps(capture), timeout_s)
+    if wish.size:
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, wish.size[0])
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, wish.size[1])
+    if wish.fps:
+        capture.set(cv2.CAP_PROP_FPS, wish.fps)
+
+
+def unmet(capture: Any, wish: Wish) -> str | None:
+    """What the camera gives instead of what was asked for, or None: what `set` returns lies."""
+    cv2 = opencv()
+    size = tuple(int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    fps = float(capture.get(cv2.CAP_PROP_FPS))
+    different = []
+    if wish.size and size != wish.size:
+        different.append("{}x{} and not {}x{}".format(*size, *wish.size))
+    if wish.fps and abs(fps - wish.fps) > 0.5:
+        different.append(f"{fps:g} frames a second and not {wish.fps:g}")
+    return f"gives {', '.join(different)}" if different else None

@@ -50,7 +50,7 @@ def test_classify_yields_predictions(colour_bundle: Path) -> None:
 
 
 def test_a_red_stream_is_red(colour_bundle: Path, mjpeg_camera: Any) -> None:
-    predictions = list(edgecnn.classify(mjpeg_camera.url, colour_bundle, runtime="litert"))
+    predictions = list(edgecnn.classify(mjpeg_camera.url, colour_bundle, max_outage_s=0))
     assert predictions
     assert {p.label for p in predictions} == {"red"}
 
@@ -68,7 +68,9 @@ def test_a_real_video_as_json_lines(colour_bundle: Path, videos: dict[str, Path]
 
 
 def test_a_stream_as_json_lines(colour_bundle: Path, mjpeg_camera: Any) -> None:
-    done = edgecnn_run(colour_bundle, "--source", mjpeg_camera.url, "--jsonl", "-")
+    done = edgecnn_run(
+        colour_bundle, "--source", mjpeg_camera.url, "--max-outage", 0, "--jsonl", "-"
+    )
     assert done.returncode == 0, done.stderr
     lines = json_lines(done.stdout)
     assert all(set(line) == LINE for line in lines)

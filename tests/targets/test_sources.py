@@ -5,13 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from edgecnn.errors import EdgeCnnError, SourceError, SourceTimeout
 from edgecnn.targets.sources import gstreamer, open_frames, picamera, v4l2
 from edgecnn.targets.sources.newest import NewestFrame
-from edgecnn.targets.sources.source import Captured, FrameSource
+from edgecnn.targets.sources.source import Captured, FrameSource, Wish
 
 Picture = Callable[[str, tuple[int, int, int]], Path]
 
@@ -56,8 +57,6 @@ def test_a_real_video_gives_every_frame(videos: dict[str, Path]) -> None:
 def test_a_truncated_video_ends_where_decoding_ends(
     videos: dict[str, Path], tmp_path: Path
 ) -> None:
-    import cv2
-
     whole = tmp_path / "whole.avi"
     writer = cv2.VideoWriter(str(whole), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48))
     for _ in range(40):
@@ -136,6 +135,7 @@ class Metronome:
     """A device that delivers one numbered frame for each permission given."""
 
     fps: float | None = 100.0
+    endless = True
 
     def __init__(self) -> None:
         self.allowed = threading.Semaphore(0)
@@ -237,7 +237,7 @@ def test_an_error_in_the_thread_reaches_the_reader(metronome: Metronome) -> None
 
 
 def test_mjpeg_that_closes_ends(mjpeg_camera: Any) -> None:
-    source = open_frames(mjpeg_camera.url, timeout_s=10)
+    source = open_frames(mjpeg_camera.url, timeout_s=10, max_outage_s=0)
     assert source.live
     frames = read_all(source)
     assert 1 <= len(frames) <= mjpeg_camera.frames
@@ -249,7 +249,7 @@ def test_mjpeg_that_closes_ends(mjpeg_camera: Any) -> None:
 
 def test_mjpeg_that_stalls_times_out(mjpeg_camera: Any) -> None:
     mjpeg_camera.then = "stall"
-    source = open_frames(mjpeg_camera.url, timeout_s=1)
+    source = open_frames(mjpeg_camera.url, timeout_s=1, max_outage_s=0)
     with pytest.raises(SourceTimeout, match="sent no frame for 1 s"):
         read_all(source)
     source.close()
@@ -281,3 +281,53 @@ def test_live_frames_are_stamped_when_caught() -> None:
     # The slot holds the newest frame, not the one after the last read.
     assert captured.dropped >= 1
     assert captured.clock <= stale or captured.clock - stale < 0.2
+
+
+def test_a_glob_gives_the_pictures_it_matches(picture: Picture, tmp_path: Path) -> None:
+    for name, blue in (("b1.png", 1), ("b2.png", 2), ("c3.png", 3)):
+        picture(name, (blue, 0, 0))
+    (tmp_path / "b9.txt").write_text("no picture")
+    frames = read_all(open_frames(f"{tmp_path}/b*"))
+    assert [f.image[0, 0, 0] for f in frames] == [1, 2]
+    with pytest.raises(EdgeCnnError, match="matches no pictures"):
+        open_frames(f"{tmp_path}/z*.png")
+
+
+def test_a_jetson_camera_is_a_pipeline() -> None:
+    pipeline = gstreamer.with_sink(gstreamer.csi_pipeline(1, Wish((640, 480), 59.94)))
+    assert pipeline.startswith("nvarguscamerasrc sensor-id=1 ! video/x-raw(memory:NVMM),width=640,")
+    assert "framerate=60/1" in pipeline
+    assert pipeline.endswith("format=BGR ! appsink drop=true max-buffers=1 sync=false")
+    with pytest.raises(SourceError, match="as in csi://0"):
+        open_frames("csi://front")
+
+
+class StubbornCamera:
+    """Says yes to every wish, as V4L2 drivers do, and stays at 320x240 and 15 a second."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.has = {
+            cv2.CAP_PROP_FRAME_WIDTH: 320.0,
+            cv2.CAP_PROP_FRAME_HEIGHT: 240.0,
+            cv2.CAP_PROP_FPS: 15.0,
+        }
+
+    def set(self, wish: int, value: float) -> bool:
+        self.asked.append(wish)
+        return True
+
+    def get(self, what: int) -> float:
+        return self.has[what]
+
+
+def test_what_a_camera_gives_is_read_back() -> None:
+    camera, wish = StubbornCamera(), Wish((640, 480), 30)
+    v4l2.ask(camera, wish)
+    assert camera.asked[0] == cv2.CAP_PROP_FOURCC
+    assert len(camera.asked) == 4
+    assert v4l2.unmet(camera, wish) == (
+        "gives 320x240 and not 640x480, 15 frames a second and not 30"
+    )
+    assert v4l2.unmet(camera, Wish((320, 240), 15)) is None
+    assert v4l2.unmet(camera, Wish()) is None
