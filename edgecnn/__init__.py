@@ -12,6 +12,7 @@ _HOME = {
     "analyze": "edgecnn.analysis",
     "build": "edgecnn.zoo",
     "calibrate": "edgecnn.calibration",
+    "compare": "edgecnn.comparison",
     "classify": "edgecnn.targets.live",
     "evaluate": "edgecnn.export.evaluate",
     "load": "edgecnn.targets.classifier",

@@ -77,10 +77,7 @@ class RamAnalysis:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Read back what `to_json` wrote; raises `BundleError` on anything else."""
         try:
-            layers = tuple(
-                Layer(**{k: tuple(v) if isinstance(v, list) else v for k, v in layer.items()})
-                for layer in data["layers"]
-            )
+            layers = tuple(Layer(**_tuples(layer)) for layer in data["layers"])
             return cls(**{**data, "layers": layers})
         except (KeyError, TypeError) as error:
             raise BundleError(f"Unreadable RAM analysis: {error!r}. Export again.") from None
@@ -129,6 +126,10 @@ def analyze_graph(
         training_bytes=kept + 4 * (parameters + 3 * trainable_parameters),
         layers=layers,
     )
+
+
+def _tuples(layer: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in layer.items()}
 
 
 def _window(op: Operator) -> tuple[int, int] | None:

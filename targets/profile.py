@@ -6,6 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from edgecnn.spread import Estimate, Interval
+
 
 @dataclass(frozen=True)
 class Distribution:
@@ -37,6 +39,20 @@ class Distribution:
             float(values.mean()),
             float(values.std()),
         )
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """The 95% interval of each percentile, in milliseconds; see `edgecnn.spread`."""
+
+    p50: Interval
+    p90: Interval
+    p99: Interval
+
+    @classmethod
+    def of(cls, processes_ms: Sequence[Sequence[float]]) -> Self:
+        """Of the samples of each process."""
+        return cls(*(Estimate.of(processes_ms, p).interval for p in (50, 90, 99)))
 
 
 @dataclass(frozen=True)
@@ -81,7 +97,10 @@ class PredictedBytes:
 
 @dataclass(frozen=True)
 class ProfileRun:
-    """One engine with one number of threads, in its own process."""
+    """One engine with one number of threads, in processes of its own.
+
+    Load, first inference and memory are those of the process whose peak is in the middle.
+    """
 
     runtime: str
     engine: str
@@ -89,7 +108,11 @@ class ProfileRun:
     threads: int
     count: int
     latency_ms: Distribution
+    latency_interval_ms: Intervals
     samples_ms: tuple[float, ...]
+    """In the order measured, one process after the other."""
+    process_counts: tuple[int, ...]
+    """How many of the samples each process gave."""
     warmup_count: int
     cpu_ms: float
     """Processor time an inference takes, all threads together."""
@@ -98,6 +121,8 @@ class ProfileRun:
     """Importing the engine and opening the model."""
     first_inference_ms: float
     memory_bytes: MemoryBytes
+    artifact_bytes: int
+    """The model's files."""
     thermal: dict[str, Any]
     """Readings `before` and `after`."""
     valid: bool

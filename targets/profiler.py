@@ -17,6 +17,7 @@ from edgecnn.targets.memory_model import EngineBaseline, NetworkMemory
 from edgecnn.targets.profile import (
     Distribution,
     EndToEnd,
+    Intervals,
     MemoryBytes,
     PredictedBytes,
     Profile,
@@ -34,16 +35,18 @@ def profile(
     threads: Sequence[int] = (),
     runs: int = 100,
     seconds: float = 1.0,
+    processes: int = 3,
     target: str = "auto",
     progress: Callable[[str], None] = lambda _: None,
 ) -> Profile:
     """Latency and memory of a bundle on this machine.
 
     `runtimes` is by default every one that is installed and has its format in the bundle;
-    `threads` by default as many as the board has cores. Each combination runs in a fresh process:
-    warm-up until the latency is stable, then at least `runs` inferences and `seconds`. `progress`
-    is told what is being done. Raises `RuntimeUnavailable` if no runtime could be measured, or
-    one that was asked for by name cannot be used.
+    `threads` by default as many as the board has cores. Each combination runs in fresh processes,
+    one after the other: warm-up until the latency is stable, then their share of at least `runs`
+    inferences and `seconds`. What differs between processes shows how far a latency can be
+    trusted. `progress` is told what is being done. Raises `RuntimeUnavailable` if no runtime could
+    be measured, or one that was asked for by name cannot be used.
     """
     bundle = Bundle.load(bundle_dir)
     board = detect(name=target)
@@ -57,14 +60,24 @@ def profile(
             continue
         for count in threads or (board.threads,):
             progress(f"{name}, {count} {'thread' if count == 1 else 'threads'}")
-            found = measure(bundle.path, name, count, runs=runs, seconds=seconds, target=board.name)
+            found = [
+                measure(
+                    bundle.path,
+                    name,
+                    count,
+                    runs=-(-runs // processes),
+                    seconds=seconds / processes,
+                    target=board.name,
+                )
+                for _ in range(processes)
+            ]
             engine = registry.get(name)
             network = NetworkMemory.of(bundle, engine.format)
             predicted = None
             if network is not None:
                 progress(f"{name}, {count}: what the engine itself takes")
                 predicted = predict(engine, network, baseline(name, count, board))
-            measured.append(_run(found, predicted))
+            measured.append(_run(found, predicted, bundle.artifacts[engine.format].bytes))
     if not measured:
         raise RuntimeUnavailable(
             f"No engine here runs {bundle.path}. " + " ".join(s.reason for s in skipped)
@@ -102,28 +115,37 @@ def _why_not(name: str, bundle: Bundle) -> str | None:
     return registry.missing(name)
 
 
-def _run(found: dict[str, Any], predicted: PredictedBytes | None) -> ProfileRun:
-    samples = found["samples_ms"]
-    parts = found["end_to_end_ms"]
-    total = Distribution.of(parts.pop("total"))
-    memory = found["memory"]
+def _run(
+    found: Sequence[dict[str, Any]], predicted: PredictedBytes | None, artifact_bytes: int
+) -> ProfileRun:
+    """One result of the same engine's processes."""
+    middle = sorted(found, key=lambda part: part["memory"]["final"]["peak"])[len(found) // 2]
+    memory = middle["memory"]
+    samples = [part["samples_ms"] for part in found]
+    together = [sample for part in samples for sample in part]
+    ways = [part["end_to_end_ms"] for part in found]
+    way = {step: [ms for one in ways for ms in one[step]] for step in ways[0]}
+    total = Distribution.of(way.pop("total"))
+    reasons = tuple(dict.fromkeys(reason for part in found for reason in part["invalid_reasons"]))
     return ProfileRun(
-        runtime=found["runtime"],
-        engine=found["engine"],
-        precision=found["precision"],
-        threads=found["threads"],
-        count=len(samples),
-        latency_ms=Distribution.of(samples),
-        samples_ms=tuple(samples),
-        warmup_count=found["warmup_count"],
-        cpu_ms=found["cpu_ms"],
+        runtime=middle["runtime"],
+        engine=middle["engine"],
+        precision=middle["precision"],
+        threads=middle["threads"],
+        count=len(together),
+        latency_ms=Distribution.of(together),
+        latency_interval_ms=Intervals.of(samples),
+        samples_ms=tuple(together),
+        process_counts=tuple(map(len, samples)),
+        warmup_count=sum(part["warmup_count"] for part in found),
+        cpu_ms=statistics.median(part["cpu_ms"] for part in found),
         end_to_end_ms=EndToEnd(
-            **{part: statistics.median(values) for part, values in parts.items()},
+            **{part: statistics.median(values) for part, values in way.items()},
             total_p50=total.p50,
             total_p99=total.p99,
         ),
-        load_ms=found["load_ms"],
-        first_inference_ms=found["first_inference_ms"],
+        load_ms=middle["load_ms"],
+        first_inference_ms=middle["first_inference_ms"],
         memory_bytes=MemoryBytes(
             before_load=memory["before_load"]["resident"],
             after_load=memory["after_load"]["resident"],
@@ -131,9 +153,10 @@ def _run(found: dict[str, Any], predicted: PredictedBytes | None) -> ProfileRun:
             peak=memory["final"]["peak"],
             proportional=memory["final"]["proportional"],
         ),
-        thermal=found["thermal"],
-        valid=not found["invalid_reasons"],
-        invalid_reasons=tuple(found["invalid_reasons"]),
+        artifact_bytes=artifact_bytes,
+        thermal={"before": found[0]["thermal"]["before"], "after": found[-1]["thermal"]["after"]},
+        valid=not reasons,
+        invalid_reasons=reasons,
         predicted_bytes=predicted,
     )
 

@@ -42,6 +42,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="At least so long, each.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Spread over so many: more make `compare` surer.",
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 def command(
     bundle: Path,
@@ -50,6 +57,7 @@ def command(
     threads: tuple[int, ...],
     runs: int,
     seconds: float,
+    processes: int,
     as_json: bool,
 ) -> None:
     """Latency and memory of a bundle on this board, beside the predicted memory.
@@ -67,6 +75,7 @@ def command(
             threads=threads,
             runs=runs,
             seconds=seconds,
+            processes=processes,
             target=target,
             progress=lambda doing: status.update(f"measuring {doing}"),
         )

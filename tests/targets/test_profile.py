@@ -58,7 +58,11 @@ def test_every_runtime_was_measured(found: Profile) -> None:
     assert {run.runtime for run in found.runs} == set(runtimes.RUNTIMES)
     assert not found.skipped
     for run in found.runs:
-        assert run.count == len(run.samples_ms) == 20
+        assert run.count == len(run.samples_ms) == sum(run.process_counts) == 21
+        assert run.process_counts == (7, 7, 7)
+        for percentile in ("p50", "p90", "p99"):
+            low, high = getattr(run.latency_interval_ms, percentile)
+            assert low <= getattr(run.latency_ms, percentile) <= high
         assert min(run.samples_ms) > 0
         assert run.warmup_count >= 20
         assert run.load_ms > 0
@@ -204,7 +208,9 @@ def test_a_bundle_without_analysis_has_no_prediction(
     write_bundle: Callable[..., Path], tmp_path: Path
 ) -> None:
     bundle = write_bundle(tmp_path / "old", ram_analysis=None)
-    found = edgecnn.profile(bundle, runtimes=("litert",), threads=(1,), runs=5, seconds=0)
+    found = edgecnn.profile(
+        bundle, runtimes=("litert",), threads=(1,), runs=5, seconds=0, processes=1
+    )
     (run,) = found.runs
     assert run.predicted_bytes is None
     assert run.prediction_error is None
@@ -265,7 +271,18 @@ def test_the_probes_are_as_exported() -> None:
 
 
 def test_the_command_prints_json_alone_on_stdout(colour_bundle: Path) -> None:
-    options = ["--runtime", "litert", "--threads", "1", "--runs", "5", "--seconds", "0"]
+    options = [
+        "--runtime",
+        "litert",
+        "--threads",
+        "1",
+        "--runs",
+        "5",
+        "--seconds",
+        "0",
+        "--processes",
+        "1",
+    ]
     command = [sys.executable, "-m", "edgecnn", "profile", str(colour_bundle), *options]
     done = subprocess.run([*command, "--json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
