@@ -12,6 +12,7 @@ from edgecnn.preprocessing import Frame, FramePreparer
 from edgecnn.targets import runtimes
 from edgecnn.targets.opencv import opencv
 from edgecnn.targets.prediction import Latency, Prediction, Top
+from edgecnn.targets.region import Region
 from edgecnn.targets.session import Session
 from edgecnn.targets.sources.source import Captured
 from edgecnn.targets.target import Target, detect
@@ -20,7 +21,14 @@ from edgecnn.targets.target import Target, detect
 class Classifier:
     """A network ready to look at frames. One thread at a time: it reuses its buffers."""
 
-    def __init__(self, bundle: Bundle, runtime: str, session: Session, top: int = 5) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        runtime: str,
+        session: Session,
+        top: int = 5,
+        region: Region | None = None,
+    ) -> None:
         expected = (bundle.preprocessing.shape, len(bundle.labels))
         if (session.input_shape, session.classes) != expected:
             raise BundleError(
@@ -31,6 +39,7 @@ class Classifier:
         self.bundle = bundle
         self.runtime = runtime
         self.session = session
+        self.region = region
         self.prepare = FramePreparer(bundle.preprocessing)
         self._top = min(top, session.classes)
         opencv()  # imported now, not while the first frame waits
@@ -53,7 +62,10 @@ class Classifier:
         then is the time of capture.
         """
         start = time.perf_counter()
-        image = self.prepare(captured.image)
+        frame = captured.image
+        if self.region:
+            frame = frame[self.region.rows_and_columns(frame)]
+        image = self.prepare(frame)
         prepared = time.perf_counter()
         probabilities = self.session.infer(image)
         inferred = time.perf_counter()
@@ -74,6 +86,7 @@ class Classifier:
             ),
             dropped=captured.dropped,
             probabilities=probabilities,
+            region=self.region,
         )
 
     def _best(self, probabilities: NDArray[np.float32]) -> tuple[Top, ...]:
@@ -89,12 +102,14 @@ def load(
     threads: int | None = None,
     *,
     target: str = "auto",
+    region: Region | None = None,
 ) -> Classifier:
     """Open a bundle in an engine.
 
     `runtime` is `litert`, `onnxruntime`, `openvino` or `auto`: the first in the target's order
     that is installed and whose format the bundle holds. `threads` is by default what the target
-    has cores for. Raises `BundleError`, `RuntimeUnavailable` or `UnknownName`.
+    has cores for. `region` is the part of a frame to look at, the whole by default. Raises
+    `BundleError`, `RuntimeUnavailable` or `UnknownName`.
     """
     bundle = Bundle.load(bundle_dir)
     board = detect(name=target)
@@ -106,7 +121,8 @@ def load(
             f"{name} runs {engine.format}, and {bundle.path} holds only "
             f"{', '.join(bundle.artifacts)}: export with --format {engine.format}."
         )
-    return Classifier(bundle, name, engine.open(bundle.model_file(engine.format), threads))
+    session = engine.open(bundle.model_file(engine.format), threads)
+    return Classifier(bundle, name, session, region=region)
 
 
 def choose_runtime(bundle: Bundle, target: Target) -> str:

@@ -4,12 +4,49 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgecnn.targets.classifier import Classifier, load
+from edgecnn.targets.decisions import Decider, DecisionRule
+from edgecnn.targets.pace import Pace
 from edgecnn.targets.prediction import Prediction
+from edgecnn.targets.region import Region
 from edgecnn.targets.sources import DEFAULT_TIMEOUT_S, open_frames
 from edgecnn.targets.sources.source import Captured, FrameSource
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """How a source is followed, beyond its URI."""
+
+    size: tuple[int, int] | None = None
+    """The (width, height) to ask a camera for."""
+    camera_fps: float | None = None
+    """The frame rate to ask a camera for."""
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    """How long a live source may be silent before it counts as lost and is connected again."""
+    max_outage_s: float | None = None
+    """How long it may be away before `SourceOutage`; None: for ever; 0: its end is the end."""
+    region: Region | None = None
+    """The part of the frame to look at."""
+    max_fps: float | None = None
+    """Look at no more frames in a second, to save power."""
+    max_age_ms: float | None = None
+    """Look at fewer frames while they are older than this when answered (p99). Live sources."""
+    rule: DecisionRule | None = None
+    """Adds a decision to each prediction."""
+
+    def open(self, source: str, stop: threading.Event) -> FrameSource:
+        """Open a source; raises what `open_frames` raises."""
+        return open_frames(
+            source,
+            size=self.size,
+            fps=self.camera_fps,
+            timeout_s=self.timeout_s,
+            max_outage_s=self.max_outage_s,
+            stop=stop,
+        )
 
 
 def classify(
@@ -19,37 +56,47 @@ def classify(
     runtime: str = "auto",
     threads: int | None = None,
     frames: int | None = None,
-    size: tuple[int, int] | None = None,
-    camera_fps: float | None = None,
-    timeout_s: float = DEFAULT_TIMEOUT_S,
-    max_outage_s: float | None = None,
+    options: LiveOptions | None = None,
     stop: threading.Event | None = None,
 ) -> Iterator[Prediction]:
     """Predictions for the frames of a source, until it ends or `frames` were answered.
 
-    A camera or stream has no end: when it is lost it is connected again.
-
         for prediction in edgecnn.classify("0", "exports/resnet34-int8"):
             print(prediction.label, prediction.probability)
 
-    `source` is a URI as in `edgecnn.targets.sources`, `size` the (width, height) and `camera_fps`
-    the rate to ask a camera for, `timeout_s` how long a live source may be silent before it is
-    lost, `max_outage_s` how long it may then be away (None: for ever; 0: its end is the end).
-    Setting `stop` ends the iteration. Raises what `load` and `open_frames` raise,
-    `SourceOutage` when a live source stays away, `SourceError` when a file breaks.
+    A camera or stream has no end: when it is lost it is connected again. `source` is a URI as in
+    `edgecnn.targets.sources`. Setting `stop` ends the iteration. Raises what `load` and
+    `open_frames` raise, `SourceOutage` when a live source stays away for longer than
+    `options.max_outage_s`, `SourceError` when a file breaks.
     """
-    classifier = load(bundle_dir, runtime, threads)
-    opened = open_frames(
-        source,
-        size=size,
-        fps=camera_fps,
-        timeout_s=timeout_s,
-        max_outage_s=max_outage_s,
-        stop=stop,
-    )
+    options, stop = options or LiveOptions(), stop or threading.Event()
+    classifier = load(bundle_dir, runtime, threads, region=options.region)
+    opened = options.open(source, stop)
     with closing(opened):
-        for prediction, _ in answers(opened, classifier, frames=frames, stop=stop):
+        for prediction, _ in follow(opened, classifier, options, frames=frames, stop=stop):
             yield prediction
+
+
+def follow(
+    source: FrameSource,
+    classifier: Classifier,
+    options: LiveOptions,
+    *,
+    frames: int | None,
+    stop: threading.Event,
+) -> Iterator[tuple[Prediction, Captured]]:
+    """As `answers`, at the pace and with the decisions that the options ask for."""
+    pace = Pace(options.max_fps, options.max_age_ms if source.live else None)
+    decide = Decider(options.rule, classifier.bundle.labels) if options.rule else None
+    for prediction, captured in answers(source, classifier, frames=frames, stop=stop, pace=pace):
+        pace.answered(prediction.latency_ms.age)
+        if decide:
+            # A video is read faster or slower than it was filmed.
+            filmed = None if source.live or not source.fps else captured.index / source.fps
+            decision = decide(prediction, captured.clock if filmed is None else filmed)
+            yield replace(prediction, decision=decision), captured
+        else:
+            yield prediction, captured
 
 
 def answers(
@@ -58,10 +105,13 @@ def answers(
     *,
     frames: int | None = None,
     stop: threading.Event | None = None,
+    pace: Pace | None = None,
 ) -> Iterator[tuple[Prediction, Captured]]:
     """Each frame's prediction with the frame, whose pixels are valid until the next one."""
+    stop, pace = stop or threading.Event(), pace or Pace()
     answered = 0
-    while (frames is None or answered < frames) and not (stop and stop.is_set()):
+    while (frames is None or answered < frames) and not stop.is_set():
+        pace.wait(stop)
         asked_at = time.perf_counter()
         captured = source.read()
         if captured is None:

@@ -1,10 +1,12 @@
 """All that leaves `targets/`: what the network said about a frame, and when."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgecnn.targets.region import Region
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,25 @@ class Latency:
     age: float
 
 
+UNKNOWN = "unknown"
+"""The label of a decision that nothing is probable enough for."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The label in force after a frame; see `edgecnn.targets.decisions`."""
+
+    label: str
+    """A class, or `unknown`."""
+    class_index: int | None
+    probability: float
+    """That of the class after smoothing; for `unknown`, of the most probable one."""
+    changed: bool
+    """Whether it came into force with this frame."""
+    since: float
+    """Unix time of the frame with which it did."""
+
+
 @dataclass(frozen=True)
 class Prediction:
     """The answer for one frame; `top` is sorted, most probable first."""
@@ -44,6 +65,10 @@ class Prediction:
     dropped: int = 0
     """Frames a live source delivered that were never looked at, since the last answer."""
     probabilities: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    decision: Decision | None = None
+    """Where a `DecisionRule` was given."""
+    region: Region | None = None
+    """The part of the frame that was looked at; None: the whole."""
 
     @property
     def label(self) -> str:
@@ -65,7 +90,7 @@ class Prediction:
             }
             for t in self.top
         ]
-        return {
+        line = {
             "frame": self.frame,
             "captured_at": self.captured_at,
             **top[0],
@@ -73,3 +98,7 @@ class Prediction:
             "latency_ms": {k: round(v, 3) for k, v in vars(self.latency_ms).items()},
             "dropped": self.dropped,
         }
+        if self.decision is not None:
+            decided = asdict(self.decision)
+            line["decision"] = decided | {"probability": round(self.decision.probability, 6)}
+        return line

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecnn.targets.classifier import Classifier, load
-from edgecnn.targets.live import answers
+from edgecnn.targets.live import LiveOptions, follow
 from edgecnn.targets.sinks import Sink
-from edgecnn.targets.sources import DEFAULT_TIMEOUT_S, open_frames
 from edgecnn.targets.sources.source import FrameSource
 from edgecnn.targets.stopping import Stop, stop_on_signals
 
@@ -24,6 +23,8 @@ class Outputs:
     """A file, or `-` for stdout."""
     show: bool = False
     record: Path | None = None
+    on_change: bool = False
+    """Lines only where the decision changed."""
 
     def open(self, source: FrameSource, stop: Stop) -> list[Sink]:
         """Open them; raises `EdgeCnnError` where one cannot be."""
@@ -39,12 +40,17 @@ class Outputs:
         if self.jsonl:
             from edgecnn.targets.sinks.jsonl import JsonLines
 
-            sinks.append(JsonLines(self.jsonl))
+            sinks.append(self._lines(JsonLines(self.jsonl)))
         if not sinks:
             from edgecnn.targets.sinks.terminal import Terminal
 
-            sinks.append(Terminal())
+            sinks.append(self._lines(Terminal()))
         return sinks
+
+    def _lines(self, sink: Sink) -> Sink:
+        from edgecnn.targets.sinks.changes import Changes
+
+        return Changes(sink) if self.on_change else sink
 
 
 def run(
@@ -56,31 +62,22 @@ def run(
     runtime: str = "auto",
     threads: int | None = None,
     frames: int | None = None,
-    size: tuple[int, int] | None = None,
-    camera_fps: float | None = None,
-    timeout_s: float = DEFAULT_TIMEOUT_S,
-    max_outage_s: float | None = None,
+    options: LiveOptions | None = None,
 ) -> int:
     """Classify a source's frames until it ends, `frames` were answered, or a signal comes.
 
-    The source's options are those of `classify`. Returns the exit code: 0, or 130 after Ctrl-C.
+    Returns the exit code: 0, or 130 after Ctrl-C.
     """
     with stop_on_signals() as stop, ExitStack() as held:
-        classifier = load(bundle_dir, runtime, threads, target=target)
+        options = options or LiveOptions()
+        classifier = load(bundle_dir, runtime, threads, target=target, region=options.region)
         _warn_if_meaningless(classifier)
-        opened = open_frames(
-            source,
-            size=size,
-            fps=camera_fps,
-            timeout_s=timeout_s,
-            max_outage_s=max_outage_s,
-            stop=stop,
-        )
+        opened = options.open(source, stop)
         held.callback(opened.close)
         sinks = outputs.open(opened, stop)
         for sink in sinks:
             held.callback(sink.close)
-        for prediction, captured in answers(opened, classifier, frames=frames, stop=stop):
+        for prediction, captured in follow(opened, classifier, options, frames=frames, stop=stop):
             for sink in sinks:
                 sink.write(prediction, captured)
     return 130 if stop.signal == signal.SIGINT else 0

@@ -9,17 +9,22 @@ WHITE = (255, 255, 255)
 
 
 def draw(image: Frame, prediction: Prediction) -> Frame:
-    """A copy of a BGR frame with the best classes, the frame's age and the drops on it."""
+    """A copy of a BGR frame with the best classes, the decision, age and drops on it."""
     cv2 = opencv()
     canvas: Frame = image.copy()
     if canvas.ndim == 2:
         canvas = cv2.cvtColor(canvas, cv2.COLOR_GRAY2BGR)
+    if prediction.region:
+        rows, columns = prediction.region.rows_and_columns(canvas)
+        cv2.rectangle(canvas, (columns.start, rows.start), (columns.stop - 1, rows.stop - 1), WHITE)
     # Text sized to the frame, so that it can be read on 176 and on 3840 columns.
     scale = max(0.35, min(canvas.shape[:2]) / 720)
     thickness = max(1, round(scale * 1.5))
     step = round(32 * scale)
     lines = [f"{top.probability:6.1%}  {top.label}" for top in prediction.top[:LINES]]
     latency = prediction.latency_ms
+    if prediction.decision:
+        lines.insert(0, f"= {prediction.decision.label}")
     lines.append(
         f"{latency.inference:.1f} ms inference, age {latency.age:.0f} ms, "
         f"{prediction.dropped} dropped"

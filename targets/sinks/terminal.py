@@ -10,14 +10,14 @@ BAR = 12
 
 
 class Terminal:
-    """A line a frame: number, inference time, age, dropped frames (-N), classes."""
+    """A line a frame: number, inference time, age, dropped frames (-N), classes, decision (=)."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
 
     def write(self, prediction: Prediction, captured: Captured) -> None:  # noqa: ARG002
         """Print one line."""
-        latency = prediction.latency_ms
+        latency, decision = prediction.latency_ms, prediction.decision
         filled = round(prediction.probability * BAR)
         line = Text.assemble(
             (f"{prediction.frame:6d} ", "dim"),
@@ -26,6 +26,7 @@ class Terminal:
             ("█" * filled + "░" * (BAR - filled), "green"),
             f" {prediction.probability:6.1%} ",
             (prediction.label, "bold"),
+            (f" = {decision.label}" if decision else "", "magenta"),
             (
                 "".join(f" · {t.label} {t.probability:.0%}" for t in prediction.top[1:3]),
                 "dim",

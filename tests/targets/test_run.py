@@ -12,6 +12,7 @@ import pytest
 
 import edgecnn
 from edgecnn.errors import EdgeCnnError
+from edgecnn.targets.live import LiveOptions
 from edgecnn.targets.prediction import Prediction
 from edgecnn.targets.sinks.record import Recorder
 from edgecnn.targets.sources.source import Captured
@@ -50,7 +51,9 @@ def test_classify_yields_predictions(colour_bundle: Path) -> None:
 
 
 def test_a_red_stream_is_red(colour_bundle: Path, mjpeg_camera: Any) -> None:
-    predictions = list(edgecnn.classify(mjpeg_camera.url, colour_bundle, max_outage_s=0))
+    predictions = list(
+        edgecnn.classify(mjpeg_camera.url, colour_bundle, options=LiveOptions(max_outage_s=0))
+    )
     assert predictions
     assert {p.label for p in predictions} == {"red"}
 
@@ -125,6 +128,21 @@ assert not loaded, loaded
     assert done.returncode == 0, done.stderr
 
 
+def test_on_change_writes_the_changes_only(
+    colour_bundle: Path, picture: Callable[..., Path], tmp_path: Path
+) -> None:
+    for n, colour in enumerate([(0, 0, 255)] * 3 + [(255, 0, 0)] * 3):
+        picture(f"frames/{n}.png", colour)
+    done = edgecnn_run(
+        colour_bundle, "--source", tmp_path / "frames", "--on-change", "--jsonl", "-"
+    )
+    assert done.returncode == 0, done.stderr
+    assert [(line["frame"], line["label"]) for line in json_lines(done.stdout)] == [
+        (0, "red"),
+        (3, "blue"),
+    ]
+
+
 def test_random_weights_are_warned_of(write_bundle: Callable[..., Path], tmp_path: Path) -> None:
     weights = {"kind": "random", "source": "He", "sha256": "0"}
     bundle = write_bundle(tmp_path / "random", weights=weights)
@@ -143,6 +161,9 @@ def test_random_weights_are_warned_of(write_bundle: Callable[..., Path], tmp_pat
         (["--source", "synthetic", "--jsonl", "/nowhere/x", "--frames", "1"], "Cannot write"),
         (["--source", "synthetic", "--show", "--frames", "1"], "needs a display"),
         (["--source", "0", "--size", "big"], "not a size such as 640x480"),
+        (["--source", "synthetic", "--roi", "1,2"], "LEFT,TOP,WIDTH,HEIGHT"),
+        (["--source", "synthetic", "--smooth", "mean"], "exponential:SECONDS"),
+        (["--source", "synthetic*.png"], "matches no pictures"),
     ],
 )
 def test_wrong_use_is_one_clear_line(

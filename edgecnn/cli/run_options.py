@@ -1,0 +1,99 @@
+"""The options of `edgecnn run`: where frames come from, what is made of them, where it goes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgecnn.cli.options import parse_size
+
+Decorator = Callable[[Any], Any]
+POSITIVE = click.FloatRange(0, min_open=True)
+PROBABILITY = click.FloatRange(0, 1)
+
+
+def _together(*options: Decorator) -> Decorator:
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+source_options = _together(
+    click.option(
+        "--source",
+        default="0",
+        show_default=True,
+        metavar="URI",
+        help="0 or /dev/video0, a picture, folder, glob or video, - (JPEGs on standard input), "
+        "http://..., rtsp://..., picamera, csi://0, gst:PIPELINE, synthetic[:WxH][@FPS].",
+    ),
+    click.option(
+        "--size", callback=parse_size, metavar="WxH", help="Frame size to ask a camera for."
+    ),
+    click.option(
+        "--camera-fps", type=POSITIVE, metavar="FPS", help="Frame rate to ask a camera for."
+    ),
+    click.option(
+        "--timeout",
+        "timeout_s",
+        type=POSITIVE,
+        default=5.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long a camera or stream may be silent before it is connected again.",
+    ),
+    click.option(
+        "--max-outage",
+        "max_outage_s",
+        type=click.FloatRange(0),
+        metavar="SECONDS",
+        help="Give up, with exit code 1, when a camera or stream is away for longer; 0: take its "
+        "end for the end.  [default: never]",
+    ),
+    click.option("--frames", type=click.IntRange(1), metavar="N", help="Stop after N frames."),
+)
+
+decision_options = _together(
+    click.option(
+        "--roi",
+        metavar="X,Y,W,H",
+        help="Look at this part of the frame only, in fractions: 0.25,0,0.5,1 is the middle half.",
+    ),
+    click.option(
+        "--max-fps", type=POSITIVE, metavar="FPS", help="Look at no more frames a second."
+    ),
+    click.option(
+        "--max-age-ms",
+        type=POSITIVE,
+        metavar="MS",
+        help="Look at fewer frames while they are older than this when answered (p99).",
+    ),
+    click.option(
+        "--smooth",
+        metavar="KIND:N",
+        help="Decide over time: exponential:SECONDS or majority:FRAMES.",
+    ),
+    click.option("--threshold", type=PROBABILITY, metavar="P", help='Decide "unknown" below this.'),
+    click.option(
+        "--hysteresis",
+        type=PROBABILITY,
+        metavar="P",
+        help="Keep a decision until another leads by more, or the threshold is missed by more.",
+    ),
+    click.option("--on-change", is_flag=True, help="Write a line only when the decision changes."),
+)
+
+output_options = _together(
+    click.option("--jsonl", metavar="FILE", help="Write a JSON line a frame; - is stdout."),
+    click.option("--show", is_flag=True, help="Show the frames in a window; q ends."),
+    click.option(
+        "--record",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Write a video of frames and answers (.mp4, .mkv or .avi).",
+    ),
+)
