@@ -5,7 +5,7 @@ from pathlib import Path
 from edgecnn.calibration.calibration_set import CalibrationSet, split, write
 from edgecnn.calibration.candidates import NOISE, candidates
 from edgecnn.calibration.features import look, of_network
-from edgecnn.calibration.quality import doubts, refuse_noise
+from edgecnn.calibration.quality import doubts, refuse_useless
 from edgecnn.calibration.selection import Selection, select
 from edgecnn.errors import DataError
 from edgecnn.pictures import Picture, list_pictures
@@ -41,7 +41,7 @@ def calibrate(
         chosen, coverage = select(found.pictures, count, select_by, seed, features)
         pictures = [found.pictures[index] for index in chosen]
         if source != NOISE:
-            refuse_noise(pictures)
+            refuse_useless(pictures)
         used, held_out = (pictures, found.separate) if found.separate else split(pictures)
         details = {
             "selection": select_by,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from edgecnn.bundle import atomic_folder
+from edgecnn.calibration.quality import refuse_useless
 from edgecnn.errors import DataError
 from edgecnn.pictures import Picture, list_pictures
 
@@ -45,11 +46,13 @@ class CalibrationSet:
     def load(cls, folder: Path) -> Self:
         """Read what `write` wrote, or take any folder of pictures as it is.
 
-        Raises `DataError` for a missing or empty folder and for a changed or missing picture.
+        Raises `DataError` for a missing or empty folder, for pictures of nothing (noise, flat
+        colours), and for a changed or missing picture.
         """
         manifest_file = folder / MANIFEST
         if not manifest_file.is_file():
             pictures = [Picture(path) for path in list_pictures(folder)]
+            refuse_useless(pictures)
             used, held_out = split(pictures)
             return cls(folder.name, used, held_out, origin=f"all pictures of {folder.name}")
         try:

@@ -40,14 +40,20 @@ def noise_like(picture: Picture) -> bool:
     return bool(max(right, below) < NOISE_CORRELATION)
 
 
-def refuse_noise(pictures: Sequence[Picture]) -> None:
-    """Raise `DataError` where more than half of the pictures are random pixels."""
-    noisy = [picture for picture in pictures if noise_like(picture)]
-    if 2 * len(noisy) > len(pictures):
-        raise DataError(
-            f"{len(noisy)} of {len(pictures)} pictures are random noise, {noisy[0].name} for one: "
-            "ranges set by noise fit no camera. Use real pictures."
-        )
+def flat(picture: Picture) -> bool:
+    """Whether a picture shows one colour."""
+    return bool(picture.read().std(axis=(0, 1)).max() < CONSTANT_DEVIATION)
+
+
+def refuse_useless(pictures: Sequence[Picture]) -> None:
+    """Raise `DataError` where more than half of the pictures are random pixels or one colour."""
+    for what, check in (("are random noise", noise_like), ("show one flat colour", flat)):
+        found = [picture for picture in pictures if check(picture)]
+        if 2 * len(found) > len(pictures):
+            raise DataError(
+                f"{len(found)} of {len(pictures)} pictures {what}, {found[0].name} for one: "
+                "ranges set by them fit no camera. Use real pictures."
+            )
 
 
 def doubts(pictures: Sequence[Picture]) -> list[str]:

@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
@@ -30,7 +30,7 @@ from edgecnn.bundle import (
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.errors import CheckFailed, DataError, UnknownName
 from edgecnn.export import network as networks
-from edgecnn.export.accuracy import Probabilities
+from edgecnn.export.accuracy import Accuracy, Probabilities
 from edgecnn.export.audit import audit
 from edgecnn.export.folding import fold
 from edgecnn.export.ladder import Rung, best, climb
@@ -39,7 +39,13 @@ from edgecnn.export.network import Network
 from edgecnn.export.progress import Progress
 from edgecnn.export.quantised import Quantised
 from edgecnn.export.recipe import Kitchen, Recipe
-from edgecnn.export.verify import Verification, check_lowering, reference, verify
+from edgecnn.export.verify import (
+    Verification,
+    check_lowering,
+    check_preprocessing,
+    reference,
+    verify,
+)
 from edgecnn.graph import Graph
 from edgecnn.pictures import class_indices, prepare
 from edgecnn.preprocessing import Preprocessing
@@ -119,6 +125,8 @@ def _calibration_set(
         found = calibration
     elif calibration is not None:
         found = CalibrationSet.load(Path(calibration))
+        if network.checkpoint is not None:
+            found = _verified_with(CalibrationSet.load(network.checkpoint.calibration), found)
     elif network.checkpoint is not None:
         found = CalibrationSet.load(network.checkpoint.calibration)
     else:
@@ -188,6 +196,22 @@ class _Job:
         return Rung(name, recipe, lost, error)
 
 
+def _verified_with(own: CalibrationSet, given: CalibrationSet) -> CalibrationSet:
+    """The calibration set given, verified with what the training run held out: it has labels.
+
+    Raises `DataError` where a picture would judge the network that it calibrates.
+    """
+    kept_apart = {picture.sha256 for picture in own.held_out}
+    used = (*given.pictures, *given.held_out) if own.held_out else given.pictures
+    leaked = [picture.name for picture in used if picture.sha256 in kept_apart]
+    if leaked:
+        raise DataError(
+            f"{len(leaked)} pictures of {given.name} are evaluation pictures of the training run, "
+            f"{leaked[0]} for one: leave them out."
+        )
+    return replace(given, pictures=used, held_out=own.held_out or given.held_out)
+
+
 def _fill(
     folder: Path,
     network: Network,
@@ -208,6 +232,7 @@ def _fill(
     classes = None
     if all(picture.label is not None for picture in pictures.held_out):
         classes = np.array(class_indices(pictures.held_out, network.labels), np.int64)
+        _check_preprocessing(network, expected, classes)
     (folder / LABELS).write_text("\n".join(network.labels) + "\n", encoding="utf-8")
     job = _Job(
         folder, network, formats, precision, clock, trained, graph, held_out, expected, classes
@@ -243,6 +268,15 @@ def _fill(
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "created_with": _versions(),
     }
+
+
+def _check_preprocessing(
+    network: Network, expected: Probabilities, classes: NDArray[np.int64]
+) -> None:
+    if network.checkpoint is None or "test" not in network.checkpoint.details:
+        return
+    trained = float(network.checkpoint.details["test"]["top1"])
+    check_preprocessing(Accuracy.of(expected, classes).top1, len(classes), trained)
 
 
 def _quantise(job: _Job, images: NDArray[np.uint8], max_drop: float | None) -> dict[str, Any]:

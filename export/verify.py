@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgecnn.bundle import MODEL_FILES
 from edgecnn.errors import ExportError
-from edgecnn.export.accuracy import Comparison, Drop, Probabilities
+from edgecnn.export.accuracy import Accuracy, Comparison, Drop, Probabilities
 from edgecnn.export.statistics import GraphRun
 from edgecnn.graph import Graph
 from edgecnn.preprocessing import Preprocessing
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import keras
 
 BATCH = 8
+PREPROCESSING_MARGIN = 0.05
 LOWERING_TOLERANCE = 1e-3
 """Folding is exact but for rounding: a probability that moves more than this is a bug."""
 
@@ -30,8 +31,10 @@ class Verification:
     """What an artifact did on the held-out pictures."""
 
     comparison: Comparison
-    drop: Drop | None
-    """Where the pictures have labels."""
+    reference_top1: float | None = None
+    top1: float | None = None
+    drop: Drop | None = None
+    """The last three where the pictures have labels."""
 
     @property
     def points_lost(self) -> float:
@@ -45,6 +48,8 @@ class Verification:
         found = asdict(self.comparison)
         if self.drop is not None:
             found |= {
+                "reference_top1": self.reference_top1,
+                "top1": self.top1,
                 "top1_drop": self.drop.top1_drop,
                 "top1_drop_interval": list(self.drop.interval),
             }
@@ -92,6 +97,21 @@ def check_lowering(graph: Graph, expected: Probabilities, images: NDArray[np.uin
             )
 
 
+def check_preprocessing(top1: float, count: int, trained_top1: float) -> None:
+    """The float network must be as good on held-out pictures as training said.
+
+    Agreement cannot tell a preprocessing that is wrong for float and int8 alike; labels can.
+    Raises `ExportError` where the difference is no chance.
+    """
+    chance = 4 * (trained_top1 * (1 - trained_top1) / count) ** 0.5
+    if top1 < trained_top1 - chance - PREPROCESSING_MARGIN:
+        raise ExportError(
+            f"In float the network gets {top1:.0%} of {count} held-out pictures right, and got "
+            f"{trained_top1:.0%} in training: its preprocessing or labels are not those it was "
+            "trained with."
+        )
+
+
 def verify(
     format: str,
     folder: Path,
@@ -109,5 +129,12 @@ def verify(
     for answer, image in zip(answers, images, strict=True):
         answer[...] = session.infer(image[None])
         on_picture()
-    drop = None if classes is None else Drop.of(expected, answers, classes)
-    return Verification(Comparison.of(expected, answers), drop)
+    comparison = Comparison.of(expected, answers)
+    if classes is None:
+        return Verification(comparison)
+    return Verification(
+        comparison,
+        Accuracy.of(expected, classes).top1,
+        Accuracy.of(answers, classes).top1,
+        Drop.of(expected, answers, classes),
+    )

@@ -50,7 +50,7 @@ def command(
     edgecnn analyze exports/resnet34-int8
     """
     from edgecnn.analysis import analyze
-    from edgecnn.cli.quiet import import_keras_if_needed
+    from edgecnn.quiet import import_keras_if_needed
 
     import_keras_if_needed(what)
     found = analyze(what, dtype=dtype, batch=batch, input_shape=input_shape)

@@ -52,7 +52,7 @@ def command(
     from edgecnn.calibration.calibration_set import MANIFEST
 
     if network is not None:
-        from edgecnn.cli.quiet import import_keras
+        from edgecnn.quiet import import_keras
 
         import_keras()
     found = calibrate(

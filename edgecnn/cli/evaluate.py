@@ -23,8 +23,8 @@ def command(bundle: Path, source: str, threads: int | None, as_json: bool) -> No
     edgecnn evaluate exports/resnet34-int8 --data pictures/    # a subfolder for each class
     edgecnn evaluate exports/resnet34-int8 --data labels.csv   # columns file,label
     """
-    from edgecnn.cli.quiet import import_keras
     from edgecnn.export.evaluate import evaluate
+    from edgecnn.quiet import import_keras
 
     import_keras()
     found = evaluate(bundle, source, threads=threads)

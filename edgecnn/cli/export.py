@@ -68,7 +68,7 @@ def command(
     edgecnn export runs/lenet5-20260101-120000 --calibration pictures/ --max-drop 0.5
     """
     from edgecnn.cli.progress import TerminalProgress
-    from edgecnn.cli.quiet import import_keras
+    from edgecnn.quiet import import_keras
 
     import_keras()
     with TerminalProgress() as progress:

@@ -105,7 +105,7 @@ def _worker(settings: Settings, out: object) -> int:
 
 
 def _train(run: Run, dataset: Dataset) -> Checkpoint | None:
-    from edgecnn.cli.quiet import import_keras
+    from edgecnn.quiet import import_keras
 
     import_keras()
     require("tensorflow", what="Training", package="TensorFlow", extra="train")
