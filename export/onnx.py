@@ -268,7 +268,9 @@ class _Writer:
         kernel, bias = self._weights(op, lambda k: k.T[:, :, None, None], axis=0)
         x = self.node("Conv", [x, kernel, bias], f"{op.name}_conv", kernel_shape=[1, 1])
         shape = self.constant(f"{op.name}_as_vector", np.array(after, np.int64))
-        return self.node("Reshape", [self._step(op, x), shape], op.name)
+        if op.name not in self._float_logits:
+            x = self._step(op, x)
+        return self.node("Reshape", [x, shape], op.name)
 
     def _normalises_picture(self, op: Operator) -> bool:
         on_picture = op.op == "depthwise" and op.inputs[0] == self.graph.input.name

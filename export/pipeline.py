@@ -239,7 +239,10 @@ def _fill(
     )
     if precision == "int8":
         images = prepare(pictures.pictures, network.preprocessing)
-        quantisation = _quantise(job, images, max_drop)
+        kitchen = Kitchen(
+            graph, images, clock.progress.advance, representative=pictures.representative
+        )
+        quantisation = _quantise(job, kitchen, max_drop)
     else:
         quantisation = {"precision": precision}
         job.write_and_verify(None)
@@ -279,10 +282,9 @@ def _check_preprocessing(
     check_preprocessing(Accuracy.of(expected, classes).top1, len(classes), trained)
 
 
-def _quantise(job: _Job, images: NDArray[np.uint8], max_drop: float | None) -> dict[str, Any]:
+def _quantise(job: _Job, kitchen: Kitchen, max_drop: float | None) -> dict[str, Any]:
     """Write the int8 artifacts, repaired until the bound holds if there is one."""
-    kitchen = Kitchen(job.graph, images, job.clock.progress.advance)
-    with job.clock.step("calibrate", len(images)):
+    with job.clock.step("calibrate", len(kitchen.images)):
         kitchen.observe()
     if max_drop is None:
         tried = [job.attempt(kitchen, "quantise", Recipe())]

@@ -13,10 +13,12 @@ from edgecnn.export.quantised import NOTHING, IntWeights, Quantised, Scale
 from edgecnn.export.statistics import Range
 from edgecnn.graph import WEIGHTED, Graph, Operator
 
-LOGIT_HEADROOM = 1.5
-"""How much wider than seen the range of the logits is. A picture more typical of its class than
-any calibration picture has larger logits; clipping them costs its whole confidence, a coarser
-step next to nothing."""
+LOGIT_HEADROOM = {True: 1.1, False: 1.5}
+"""How much wider than seen the range of the logits is, for representative pictures or not.
+
+A picture more typical of its class than any calibration picture has larger logits; clipping them
+costs its whole confidence, a coarser step next to nothing. Only TFLite holds logits in 8 bits.
+"""
 
 KEEPS_SCALE = ("max_pool", "avg_pool", "global_max_pool", "pad", "reshape", "depth_pool")
 FLOAT_ONLY = ("softmax", "lrn")
@@ -31,11 +33,16 @@ FIXED = {
 
 
 def quantise(
-    graph: Graph, ranges: dict[str, Range], float_operators: frozenset[str] = frozenset()
+    graph: Graph,
+    ranges: dict[str, Range],
+    float_operators: frozenset[str] = frozenset(),
+    *,
+    representative: bool = True,
 ) -> Quantised:
     """Give every tensor its scale and every weight its integers.
 
-    `float_operators` names operators that stay in float.
+    `float_operators` names operators that stay in float. `representative` says whether the
+    pictures behind the ranges are like those the network will see.
     """
     in_float = float_operators | {op.name for op in graph if op.op in FLOAT_ONLY}
     image = graph.input
@@ -43,7 +50,7 @@ def quantise(
         image.name: Scale(image.attributes["scale"], image.attributes["zero_point"])
     }
     logits = graph[graph.output].inputs[0]
-    ranges = {**ranges, logits: ranges[logits].widened(LOGIT_HEADROOM)}
+    ranges = {**ranges, logits: ranges[logits].widened(LOGIT_HEADROOM[representative])}
     ranges = _within_engine_limits(graph, ranges)
     graph, ranges = _with_requantisers(graph, ranges, in_float)
     shared = _shared_ranges(graph, ranges, in_float)

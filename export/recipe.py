@@ -41,8 +41,11 @@ class Kitchen:
         graph: Graph,
         images: NDArray[np.uint8],
         on_picture: Callable[[], None] = lambda: None,
+        *,
+        representative: bool = True,
     ) -> None:
         self.graph, self.images, self._on_picture = graph, images, on_picture
+        self._representative = representative
         self._prepared: dict[bool, tuple[Graph, Statistics]] = {}
         self._ranges: dict[tuple[bool, Method], dict[str, Range]] = {}
 
@@ -57,7 +60,12 @@ class Kitchen:
         key = recipe.equalise, recipe.method
         if key not in self._ranges:
             self._ranges[key] = clip(graph, sample, seen.ranges, recipe.method)
-        quantised = quantise(graph, self._ranges[key], frozenset(recipe.float_layers))
+        quantised = quantise(
+            graph,
+            self._ranges[key],
+            frozenset(recipe.float_layers),
+            representative=self._representative,
+        )
         if recipe.bias_correction == "none":
             return quantised
         quantised = correct_biases(graph, quantised, seen.means)

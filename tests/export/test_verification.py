@@ -63,6 +63,7 @@ def test_a_layer_scaled_by_ten_thousand_is_caught_or_repaired(
 
     In float the function is the same; one scale for the tensor leaves the others no bits.
     """
+    keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
             keras.Input((32, 32, 1)),
@@ -72,7 +73,6 @@ def test_a_layer_scaled_by_ten_thousand_is_caught_or_repaired(
             keras.layers.Dense(10, activation="softmax"),
         ]
     )
-    keras.utils.set_random_seed(0)
     model.layers[-1].kernel.assign(model.layers[-1].kernel * 20)
     (kernel, bias), (second, second_bias) = (
         [np.array(w) for w in layer.get_weights()] for layer in model.layers[:2]
