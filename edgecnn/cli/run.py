@@ -42,8 +42,9 @@ def command(
     """
     from edgecnn.targets.decisions import DecisionRule
     from edgecnn.targets.live import LiveOptions
+    from edgecnn.targets.outputs import Outputs
     from edgecnn.targets.region import Region
-    from edgecnn.targets.runner import Outputs, run
+    from edgecnn.targets.runner import run
 
     smooth, threshold, hysteresis, roi = map(
         given.pop, ("smooth", "threshold", "hysteresis", "roi")

@@ -96,4 +96,10 @@ output_options = _together(
         metavar="FILE",
         help="Write a video of frames and answers (.mp4, .mkv or .avi).",
     ),
+    click.option(
+        "--web",
+        metavar="HOST:PORT",
+        help="Serve a page with the live picture, answers and metrics. Beyond 127.0.0.1 it asks "
+        "for a token: $EDGECNN_WEB_TOKEN, else a new one.",
+    ),
 )

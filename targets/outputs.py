@@ -1,0 +1,69 @@
+"""Which outputs a run has, and how they are opened."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecnn.targets.classifier import Classifier
+from edgecnn.targets.sinks import Sink
+from edgecnn.targets.sources.source import FrameSource
+from edgecnn.targets.stopping import Stop
+from edgecnn.targets.target import Target
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Any number at once; with none, lines for people on stdout."""
+
+    jsonl: str | None = None
+    """A file, or `-` for stdout."""
+    show: bool = False
+    record: Path | None = None
+    web: str | None = None
+    """`HOST:PORT`."""
+    on_change: bool = False
+    """Lines and messages only where the decision changed."""
+
+    def open(
+        self,
+        held: ExitStack,
+        source: FrameSource,
+        classifier: Classifier,
+        board: Target,
+        stop: Stop,
+    ) -> list[Sink]:
+        """Open them, to be closed with `held`; raises `EdgeCnnError` where one cannot be.
+
+        A file each, imported where it is asked for: a board has no more than it needs.
+        """
+        sinks: list[Sink] = []
+
+        def add(sink: Sink, *, only_changes: bool = False) -> None:
+            held.callback(sink.close)
+            if only_changes:
+                from edgecnn.targets.sinks.changes import Changes
+
+                sink = Changes(sink)
+            sinks.append(sink)
+
+        if self.show:
+            from edgecnn.targets.sinks.window import Window
+
+            add(Window(stop))
+        if self.record:
+            from edgecnn.targets.sinks.record import Recorder
+
+            add(Recorder(self.record, live=source.live, fps=source.fps))
+        if self.web:
+            from edgecnn.targets.sinks.webpage import WebPage
+
+            add(WebPage(self.web, classifier, board))
+        if self.jsonl:
+            from edgecnn.targets.sinks.jsonl import JsonLines
+
+            add(JsonLines(self.jsonl), only_changes=self.on_change)
+        if not sinks:
+            from edgecnn.targets.sinks.terminal import Terminal
+
+            add(Terminal(), only_changes=self.on_change)
+        return sinks

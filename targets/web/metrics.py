@@ -1,0 +1,51 @@
+"""Figures for Prometheus."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+
+from edgecnn.targets.prediction import Prediction
+
+STAGES = ("capture", "preprocess", "inference", "postprocess", "total", "age")
+BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Metrics:
+    """Counters and histograms of one run, in a registry of their own."""
+
+    def __init__(self, bundle: str, runtime: str, temperature: Callable[[], float | None]) -> None:
+        self._registry = registry = CollectorRegistry()
+        Info("edgecnn", "What is running", registry=registry).info(
+            {"bundle": bundle, "runtime": runtime}
+        )
+        self._frames = Counter("edgecnn_frames", "Frames answered", registry=registry)
+        self._dropped = Counter("edgecnn_dropped_frames", "Frames not looked at", registry=registry)
+        histogram = Histogram(
+            "edgecnn_latency_seconds",
+            "Time of each stage; age is from capture to answer",
+            ("stage",),
+            buckets=BUCKETS_S,
+            registry=registry,
+        )
+        self._stages = {stage: histogram.labels(stage) for stage in STAGES}
+        self._temperature = temperature
+        self._warmth: Gauge | None = None
+
+    def note(self, prediction: Prediction) -> None:
+        """Take one answer."""
+        self._frames.inc()
+        self._dropped.inc(prediction.dropped)
+        for stage, histogram in self._stages.items():
+            histogram.observe(getattr(prediction.latency_ms, stage) / 1e3)
+
+    def exposition(self) -> bytes:
+        """All of them in Prometheus' text format."""
+        celsius = self._temperature()
+        if celsius is not None:
+            # A board that shows no temperature has no such metric, rather than a wrong one.
+            self._warmth = self._warmth or Gauge(
+                "edgecnn_temperature_celsius", "Hottest thermal zone", registry=self._registry
+            )
+            self._warmth.set(celsius)
+        text: bytes = generate_latest(self._registry)
+        return text
