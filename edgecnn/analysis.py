@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from edgecnn import memory
+from edgecnn import artifacts, memory
 from edgecnn.bundle import MANIFEST, Bundle
 from edgecnn.checkpoint import Checkpoint
 from edgecnn.errors import BundleError, EdgeCnnError
@@ -61,7 +61,8 @@ class RamAnalysis:
     two_layer_bytes: int
     liveness_peak_bytes: int
     arena_bytes: int
-    training_bytes: int
+    training_bytes: int | None
+    """None for a finished model file, which is not trained."""
     layers: tuple[Layer, ...]
 
     @property
@@ -128,6 +129,46 @@ def analyze_graph(
     )
 
 
+def analyze_artifact(path: Path) -> RamAnalysis:
+    """The analysis of a `.tflite`, an `.onnx` or an OpenVINO `.xml` as an engine runs it.
+
+    Of a `.tflite`, `arena_bytes` is what LiteRT's own planner makes of it, operator scratch
+    included (XNNPACK keeps a workspace of its own instead). Raises as
+    `edgecnn.artifacts.describe`.
+    """
+    found = artifacts.describe(path)
+    outputs = [step.output_bytes for step in found.steps]
+    live = memory.live_bytes(found.blocks, len(found.steps))
+    parameters = sum(step.parameters for step in found.steps)
+    return RamAnalysis(
+        architecture=path.name,
+        dtype=found.dtype,
+        batch=1,
+        parameters=parameters,
+        trainable_parameters=0,
+        macs=sum(step.macs for step in found.steps),
+        weights_bytes=found.weights_bytes,
+        two_layer_bytes=max((a + b for a, b in itertools.pairwise(outputs)), default=sum(outputs)),
+        liveness_peak_bytes=max(live),
+        arena_bytes=found.arena_bytes,
+        training_bytes=None,
+        layers=tuple(
+            Layer(
+                name=step.name,
+                type=step.type,
+                output_shape=step.shape[1:],
+                parameters=step.parameters,
+                macs=step.macs,
+                output_bytes=step.output_bytes,
+                live_bytes=alive,
+                kernel=step.kernel,
+                strides=step.strides,
+            )
+            for step, alive in zip(found.steps, live, strict=True)
+        ),
+    )
+
+
 def _tuples(layer: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in layer.items()}
 
@@ -178,20 +219,21 @@ def analyze(
     input_shape: tuple[int, int, int] | None = None,
     classes: int | None = None,
 ) -> RamAnalysis:
-    """The analysis of an architecture's name, a checkpoint, a bundle or a Keras model.
+    """The analysis of an architecture's name, a checkpoint, a bundle, a model file or a model.
 
-    A bundle is analysed as it was exported, without Keras; ask for another `dtype`, `batch` or
-    `input_shape` of the architecture or checkpoint instead.
+    A bundle or a model file is analysed as it is, without Keras; ask for another `dtype`, `batch`
+    or `input_shape` of the architecture or checkpoint instead.
     """
     if not isinstance(what, str | Path):
         return analyze_model(what, dtype=dtype or "int8", batch=batch)
     path = Path(what)
-    if (path / MANIFEST).is_file():
-        found = of_bundle(Bundle.load(path))
+    finished = artifacts.is_artifact(path)
+    if finished or (path / MANIFEST).is_file():
+        found = analyze_artifact(path) if finished else of_bundle(Bundle.load(path))
         if (dtype or found.dtype) != found.dtype or batch != 1 or input_shape:
             raise EdgeCnnError(
-                f"{path} is a {found.dtype} bundle for one picture at a time: for another dtype, "
-                f"batch or input analyse its architecture, {found.architecture}."
+                f"{path} is {found.dtype} and for one picture at a time: for another dtype, batch "
+                "or input analyse its architecture."
             )
         return found
     if path.exists() and not input_shape:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edgecnn.artifacts import is_artifact
 from edgecnn.bundle import MANIFEST
 
 
@@ -37,6 +38,6 @@ def import_keras() -> None:
 
 
 def import_keras_if_needed(what: str) -> None:
-    """As `import_keras`, unless `what` is a bundle, which needs none."""
-    if not (Path(what) / MANIFEST).is_file():
+    """As `import_keras`, unless `what` is a bundle or a model file, which need none."""
+    if not (Path(what) / MANIFEST).is_file() and not is_artifact(what):
         import_keras()

@@ -24,12 +24,12 @@ def parse_input(
 
 
 @click.command("analyze")
-@click.argument("what", metavar="ARCH|CHECKPOINT|BUNDLE")
+@click.argument("what", metavar="ARCH|CHECKPOINT|BUNDLE|FILE")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True)
 @click.option(
     "--dtype",
     type=click.Choice(("int8", "fp16", "fp32")),
-    help="int8 by default; a bundle's own for a bundle.",
+    help="int8 by default; a bundle or file has its own.",
 )
 @click.option("--training", is_flag=True, help="Show what one training step needs.")
 @click.option("--input", "input_shape", callback=parse_input, metavar="HxWxC")
@@ -48,12 +48,15 @@ def command(
     edgecnn analyze resnet34 --dtype int8
     edgecnn analyze vgg16 --dtype fp32 --batch 32 --training
     edgecnn analyze exports/resnet34-int8
+    edgecnn analyze exports/resnet34-int8/model.tflite    # or .onnx, .xml
     """
     from edgecnn.analysis import analyze
     from edgecnn.quiet import import_keras_if_needed
 
     import_keras_if_needed(what)
     found = analyze(what, dtype=dtype, batch=batch, input_shape=input_shape)
+    if training and found.training_bytes is None:
+        raise click.UsageError(f"{what} is a finished model file: it cannot be trained.")
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=1))
     else:
@@ -94,7 +97,9 @@ def show(found: "RamAnalysis", training: bool) -> None:
         (
             "parameters",
             f"{found.parameters:,}",
-            f"{found.trainable_parameters:,} trainable; BatchNorm is folded away in the table",
+            f"{found.trainable_parameters:,} trainable; BatchNorm is folded away in the table"
+            if found.training_bytes is not None
+            else "as they stand in the file",
         ),
         ("multiply-accumulates", f"{found.macs:,}", "convolutions and dense layers, one picture"),
         ("weights", _megabytes(found.weights_bytes), "as deployed"),
@@ -107,10 +112,12 @@ def show(found: "RamAnalysis", training: bool) -> None:
         (
             "planned arena",
             _megabytes(found.arena_bytes),
-            "offsets assigned greedily by size, 64-byte aligned",
+            "offsets as LiteRT's planner assigns them, with its kernels' scratch (no delegate)"
+            if found.architecture.endswith(".tflite")
+            else "offsets assigned greedily by size, 64-byte aligned",
         ),
     ]
-    if training:
+    if training and found.training_bytes is not None:
         rows.append(
             (
                 "one training step",
