@@ -32,7 +32,13 @@ def import_keras() -> None:
     """
     with quiet_native_stderr():
         try:
-            import keras  # noqa: F401
+            import keras
+
+            if keras.backend.backend() == "tensorflow":
+                import tensorflow as tf
+
+                # Looked for now, so that a machine without a GPU complains into the void.
+                tf.config.list_physical_devices()
         except ModuleNotFoundError:
             return
 

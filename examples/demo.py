@@ -44,6 +44,7 @@ def main(samples: Path) -> None:
     edgecnn("run", bundle, "--source", two_pictures, "--jsonl", OUT / "predictions.jsonl")
     edgecnn("evaluate", bundle, "--data", labels)
     edgecnn("evaluate", bundle, "--data", labels, "--json", out="accuracy.json")
+    edgecnn("profile", bundle)
     edgecnn("profile", bundle, "--json", out="profile.json")
 
     check()

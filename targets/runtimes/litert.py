@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import RuntimeUnavailable
+from edgecnn.quiet import quiet_native_stderr
 from edgecnn.targets.memory_model import NetworkMemory
 from edgecnn.targets.session import check_contract
 
@@ -77,10 +78,11 @@ class LiteRtSession:
         self.engine, self.threads = engine, threads
         package = ENGINES[engine.split()[0]]
         try:
-            interpreter = importlib.import_module(f"{package}.interpreter").Interpreter(
-                model_path=str(model), num_threads=threads
-            )
-            interpreter.allocate_tensors()
+            module = importlib.import_module(f"{package}.interpreter")
+            # It announces its delegate on stderr, whatever the log level.
+            with quiet_native_stderr():
+                interpreter = module.Interpreter(model_path=str(model), num_threads=threads)
+                interpreter.allocate_tensors()
         except (ImportError, ValueError, RuntimeError) as error:
             raise RuntimeUnavailable(f"{engine} cannot open {model}: {error}") from None
         ends = interpreter.get_input_details(), interpreter.get_output_details()
