@@ -21,6 +21,8 @@ class Outputs:
     record: Path | None = None
     web: str | None = None
     """`HOST:PORT`."""
+    mqtt: str | None = None
+    """`mqtt://HOST/TOPIC` or `mqtts://HOST/TOPIC`."""
     on_change: bool = False
     """Lines and messages only where the decision changed."""
 
@@ -58,6 +60,10 @@ class Outputs:
             from edgecnn.targets.sinks.webpage import WebPage
 
             add(WebPage(self.web, classifier, board))
+        if self.mqtt:
+            from edgecnn.targets.sinks.mqtt import Mqtt
+
+            add(Mqtt(self.mqtt), only_changes=self.on_change)
         if self.jsonl:
             from edgecnn.targets.sinks.jsonl import JsonLines
 

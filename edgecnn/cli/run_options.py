@@ -84,7 +84,9 @@ decision_options = _together(
         metavar="P",
         help="Keep a decision until another leads by more, or the threshold is missed by more.",
     ),
-    click.option("--on-change", is_flag=True, help="Write a line only when the decision changes."),
+    click.option(
+        "--on-change", is_flag=True, help="Write and publish only when the decision changes."
+    ),
 )
 
 output_options = _together(
@@ -101,5 +103,12 @@ output_options = _together(
         metavar="HOST:PORT",
         help="Serve a page with the live picture, answers and metrics. Beyond 127.0.0.1 it asks "
         "for a token: $EDGECNN_WEB_TOKEN, else a new one.",
+    ),
+    click.option(
+        "--mqtt",
+        metavar="URL",
+        help="Publish the newest answer, retained, to mqtt://HOST[:PORT][/TOPIC][?qos=N], or "
+        "mqtts://... (TLS; $EDGECNN_MQTT_CA names other authorities than the system's). "
+        "Credentials: $EDGECNN_MQTT_USERNAME, $EDGECNN_MQTT_PASSWORD.",
     ),
 )

@@ -1,0 +1,278 @@
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgecnn.errors import EdgeCnnError
+from edgecnn.targets.prediction import Latency, Prediction, Top
+from edgecnn.targets.sinks.mqtt import Broker, Mqtt
+from edgecnn.targets.sources.source import Captured
+
+paho = pytest.importorskip("paho.mqtt.client", reason="--mqtt needs the extra 'mqtt'")
+MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+needs_broker = pytest.mark.skipif(
+    MOSQUITTO is None, reason="no mosquitto here: apt-get install mosquitto"
+)
+FRAME = Captured.now(np.zeros((2, 2, 3), np.uint8), 0)
+
+
+def answer(number: int) -> Prediction:
+    return Prediction(number, 0.0, (Top("red", 0, 1.0),), Latency(0, 0, 0, 0, 0, 0))
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"{what}: not in {seconds:g} s")
+
+
+class Mosquitto:
+    """A real broker on loopback that forgets everything when it is killed."""
+
+    def __init__(self, folder: Path, *settings: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._config = folder / "mosquitto.conf"
+        lines = [f"listener {self.port} 127.0.0.1", "persistence false", *settings]
+        if os.getuid() == 0:
+            lines.append("user root")  # else it becomes another user, who may not read our files
+        self._config.write_text("\n".join([*lines, ""]))
+        self._log = folder / "mosquitto.log"
+        self.start()
+
+    def start(self) -> None:
+        assert MOSQUITTO is not None
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                [MOSQUITTO, "-c", str(self._config)], stdout=log, stderr=log
+            )
+        until(self.listens, f"mosquitto listens ({self._log.read_text()})")
+
+    def listens(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@pytest.fixture
+def start_broker(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
+    """Starts a broker with these settings."""
+    started = []
+
+    def start(*settings: str) -> Mosquitto:
+        started.append(Mosquitto(tmp_path, *settings))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+
+
+@pytest.fixture
+def broker(start_broker: Callable[..., Mosquitto]) -> Mosquitto:
+    return start_broker("allow_anonymous true")
+
+
+class Listener:
+    """Another client, with the newest message of each topic."""
+
+    def __init__(self, port: int, **login: str) -> None:
+        self.newest: dict[str, str] = {}
+        self.retained: set[str] = set()
+        self._client = client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        if login:
+            client.username_pw_set(**login)
+        client.on_connect = lambda *_: client.subscribe("#", 1)
+        client.on_message = self._hear
+        client.connect("127.0.0.1", port)
+        client.loop_start()
+
+    def _hear(self, client: Any, userdata: Any, message: Any) -> None:
+        self.newest[message.topic] = message.payload.decode()
+        if message.retain:
+            self.retained.add(message.topic)
+
+    def frame(self) -> int:
+        return int(json.loads(self.newest.get("robot/eye", '{"frame": -1}'))["frame"])
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@contextlib.contextmanager
+def listening(port: int, **login: str) -> Iterator[Listener]:
+    with contextlib.closing(Listener(port, **login)) as listener:
+        yield listener
+
+
+@needs_broker
+def test_the_newest_state_survives_a_broker_that_is_killed(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    with contextlib.closing(Mqtt(f"mqtt://127.0.0.1:{broker.port}/robot/eye")) as sink:
+        with listening(broker.port) as listener:
+            for number in range(20):
+                sink.write(answer(number), FRAME)
+            until(lambda: listener.frame() == 19, "frame 19")
+            assert listener.newest["robot/eye/status"] == "online"
+        broker.kill()
+        until(lambda: "is gone" in caplog.text, "the loss is said")
+        for number in range(20, 30):
+            sink.write(answer(number), FRAME)
+        broker.start()
+        with listening(broker.port) as listener:
+            until(lambda: listener.frame() == 29, "frame 29 after the restart")
+        # And again, with nothing new meanwhile: what it forgot is sent again.
+        broker.kill()
+        broker.start()
+        with listening(broker.port) as listener:
+            until(lambda: listener.frame() == 29, "frame 29 after the second restart")
+            until(lambda: "robot/eye/status" in listener.newest, "the status")
+        assert "is back" in caplog.text
+    # A new client gets what was retained; a clean end says goodbye.
+    with listening(broker.port) as listener:
+        until(lambda: listener.newest.get("robot/eye/status") == "offline", "goodbye")
+        until(lambda: listener.frame() == 29, "the retained state")
+        assert {"robot/eye", "robot/eye/status"} <= listener.retained
+
+
+@needs_broker
+@pytest.mark.parametrize("qos", [0, 2])
+def test_other_qualities_of_service(broker: Mosquitto, qos: int) -> None:
+    url = f"mqtt://127.0.0.1:{broker.port}/robot/eye?qos={qos}"
+    with contextlib.closing(Mqtt(url)) as sink, listening(broker.port) as listener:
+        for number in range(5):
+            sink.write(answer(number), FRAME)
+        until(lambda: listener.frame() == 4, "frame 4")
+
+
+@needs_broker
+def test_a_broker_that_comes_later_is_waited_for(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker.kill()
+    with contextlib.closing(Mqtt(f"mqtt://127.0.0.1:{broker.port}/robot/eye")) as sink:
+        sink.write(answer(1), FRAME)
+        until(lambda: "cannot be reached: [Errno 111]" in caplog.text, "said")
+        sink.write(answer(2), FRAME)
+        broker.start()
+        with listening(broker.port) as listener:
+            until(lambda: listener.frame() == 2, "frame 2")
+
+
+@needs_broker
+def test_the_last_will_speaks_for_a_dead_robot(broker: Mosquitto, colour_bundle: Path) -> None:
+    url = f"mqtt://127.0.0.1:{broker.port}/robot/eye"
+    command = [sys.executable, "-m", "edgecnn", "run", str(colour_bundle), "--mqtt", url]
+    with (
+        listening(broker.port) as listener,
+        subprocess.Popen([*command, "--source", "synthetic:64x48@20"]) as robot,
+    ):
+        until(lambda: listener.frame() > 3, "frames")
+        assert listener.newest["robot/eye/status"] == "online"
+        robot.kill()
+        until(lambda: listener.newest["robot/eye/status"] == "offline", "the last will")
+
+
+@needs_broker
+def test_credentials_come_from_the_environment(
+    start_broker: Callable[..., Mosquitto],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    passwords = shutil.which("mosquitto_passwd", path="/usr/bin:/usr/local/bin")
+    if passwords is None:
+        pytest.skip("no mosquitto_passwd here: apt-get install mosquitto")
+    file = tmp_path / "passwords"
+    subprocess.run([passwords, "-b", "-c", str(file), "robot", "s3cret"], check=True)
+    broker = start_broker("allow_anonymous false", f"password_file {file}")
+    url = f"mqtt://127.0.0.1:{broker.port}/robot/eye"
+    monkeypatch.setenv("EDGECNN_MQTT_USERNAME", "robot")
+    monkeypatch.setenv("EDGECNN_MQTT_PASSWORD", "wrong")
+    with contextlib.closing(Mqtt(url)):
+        until(lambda: "refuses the connection" in caplog.text, "the refusal is said")
+    monkeypatch.setenv("EDGECNN_MQTT_PASSWORD", "s3cret")
+    with (
+        contextlib.closing(Mqtt(url)) as sink,
+        listening(broker.port, username="robot", password="s3cret") as listener,
+    ):
+        sink.write(answer(7), FRAME)
+        until(lambda: listener.frame() == 7, "frame 7")
+    assert "s3cret" not in caplog.text
+
+
+@needs_broker
+# paho leaves the socket of a refused certificate to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_tls(
+    start_broker: Callable[..., Mosquitto],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl here to make a certificate: apt-get install openssl")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-keyout", key, "-out", certificate, "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    broker = start_broker("allow_anonymous true", f"certfile {certificate}", f"keyfile {key}")
+    url = f"mqtts://127.0.0.1:{broker.port}/robot/eye"
+    with contextlib.closing(Mqtt(url)):
+        until(lambda: "certificate verify failed" in caplog.text, "an unknown authority is refused")
+    monkeypatch.setenv("EDGECNN_MQTT_CA", str(certificate))
+    with contextlib.closing(Mqtt(url)) as sink:
+        sink.write(answer(3), FRAME)
+        until(lambda: sink._online and sink._newest is None, "sent over TLS")
+
+
+def test_urls() -> None:
+    assert Broker.parse("mqtts://host/a/b?qos=2") == Broker("host", 8883, True, "a/b", 2)
+    plain = Broker.parse("mqtt://host:99")
+    assert (plain.port, plain.tls, plain.qos) == (99, False, 1)
+    assert plain.topic == f"edgecnn/{socket.gethostname()}"
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("host", "mqtt://HOST"),
+        ("http://host", "mqtt://HOST"),
+        ("mqtt://", "mqtt://HOST"),
+        ("mqtt://host:port", "mqtt://HOST"),
+        ("mqtt://host/a?qos=3", "mqtt://HOST"),
+        ("mqtt://host/a?retain=1", "mqtt://HOST"),
+        ("mqtt://host/a/%23", "no \\+ or #"),
+        ("mqtt://me:secret@host/a", "EDGECNN_MQTT_PASSWORD"),
+    ],
+)
+def test_urls_that_make_no_sense(url: str, message: str) -> None:
+    with pytest.raises(EdgeCnnError, match=message) as caught:
+        Broker.parse(url)
+    assert "secret" not in str(caught.value)
