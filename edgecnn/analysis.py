@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from edgecnn import artifacts, memory
+from edgecnn.artifacts.description import TYPES
 from edgecnn.bundle import MANIFEST, Bundle
 from edgecnn.checkpoint import Checkpoint
 from edgecnn.errors import BundleError, EdgeCnnError
@@ -155,7 +156,7 @@ def analyze_artifact(path: Path) -> RamAnalysis:
         layers=tuple(
             Layer(
                 name=step.name,
-                type=step.type,
+                type=TYPES.get(step.type, step.type),
                 output_shape=step.shape[1:],
                 parameters=step.parameters,
                 macs=step.macs,

@@ -8,6 +8,7 @@ both are properties of the engine on this machine and measured once, on two tiny
 an engine holds the weights is laid down in its file under `targets/runtimes/`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,16 +46,26 @@ class NetworkMemory:
         analysis = bundle.manifest.get("ram_analysis")
         if not analysis:
             return None
+        return cls.of_analysis(
+            analysis | {"dtype": bundle.precision}, bundle.artifacts[format].bytes
+        )
+
+    @classmethod
+    def of_analysis(
+        cls, analysis: Mapping[str, Any], file_bytes: int | None = None
+    ) -> "NetworkMemory":
+        """From a RAM analysis as JSON; without files, they count as large as the weights."""
+        precision = analysis["dtype"]
         layers = tuple(layer for layer in analysis["layers"] if layer["type"] not in NO_OPERATORS)
         parameters = sum(layer["parameters"] for layer in layers)
         # Scales and biases are wider than the kernel; they are spread as the parameters are.
-        width = analysis["weights_bytes"] / max(1, parameters) * FLOAT32[bundle.precision]
+        width = analysis["weights_bytes"] / max(1, parameters) * FLOAT32[precision]
         return cls(
-            file_bytes=bundle.artifacts[format].bytes,
+            file_bytes=analysis["weights_bytes"] if file_bytes is None else file_bytes,
             weights=tuple(round(layer["parameters"] * width) for layer in layers),
             arena_bytes=analysis["arena_bytes"],
             operators=len(layers),
-            precision=bundle.precision,
+            precision=precision,
             layers=layers,
         )
 

@@ -8,6 +8,20 @@ from edgecnn.memory import Lifetime
 Dtype = Literal["int8", "fp16", "fp32"]
 
 
+TYPES = {
+    "CONV_2D": "conv",
+    "Conv": "conv",
+    "Convolution": "conv",
+    "DEPTHWISE_CONV_2D": "depthwise",
+    "GroupConvolution": "depthwise",
+    "FULLY_CONNECTED": "dense",
+    "Gemm": "dense",
+    "MatMul": "dense",
+    "RESHAPE": "reshape",
+}
+"""What the formats call the operators that `edgecnn.graph` has a word for, where weights matter."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One operator in the order of execution; the first step is the input."""

@@ -5,9 +5,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
+
+from edgecnn.errors import CheckFailed
 
 if TYPE_CHECKING:
     from edgecnn.analysis import RamAnalysis
+    from edgecnn.targets.boards import Fit
 
 
 def parse_input(
@@ -33,6 +37,7 @@ def parse_input(
 )
 @click.option("--training", is_flag=True, help="Show what one training step needs.")
 @click.option("--input", "input_shape", callback=parse_input, metavar="HxWxC")
+@click.option("--board", metavar="NAME", help="Does it fit? Such as raspberrypi-zero2w.")
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
 def command(
     what: str,
@@ -40,6 +45,7 @@ def command(
     dtype: Any,
     training: bool,
     input_shape: tuple[int, int, int] | None,
+    board: str | None,
     as_json: bool,
 ) -> None:
     """How much RAM a network needs, layer by layer.
@@ -47,25 +53,65 @@ def command(
     \b
     edgecnn analyze resnet34 --dtype int8
     edgecnn analyze vgg16 --dtype fp32 --batch 32 --training
+    edgecnn analyze resnet34 --board raspberrypi-zero2w   # exit 1 if it does not fit
     edgecnn analyze exports/resnet34-int8
     edgecnn analyze exports/resnet34-int8/model.tflite    # or .onnx, .xml
     """
     from edgecnn.analysis import analyze
     from edgecnn.quiet import import_keras_if_needed
 
+    if board is not None:
+        from edgecnn.targets import boards
+
+        boards.load(board)  # a misspelt name is said before the work
     import_keras_if_needed(what)
     found = analyze(what, dtype=dtype, batch=batch, input_shape=input_shape)
     if training and found.training_bytes is None:
         raise click.UsageError(f"{what} is a finished model file: it cannot be trained.")
+    fit = None
+    if board is not None:
+        with Console(stderr=True).status("measuring what the engine itself takes"):
+            fit = boards.fit(found.to_json(), board)
     if as_json:
-        click.echo(json.dumps(found.to_json(), indent=1))
+        verdict = {"board": fit.to_json()} if fit else {}
+        click.echo(json.dumps(found.to_json() | verdict, indent=1))
     else:
         show(found, training)
+        if fit:
+            show_fit(fit)
+    if fit and not fit.fits:
+        raise CheckFailed(
+            f"{what} does not fit {fit.board.name}: it needs "
+            f"{_megabytes(fit.predicted.peak)} and {_megabytes(fit.board.free_bytes)} are free. "
+            "Take int8, a smaller --input or a smaller network."
+        )
+
+
+def show_fit(fit: "Fit") -> None:
+    """Print the verdict on a board."""
+    board, predicted = fit.board, fit.predicted
+    console = Console(highlight=False)
+    console.print()
+    colour, verdict = ("green", "fits") if fit.fits else ("red", "does not fit")
+    console.print(
+        f"[bold {colour}]{verdict}[/] {board.name} ({board.cores} × {board.cpu}, "
+        f"{board.clock_mhz} MHz, {board.ram_bytes / 2**30:g} GiB): predicted peak "
+        f"{_megabytes(predicted.peak)} with {fit.runtime}, {_megabytes(board.free_bytes)} free "
+        f"({board.free_basis}), margin {_megabytes(fit.margin_bytes)}",
+        soft_wrap=True,
+    )
+    console.print(
+        f"[dim]predicted = engine {_megabytes(predicted.baseline)} (as on this machine) + weights "
+        f"{_megabytes(predicted.weights)} + activations {_megabytes(predicted.arena)} + operators "
+        f"{_megabytes(predicted.graph)}[/]",
+        soft_wrap=True,
+    )
+    for quirk in board.quirks:
+        console.print(f"[yellow]{quirk}[/]", soft_wrap=True)
 
 
 def show(found: "RamAnalysis", training: bool) -> None:
     """Print the layer table and the totals."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(

@@ -1,0 +1,103 @@
+"""Known boards, and whether a network fits them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgecnn.analysis import analyze
+from edgecnn.errors import RuntimeUnavailable, UnknownName
+from edgecnn.targets import boards, probe, runtimes
+from edgecnn.targets.boards import Board, Fit
+from edgecnn.targets.profile import PredictedBytes
+from edgecnn.targets.target import TARGETS
+
+FOLDER = Path(__file__).parents[2] / "targets" / "boards"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.mark.parametrize("name", boards.names())
+def test_a_board_is_plausible_and_says_where_its_figures_are_from(name: str) -> None:
+    board = boards.load(name)
+    assert board.kind in TARGETS
+    assert name.startswith(board.kind)
+    assert 1 <= board.cores <= 16
+    assert 500 <= board.clock_mhz <= 5000
+    assert 0.3 * board.ram_bytes < board.free_bytes < board.ram_bytes
+    assert board.ram_bytes % 2**29 == 0
+    text = (FOLDER / f"{name}.toml").read_text()
+    assert text.count("https://") == (2 if board.free_basis == "published" else 1)
+    if board.free_basis == "estimated":
+        (source,) = [word.rstrip(".") for word in text.split() if word.endswith(".toml.")]
+        assert boards.load(source.removesuffix(".toml")).free_basis == "published"
+
+
+def test_every_board_file_is_listed() -> None:
+    assert set(boards.names()) == {path.stem for path in FOLDER.glob("*.toml")}
+    with pytest.raises(UnknownName, match="did you mean 'raspberrypi-zero2w'"):
+        boards.load("raspberrypi-zero-2w")
+
+
+@given(st.integers(0, 2**34), st.integers(0, 2**34))
+def test_the_margin_decides(free: int, peak: int) -> None:
+    board = Board("b", "raspberrypi", "c", 4, 1000, 2**35, free, "published", ())
+    found = Fit("b", board, "litert", PredictedBytes(0, 0, 0, peak, peak))
+    assert found.fits == (peak <= free)
+    assert found.margin_bytes == free - peak
+    assert found.to_json()["fits"] == found.fits
+
+
+def test_more_pixels_and_wider_numbers_need_more() -> None:
+    small, large, wide = (
+        boards.fit(analyze("vgg16", **options).to_json(), "raspberrypi-zero2w").predicted
+        for options in ({}, {"input_shape": (448, 448, 3)}, {"dtype": "fp32"})
+    )
+    assert small.arena < large.arena
+    assert 3.9 < wide.weights / small.weights < 4.1
+    for part in (small, large, wide):
+        assert part.peak == part.weights + part.arena + part.graph + part.baseline
+    assert small.baseline == wide.baseline > 10e6
+
+
+def test_the_boards_preferred_engine_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    analysis = analyze(probe.bundle("colours").path).to_json()
+    assert boards.fit(analysis, "raspberrypi-5-8gb").runtime == "litert"
+    assert boards.fit(analysis, "jetson-nano").runtime == "onnxruntime"
+    monkeypatch.setattr(runtimes, "missing", lambda _: "not installed")
+    with pytest.raises(RuntimeUnavailable, match="ai-edge-litert"):
+        boards.fit(analysis, "jetson-nano")
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edgecnn", "analyze", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_command_says_whether_it_fits() -> None:
+    model = probe.bundle("colours").path / "model.tflite"
+    done = run(model, "--board", "raspberrypi-zero2w", "--json")
+    assert done.returncode == 0, done.stderr
+    board: dict[str, Any] = json.loads(done.stdout)["board"]
+    assert board["fits"]
+    assert {"name", "ram_bytes", "fits", "predicted_peak_bytes"} <= set(board)
+
+    too_big = run("vgg16", "--dtype", "fp32", "--board", "raspberrypi-zero2w")
+    assert too_big.returncode == 1
+    assert "does not fit Raspberry Pi Zero 2 W" in too_big.stderr
+    assert "margin -" in too_big.stdout
+    assert run("lenet5", "--board", "raspberrypi").returncode == 2
