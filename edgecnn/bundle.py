@@ -79,6 +79,8 @@ class Bundle:
     preprocessing: Preprocessing
     labels: tuple[str, ...]
     artifacts: dict[str, Artifact]
+    golden: Path | None = None
+    """Pictures with the answers they got at export; see `edgecnn.golden`."""
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -102,11 +104,16 @@ class Bundle:
             weights = Weights(**manifest["weights"])
             labels_file = File(**manifest["labels"])
             architecture, precision = manifest["architecture"], manifest["precision"]
+            golden = File(**manifest["golden"]) if "golden" in manifest else None
         except (KeyError, TypeError, AttributeError) as error:
             raise BundleError(
                 f"{path / MANIFEST} is incomplete: {error!r}. Export again."
             ) from None
-        for file in (labels_file, *(f for a in artifacts.values() for f in a.files)):
+        for file in (
+            labels_file,
+            *filter(None, (golden,)),
+            *(f for a in artifacts.values() for f in a.files),
+        ):
             _check_file(path, file)
         labels = (path / labels_file.path).read_text(encoding="utf-8").splitlines()
         return cls(
@@ -118,6 +125,7 @@ class Bundle:
             preprocessing=preprocessing,
             labels=tuple(labels),
             artifacts=artifacts,
+            golden=path / golden.path if golden else None,
         )
 
     @property

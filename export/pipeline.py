@@ -43,9 +43,11 @@ from edgecnn.export.verify import (
     Verification,
     check_lowering,
     check_preprocessing,
+    open_artifact,
     reference,
     verify,
 )
+from edgecnn.golden import COUNT, FILE, Golden
 from edgecnn.graph import Graph
 from edgecnn.pictures import class_indices, prepare
 from edgecnn.preprocessing import Preprocessing
@@ -247,6 +249,14 @@ def _fill(
         quantisation = {"precision": precision}
         job.write_and_verify(None)
     _check(job.found, max_drop)
+    with clock.step("golden vectors"):
+        sessions = {name: open_artifact(name, folder) for name in formats}
+        Golden.make(
+            [picture.read() for picture in pictures.held_out[:COUNT]],
+            network.preprocessing,
+            lambda name, image: sessions[name].infer(image),
+            formats,
+        ).write(folder)
     return {
         "schema": SCHEMA,
         "architecture": network.architecture,
@@ -262,6 +272,7 @@ def _fill(
         },
         "preprocessing": network.preprocessing.to_json(),
         "labels": asdict(describe_file(folder, LABELS)),
+        "golden": asdict(describe_file(folder, FILE)),
         "calibration": _described(pictures, precision),
         "quantisation": quantisation,
         "artifacts": {name: _artifact(name, folder, v) for name, v in job.found.items()},

@@ -16,6 +16,7 @@ from edgecnn.export.statistics import GraphRun
 from edgecnn.graph import Graph
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.targets import runtimes
+from edgecnn.targets.session import Session
 
 if TYPE_CHECKING:
     import keras
@@ -112,6 +113,14 @@ def check_preprocessing(top1: float, count: int, trained_top1: float) -> None:
         )
 
 
+def open_artifact(format: str, folder: Path) -> Session:
+    """The artifact of that format in a folder, in its own engine."""
+    runtime = next(
+        runtime for name in runtimes.RUNTIMES if (runtime := runtimes.get(name)).format == format
+    )
+    return runtime.open(folder / MODEL_FILES[format][0], os.cpu_count() or 1)
+
+
 def verify(
     format: str,
     folder: Path,
@@ -121,10 +130,7 @@ def verify(
     on_picture: Callable[[], None] = lambda: None,
 ) -> Verification:
     """Run an artifact on uint8 pictures (count, H, W, C) and compare it with Keras."""
-    runtime = next(
-        runtime for name in runtimes.RUNTIMES if (runtime := runtimes.get(name)).format == format
-    )
-    session = runtime.open(folder / MODEL_FILES[format][0], os.cpu_count() or 1)
+    session = open_artifact(format, folder)
     answers = np.empty_like(expected)
     for answer, image in zip(answers, images, strict=True):
         answer[...] = session.infer(image[None])

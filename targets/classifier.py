@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, RuntimeUnavailable
+from edgecnn.golden import Golden
 from edgecnn.preprocessing import Frame, FramePreparer
 from edgecnn.targets import runtimes
 from edgecnn.targets.opencv import opencv
@@ -103,12 +104,14 @@ def load(
     *,
     target: str = "auto",
     region: Region | None = None,
+    self_check: bool = True,
 ) -> Classifier:
     """Open a bundle in an engine.
 
     `runtime` is `litert`, `onnxruntime`, `openvino` or `auto`: the first in the target's order
     that is installed and whose format the bundle holds. `threads` is by default what the target
-    has cores for. `region` is the part of a frame to look at, the whole by default. Raises
+    has cores for. `region` is the part of a frame to look at, the whole by default. With
+    `self_check` the bundle's golden pictures must get the answers they got at export. Raises
     `BundleError`, `RuntimeUnavailable` or `UnknownName`.
     """
     bundle = Bundle.load(bundle_dir)
@@ -122,6 +125,10 @@ def load(
             f"{', '.join(bundle.artifacts)}: export with --format {engine.format}."
         )
     session = engine.open(bundle.model_file(engine.format), threads)
+    if self_check and bundle.golden is not None:
+        prepare = FramePreparer(bundle.preprocessing)
+        golden = Golden.load(bundle.golden)
+        golden.check(engine.format, session.engine, prepare, session.infer)
     return Classifier(bundle, name, session, region=region)
 
 

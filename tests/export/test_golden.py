@@ -1,0 +1,74 @@
+"""Golden vectors: a runner that answers otherwise than at export says so before it runs."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecnn.bundle import Bundle
+from edgecnn.errors import RuntimeUnavailable
+from edgecnn.golden import Golden
+from edgecnn.preprocessing import Frame, FramePreparer
+from edgecnn.targets import runtimes
+from edgecnn.targets.classifier import load
+
+
+@pytest.fixture
+def bundle(lite0_bundle: Path) -> Bundle:
+    return Bundle.load(lite0_bundle)
+
+
+def test_every_runtime_gives_the_very_answers_of_the_export(bundle: Bundle) -> None:
+    assert bundle.golden is not None
+    golden = Golden.load(bundle.golden)
+    for name in runtimes.RUNTIMES:
+        session = runtimes.get(name).open(bundle.model_file(runtimes.get(name).format), threads=2)
+        for image, expected in zip(
+            golden.images, golden.answers[runtimes.get(name).format], strict=True
+        ):
+            np.testing.assert_allclose(session.infer(image[None]), expected, atol=1e-5)
+
+
+def test_other_answers_are_refused(bundle: Bundle) -> None:
+    assert bundle.golden is not None
+    golden = Golden.load(bundle.golden)
+    prepare = FramePreparer(bundle.preprocessing)
+    answers = iter(golden.answers["onnx"])
+    golden.check("onnx", "an engine", prepare, lambda image: next(answers))
+    with pytest.raises(RuntimeUnavailable, match="other answers here than at export"):
+        golden.check("onnx", "an engine", prepare, lambda image: np.full(1000, 1e-3, np.float32))
+    with pytest.raises(RuntimeUnavailable, match="other answers"):
+        golden.check("onnx", "an engine", prepare, lambda image: np.full(1000, np.nan, np.float32))
+
+
+def test_swapped_colours_are_refused(bundle: Bundle) -> None:
+    assert bundle.golden is not None
+    golden = Golden.load(bundle.golden)
+    prepare = FramePreparer(bundle.preprocessing)
+
+    def swapped(frame: Frame) -> Frame:
+        return prepare(frame)[..., ::-1]
+
+    with pytest.raises(RuntimeUnavailable, match="prepared differently"):
+        golden.check("onnx", "an engine", swapped, lambda image: golden.answers["onnx"][0])
+
+
+def test_a_bundle_whose_answers_changed_does_not_load_unless_asked(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    """The files and hashes are right; what the engine says is not what it said."""
+    import json
+
+    from edgecnn.bundle import describe_file
+
+    copy = Path(shutil.copytree(bundle.path, tmp_path / "bundle"))
+    golden = Golden.load(copy / "golden.npz")
+    changed = {name: np.roll(values, 1, axis=1) for name, values in golden.answers.items()}
+    Golden(golden.frame, golden.images, changed).write(copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["golden"] = vars(describe_file(copy, "golden.npz"))
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RuntimeUnavailable, match="other answers"):
+        load(copy, runtime="litert")
+    assert load(copy, runtime="litert", self_check=False)
