@@ -23,8 +23,21 @@ class Outputs:
     """`HOST:PORT`."""
     mqtt: str | None = None
     """`mqtt://HOST/TOPIC` or `mqtts://HOST/TOPIC`."""
+    ros2: str | None = None
+    """A ROS 2 topic."""
+    snapshots: Path | None = None
+    """A folder for frames the network is unsure of."""
+    snapshots_below: float = 0.5
+    """The probability under which it is."""
+    snapshots_limit: int = 200
+    """How many are kept."""
     on_change: bool = False
     """Lines and messages only where the decision changed."""
+
+    @property
+    def speaks(self) -> bool:
+        """Whether any of them tells an answer to somebody."""
+        return bool(self.show or self.record or self.web or self.mqtt or self.ros2 or self.jsonl)
 
     def open(
         self,
@@ -64,11 +77,19 @@ class Outputs:
             from edgecnn.targets.sinks.mqtt import Mqtt
 
             add(Mqtt(self.mqtt), only_changes=self.on_change)
+        if self.ros2:
+            from edgecnn.targets.sinks.ros2 import Ros2
+
+            add(Ros2(self.ros2), only_changes=self.on_change)
         if self.jsonl:
             from edgecnn.targets.sinks.jsonl import JsonLines
 
             add(JsonLines(self.jsonl), only_changes=self.on_change)
-        if not sinks:
+        if self.snapshots:
+            from edgecnn.targets.sinks.snapshots import Snapshots
+
+            add(Snapshots(self.snapshots, below=self.snapshots_below, limit=self.snapshots_limit))
+        if not self.speaks:
             from edgecnn.targets.sinks.terminal import Terminal
 
             add(Terminal(), only_changes=self.on_change)

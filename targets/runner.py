@@ -9,7 +9,9 @@ from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.live import LiveOptions, follow
 from edgecnn.targets.outputs import Outputs
 from edgecnn.targets.stopping import stop_on_signals
+from edgecnn.targets.systemd import Notifier
 from edgecnn.targets.target import detect
+from edgecnn.targets.watchdog import Watchdog, WatchedSession
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,10 @@ def run(
         opened = options.open(source, stop)
         held.callback(opened.close)
         sinks = outputs.open(held, opened, classifier, board, stop)
+        classifier.session = watched = WatchedSession(classifier.session)
+        notifier = Notifier()
+        held.callback(notifier.close)
+        held.enter_context(Watchdog(watched, notifier))
         for prediction, captured in follow(opened, classifier, options, frames=frames, stop=stop):
             for sink in sinks:
                 sink.write(prediction, captured)

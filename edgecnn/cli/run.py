@@ -1,5 +1,7 @@
 """`edgecnn run`."""
 
+import getpass
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ def command(
     runtime: str,
     threads: int | None,
     frames: int | None,
+    print_systemd: bool,
     **given: Any,
 ) -> None:
     """Classify what a camera, a video or pictures show.
@@ -40,6 +43,9 @@ def command(
     edgecnn run exports/efficientnet_lite0-int8 --source street.mp4 --jsonl - | jq .label
     edgecnn run exports/efficientnet_lite0-int8 --smooth exponential:0.5 --threshold 0.6 --on-change
     """
+    if print_systemd:
+        _print_systemd(bundle)
+        return
     from edgecnn.targets.decisions import DecisionRule
     from edgecnn.targets.live import LiveOptions
     from edgecnn.targets.outputs import Outputs
@@ -67,6 +73,15 @@ def command(
             options=options,
         )
     )
+
+
+def _print_systemd(bundle: Path) -> None:
+    from edgecnn.bundle import Bundle
+    from edgecnn.targets.systemd import unit
+
+    words = sys.argv[sys.argv.index("run") + 1 :]
+    arguments = [word for word in words if word != "--print-systemd"]
+    click.echo(unit(arguments, Bundle.load(bundle).name, getpass.getuser()), nl=False)
 
 
 LIVE = ("size", "camera_fps", "timeout_s", "max_outage_s", "max_fps", "max_age_ms")

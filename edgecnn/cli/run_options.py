@@ -111,4 +111,34 @@ output_options = _together(
         "mqtts://... (TLS; $EDGECNN_MQTT_CA names other authorities than the system's). "
         "Credentials: $EDGECNN_MQTT_USERNAME, $EDGECNN_MQTT_PASSWORD.",
     ),
+    click.option(
+        "--ros2", metavar="TOPIC", help="Publish vision_msgs/Classification. Untried on a robot."
+    ),
+    click.option(
+        "--snapshots",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Keep frames the network is unsure of: pictures to calibrate or train with.",
+    ),
+    click.option(
+        "--snapshots-below",
+        type=PROBABILITY,
+        default=0.5,
+        show_default=True,
+        metavar="P",
+        help="Unsure is: the best class has less.",
+    ),
+    click.option(
+        "--snapshots-limit",
+        type=click.IntRange(1),
+        default=200,
+        show_default=True,
+        metavar="N",
+        help="Keep the newest N.",
+    ),
+    click.option(
+        "--print-systemd",
+        is_flag=True,
+        help="Print a systemd unit that runs this very command, and end.",
+    ),
 )

@@ -1,0 +1,66 @@
+"""Frames the network was unsure of, kept as pictures: the next calibration set."""
+
+import logging
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edgecnn.errors import EdgeCnnError
+from edgecnn.preprocessing import Frame
+from edgecnn.targets.opencv import opencv
+from edgecnn.targets.prediction import Prediction
+from edgecnn.targets.sources.source import Captured
+
+log = logging.getLogger(__name__)
+EVERY_S = 1.0
+PATTERN = "edgecnn-*.png"
+
+
+class Snapshots:
+    """Writes frames whose best class is less probable than `below` into a folder.
+
+    PNG, because JPEG's losses would be calibrated in. At most one a second, and never more than
+    `limit` pictures: the oldest of those it made goes first. A full or broken disk is reported,
+    and does not end the run.
+    """
+
+    def __init__(self, folder: Path, *, below: float, limit: int) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EdgeCnnError(f"--snapshots {folder}: {error.strerror}.") from None
+        self._folder, self._below, self._limit = folder, below, limit
+        self._kept = sorted(folder.glob(PATTERN))
+        self._next = 0.0
+        self._failed = False
+
+    def write(self, prediction: Prediction, captured: Captured) -> None:
+        """Keep the frame if the network was unsure of it."""
+        now = time.monotonic()
+        if prediction.probability >= self._below or now < self._next:
+            return
+        self._next = now + EVERY_S
+        moment = datetime.fromtimestamp(captured.captured_at, UTC).strftime("%Y%m%dT%H%M%S.%f")
+        path = self._folder / f"edgecnn-{moment}.png"
+        try:
+            while len(self._kept) >= self._limit:
+                self._kept.pop(0).unlink(missing_ok=True)
+            path.write_bytes(_png(captured.image))
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            if not self._failed:
+                log.warning("edgecnn: --snapshots %s: %s.", self._folder, error.strerror)
+            self._failed = True
+            return
+        self._failed = False
+        self._kept.append(path)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _png(frame: Frame) -> bytes:
+    cv2 = opencv()
+    # The least compression: the live loop waits for it.
+    data: bytes = cv2.imencode(".png", frame, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+    return data

@@ -1,0 +1,79 @@
+"""Running under systemd: the unit file, and the messages it waits for (sd_notify)."""
+
+import os
+import shlex
+import socket
+import sys
+from pathlib import Path
+
+WATCHDOG_S = 30
+UNIT = """\
+# edgecnn run --print-systemd ... | sudo tee /etc/systemd/system/edgecnn.service
+# sudo systemctl daemon-reload && sudo systemctl enable --now edgecnn
+[Unit]
+Description=edgecnn: {bundle}
+Wants=network-online.target
+After=network-online.target
+# Restarted for ever: a robot has nobody to type `systemctl reset-failed`.
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart={command}
+WorkingDirectory={folder}
+User={user}
+SupplementaryGroups=video
+# Passwords and tokens: EDGECNN_WEB_TOKEN=..., EDGECNN_MQTT_PASSWORD=...
+EnvironmentFile=-/etc/edgecnn.env
+Restart=always
+RestartSec=2
+# No sign of life for this long, an engine that hangs for one: killed and started again.
+WatchdogSec={watchdog}
+TimeoutStopSec=5
+NoNewPrivileges=true
+ProtectSystem=full
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def unit(arguments: list[str], bundle: str, user: str) -> str:
+    """A service that runs `edgecnn run` with these arguments, from this folder and installation."""
+    command = [sys.executable, "-m", "edgecnn", "run", *arguments]
+    return UNIT.format(
+        bundle=bundle.replace("%", "%%"),
+        command=" ".join(_quoted(word) for word in command),
+        folder=str(Path.cwd()).replace("%", "%%"),
+        user=user,
+        watchdog=WATCHDOG_S,
+    )
+
+
+def _quoted(word: str) -> str:
+    # systemd expands % and $ itself, even between quotes.
+    return shlex.quote(word).replace("%", "%%").replace("$", "$$")
+
+
+class Notifier:
+    """Tells systemd how it goes; without systemd it does nothing."""
+
+    def __init__(self) -> None:
+        address = os.environ.get("NOTIFY_SOCKET")
+        self._socket: socket.socket | None = None
+        if address:
+            # A leading @ stands for the zero byte of Linux' abstract namespace.
+            name = "\0" + address[1:] if address.startswith("@") else address
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.connect(name)
+
+    def tell(self, **state: str) -> None:
+        """Send assignments, as in `tell(READY="1", STATUS="classifying")`."""
+        if self._socket:
+            self._socket.send("\n".join(f"{k}={v}" for k, v in state.items()).encode())
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._socket:
+            self._socket.close()
