@@ -109,11 +109,8 @@ class Bundle:
             raise BundleError(
                 f"{path / MANIFEST} is incomplete: {error!r}. Export again."
             ) from None
-        for file in (
-            labels_file,
-            *filter(None, (golden,)),
-            *(f for a in artifacts.values() for f in a.files),
-        ):
+        files = [labels_file, *(file for a in artifacts.values() for file in a.files)]
+        for file in [*files, golden] if golden else files:
             _check_file(path, file)
         labels = (path / labels_file.path).read_text(encoding="utf-8").splitlines()
         return cls(

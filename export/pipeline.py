@@ -32,6 +32,7 @@ from edgecnn.errors import CheckFailed, DataError, UnknownName
 from edgecnn.export import network as networks
 from edgecnn.export.accuracy import Accuracy, Probabilities
 from edgecnn.export.audit import audit
+from edgecnn.export.explain import PLOT, draw, explain
 from edgecnn.export.folding import fold
 from edgecnn.export.ladder import Rung, best, climb
 from edgecnn.export.lowering import lower, with_probabilities
@@ -69,6 +70,7 @@ def export(
     *,
     weights: str = "auto",
     max_drop: float | None = None,
+    explain_layers: bool = False,
     preprocessing: Preprocessing | None = None,
     labels: Sequence[str] | None = None,
     progress: Progress | None = None,
@@ -83,7 +85,8 @@ def export(
 
     With `max_drop`, raises `CheckFailed` and writes nothing if an artifact loses more top-1 than
     that, in percentage points, on the held-out pictures; where they have no labels, every
-    picture on which it disagrees with the float network counts as lost.
+    picture on which it disagrees with the float network counts as lost. With `explain_layers`
+    the bundle also says how far each layer of each int8 artifact is from float.
     """
     progress = progress or Progress()
     formats = _checked(formats)
@@ -95,7 +98,9 @@ def export(
     pictures = _calibration_set(calibration, network, progress)
     out = Path(out) if out else Path("exports") / f"{network.architecture}-{precision}"
     with atomic_folder(out) as folder:
-        manifest = _fill(folder, network, formats, precision, pictures, max_drop, clock)
+        manifest = _fill(
+            folder, network, formats, precision, pictures, max_drop, explain_layers, clock
+        )
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return Bundle.load(out)
 
@@ -169,9 +174,12 @@ class _Job:
     classes: NDArray[np.int64] | None
     found: dict[str, Verification] = field(default_factory=dict)
     """What the artifacts now in the folder did."""
+    quantised: Quantised | None = None
+    """What they were written from."""
 
     def write_and_verify(self, quantised: Quantised | None) -> None:
         """Write every format into the folder and run it on the held-out pictures."""
+        self.quantised = quantised
         graph = quantised.graph if quantised else self.graph
         described = _metadata(self.network, self.precision)
         for name in self.formats:
@@ -221,6 +229,7 @@ def _fill(
     precision: Precision,
     pictures: CalibrationSet,
     max_drop: float | None,
+    explain_layers: bool,
     clock: "_Clock",
 ) -> dict[str, Any]:
     """Write everything but the manifest into a folder; returns the manifest."""
@@ -257,6 +266,11 @@ def _fill(
             lambda name, image: sessions[name].infer(image),
             formats,
         ).write(folder)
+    layers = {}
+    if explain_layers and job.quantised is not None:
+        with clock.step("explain"):
+            layers = explain(job.quantised, formats, folder, held_out)
+            draw(layers, folder / PLOT, f"{network.architecture} int8 against float32")
     return {
         "schema": SCHEMA,
         "architecture": network.architecture,
@@ -276,6 +290,7 @@ def _fill(
         "calibration": _described(pictures, precision),
         "quantisation": quantisation,
         "artifacts": {name: _artifact(name, folder, v) for name, v in job.found.items()},
+        **({"layers_sqnr_db": layers} if layers else {}),
         "ram_analysis": _ram_analysis(network, graph, trained, precision),
         "seconds": clock.seconds,
         "created_by": f"edgecnn {edgecnn.__version__}",

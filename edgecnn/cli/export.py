@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     metavar="POINTS",
     help="Fail (exit 1) if an artifact loses more top-1 than this, in percentage points.",
 )
+@click.option("--explain", "explain_layers", is_flag=True, help="Report and plot every layer.")
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
 def command(
     model: str,
@@ -59,6 +60,7 @@ def command(
     weights: str,
     out: Path | None,
     max_drop: float | None,
+    explain_layers: bool,
     as_json: bool,
 ) -> None:
     """Quantise a network into a bundle that boards run.
@@ -80,6 +82,7 @@ def command(
             out,
             weights=weights,
             max_drop=max_drop,
+            explain_layers=explain_layers,
             progress=progress,
         )
     if as_json:
@@ -108,6 +111,7 @@ def summary(bundle: "Bundle") -> dict[str, Any]:
         "calibration": bundle.manifest["calibration"],
         "quantisation": bundle.manifest["quantisation"],
         "artifacts": artifacts,
+        "layers_sqnr_db": bundle.manifest.get("layers_sqnr_db"),
         "seconds": bundle.manifest["seconds"],
     }
 
@@ -116,6 +120,8 @@ def show(bundle: "Bundle") -> None:
     """Print the summary table on stdout."""
     from rich.console import Console
     from rich.table import Table
+
+    from edgecnn.export.explain import worst
 
     calibration, weights = bundle.manifest["calibration"], bundle.weights
     table = Table(
@@ -150,6 +156,9 @@ def show(bundle: "Bundle") -> None:
     if len(ladder) > 1:
         console.print(_ladder_table(ladder))
     console.print(table)
+    for name, ratios in bundle.manifest.get("layers_sqnr_db", {}).items():
+        found = ", ".join(f"{layer} {ratio:.1f} dB" for layer, ratio in worst(ratios))
+        console.print(f"worst layers, {name}: {found}", highlight=False)
     console.print(
         f"Against Keras float32 on {calibration['held_out']} held-out pictures of "
         f"{calibration['name']}; calibrated with {calibration['count']}. "
