@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Spread over so many: more make `compare` surer.",
 )
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write one page to look at."
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 def command(
     bundle: Path,
@@ -58,16 +61,22 @@ def command(
     runs: int,
     seconds: float,
     processes: int,
+    html: Path | None,
     as_json: bool,
 ) -> None:
     """Latency and memory of a bundle on this board, beside the predicted memory.
 
     \b
     edgecnn profile exports/efficientnet_lite0-int8
+    edgecnn profile exports/resnet34-int8 --html resnet34.html
     edgecnn profile exports/resnet34-int8 --runtime litert --threads 1 --threads 4 --json
     """
+    from edgecnn.bundle import Bundle
+    from edgecnn.targets import report
     from edgecnn.targets.profiler import profile
 
+    if html:
+        report.check_installed()
     with Console(stderr=True).status("") as status:
         found = profile(
             bundle,
@@ -79,6 +88,9 @@ def command(
             target=target,
             progress=lambda doing: status.update(f"measuring {doing}"),
         )
+    if html:
+        report.write(report.render(found, Bundle.load(bundle).manifest.get("ram_analysis")), html)
+        click.echo(f"{html} written", err=True)
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=1))
     else:

@@ -1,0 +1,49 @@
+"""A profile as one HTML page that needs no network and no script."""
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from edgecnn.errors import EdgeCnnError, require
+from edgecnn.targets.profile import Profile
+from edgecnn.targets.report import charts
+
+
+def check_installed() -> None:
+    """Raise `MissingExtra` where the template engine is not installed."""
+    require("jinja2", what="An HTML report", package="jinja2", extra="report")
+
+
+def render(profile: Profile, analysis: Mapping[str, Any] | None) -> str:
+    """The page. `analysis` is the bundle's RAM analysis as JSON, None if it has none."""
+    check_installed()
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["mb"] = lambda count: f"{count / 1e6:,.1f}"
+    environment.filters["kb"] = lambda count: f"{count / 1e3:,.1f}"
+    template = environment.from_string(
+        (resources.files("edgecnn.targets.report") / "page.html").read_text("utf-8")
+    )
+    return template.render(
+        profile=profile,
+        best=profile.best,
+        analysis=analysis,
+        timeline=charts.timeline(analysis) if analysis else None,
+        comparisons=charts.comparisons(profile.runs),
+        histograms=[charts.histogram(run) for run in profile.runs],
+    )
+
+
+def write(page: str, path: Path) -> None:
+    """Write the page; raises `EdgeCnnError` where that is not possible."""
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise EdgeCnnError(f"Cannot write {path}: {error.strerror}.") from None
