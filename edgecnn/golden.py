@@ -7,7 +7,7 @@ this processor, or another way of resizing is found before a robot moves.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +60,9 @@ class Golden:
 
     def write(self, folder: Path) -> None:
         """Write `golden.npz` into a bundle."""
-        answers = {f"answers_{name}": values for name, values in self.answers.items()}
-        np.savez_compressed(folder / FILE, frame=self.frame, images=self.images, **answers)
+        arrays: dict[str, Any] = {"frame": self.frame, "images": self.images}
+        arrays |= {f"answers_{name}": values for name, values in self.answers.items()}
+        np.savez_compressed(folder / FILE, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -99,8 +99,8 @@ def _real(interpreter: Any, detail: dict[str, Any]) -> Array:
     value = interpreter.get_tensor(detail["index"])
     scale, zero_point = detail["quantization"]
     if value.dtype == np.int8:
-        return (value.astype(np.float32) - zero_point) * np.float32(scale)
-    return np.asarray(value)
+        value = (value.astype(np.float32) - zero_point) * np.float32(scale)
+    return np.asarray(value, np.float32)
 
 
 def _nchw(value: Array) -> Array:
