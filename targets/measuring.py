@@ -13,7 +13,14 @@ WORKER = "edgecnn.targets.profile_worker"
 
 
 def measure(
-    bundle: Path, runtime: str, threads: int, *, runs: int, seconds: float, target: str
+    bundle: Path,
+    runtime: str,
+    threads: int,
+    *,
+    runs: int,
+    seconds: float,
+    target: str,
+    per_layer: bool = False,
 ) -> dict[str, Any]:
     """Run `edgecnn.targets.profile_worker` and return its figures.
 
@@ -27,6 +34,7 @@ def measure(
             "runs": runs,
             "seconds": seconds,
             "target": target,
+            "per_layer": per_layer,
         }
     )
     worker = subprocess.run(

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from edgecnn.spread import Estimate, Interval
+from edgecnn.targets.layer_times import LayerTime
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,9 @@ class ProfileRun:
     invalid_reasons: tuple[str, ...]
     predicted_bytes: PredictedBytes | None = None
     """None for a bundle without RAM analysis."""
+    layers: tuple[LayerTime, ...] | None = None
+    """Time of each operator, where it was asked for and the engine shows it."""
+    no_layers_reason: str = ""
 
     @property
     def prediction_error(self) -> float | None:
@@ -139,7 +143,8 @@ class ProfileRun:
 
     def to_json(self) -> dict[str, Any]:
         """As in `edgecnn profile --json`."""
-        return asdict(self) | {"prediction_error": self.prediction_error}
+        layers = None if self.layers is None else [layer.to_json() for layer in self.layers]
+        return asdict(self) | {"prediction_error": self.prediction_error, "layers": layers}
 
 
 @dataclass(frozen=True)

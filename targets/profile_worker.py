@@ -1,38 +1,46 @@
 """The process that is measured: one engine, one number of threads, nothing else.
 
-`python -m edgecnn.targets.profile_worker '{"bundle": ..., "runtime": ..., "threads": ..., "runs":
-..., "seconds": ..., "target": ...}'` prints one line of JSON: the measurement, or `{"error":
-...}`. What is imported here is what a live classifier imports, so that its memory is that of
-`edgecnn run`.
+`python -m edgecnn.targets.profile_worker '{"bundle": ..., "runtime": ..., ...}'`, with all the
+arguments of `measure`, prints one line of JSON: the measurement, or `{"error": ...}`. What is
+imported here is what a live classifier imports, so that its memory is that of `edgecnn run`.
 """
 
 import json
 import statistics
 import sys
 import time
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgecnn.bundle import Bundle
-from edgecnn.errors import EdgeCnnError
+from edgecnn.errors import EdgeCnnError, RuntimeUnavailable
 from edgecnn.targets import runtimes
 from edgecnn.targets.classifier import Classifier
 from edgecnn.targets.live import answers
 from edgecnn.targets.load import CpuClock, Disturbance
 from edgecnn.targets.memory import Memory
 from edgecnn.targets.opencv import opencv
-from edgecnn.targets.session import Session
+from edgecnn.targets.session import Runtime, Session
 from edgecnn.targets.sources.synthetic import Synthetic
 from edgecnn.targets.target import detect
 
+BLACK = np.zeros((32, 32, 3), np.uint8)
 WINDOW = 10
 STABLE = 0.02
 WARMUP_LIMIT_S = 5.0
 
 
 def measure(
-    bundle: str, runtime: str, threads: int, runs: int, seconds: float, target: str
+    bundle: str,
+    runtime: str,
+    threads: int,
+    runs: int,
+    seconds: float,
+    target: str,
+    per_layer: bool,
 ) -> dict[str, Any]:
     """Load, run and read the clocks and the kernel's memory figures at each step."""
     board = detect(name=target)
@@ -47,7 +55,7 @@ def measure(
     after_load = Memory.now()
 
     classifier = Classifier(opened, runtime, session)
-    image = classifier.prepare(np.zeros((32, 32, 3), np.uint8))
+    image = classifier.prepare(BLACK)
     started = time.perf_counter()
     session.infer(image)
     first_inference_ms = _since(started)
@@ -91,7 +99,16 @@ def measure(
         },
         "thermal": {"before": thermal_before.to_json(), "after": thermal_after.to_json()},
         "invalid_reasons": reasons,
+        # Last of all: the engine's profiler opens the model a second time.
+        **(_layers(engine, model, threads, classifier.prepare(BLACK)) if per_layer else {}),
     }
+
+
+def _layers(engine: Runtime, model: Path, threads: int, image: Any) -> dict[str, Any]:
+    try:
+        return {"layers": [asdict(layer) for layer in engine.time_layers(model, threads, image)]}
+    except RuntimeUnavailable as error:
+        return {"no_layers_reason": str(error)}
 
 
 def _warm_up(session: Session, image: Any) -> int:

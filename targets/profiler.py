@@ -2,7 +2,8 @@
 
 import platform
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from edgecnn.bundle import Bundle
 from edgecnn.errors import RuntimeUnavailable
 from edgecnn.targets import runtimes as registry
 from edgecnn.targets.baseline import baseline
+from edgecnn.targets.layer_times import LayerTime, joined
 from edgecnn.targets.measuring import measure
 from edgecnn.targets.memory_model import EngineBaseline, NetworkMemory
 from edgecnn.targets.profile import (
@@ -36,6 +38,7 @@ def profile(
     runs: int = 100,
     seconds: float = 1.0,
     processes: int = 3,
+    per_layer: bool = False,
     target: str = "auto",
     progress: Callable[[str], None] = lambda _: None,
 ) -> Profile:
@@ -45,7 +48,8 @@ def profile(
     `threads` by default as many as the board has cores. Each combination runs in fresh processes,
     one after the other: warm-up until the latency is stable, then their share of at least `runs`
     inferences and `seconds`. What differs between processes shows how far a latency can be
-    trusted. `progress` is told what is being done. Raises `RuntimeUnavailable` if no runtime could
+    trusted. With `per_layer`, the first of them then runs under the engine's own profiler.
+    `progress` is told what is being done. Raises `RuntimeUnavailable` if no runtime could
     be measured, or one that was asked for by name cannot be used.
     """
     bundle = Bundle.load(bundle_dir)
@@ -68,8 +72,9 @@ def profile(
                     runs=-(-runs // processes),
                     seconds=seconds / processes,
                     target=board.name,
+                    per_layer=per_layer and first,
                 )
-                for _ in range(processes)
+                for first in (True, *[False] * (processes - 1))
             ]
             engine = registry.get(name)
             network = NetworkMemory.of(bundle, engine.format)
@@ -77,7 +82,9 @@ def profile(
             if network is not None:
                 progress(f"{name}, {count}: what the engine itself takes")
                 predicted = predict(engine, network, baseline(name, count, board))
-            measured.append(_run(found, predicted, bundle.artifacts[engine.format].bytes))
+            run = _run(found, predicted, bundle.artifacts[engine.format].bytes)
+            known = network.layers if network else ()
+            measured.append(replace(run, layers=_layers(found[0], known)))
     if not measured:
         raise RuntimeUnavailable(
             f"No engine here runs {bundle.path}. " + " ".join(s.reason for s in skipped)
@@ -158,7 +165,16 @@ def _run(
         valid=not reasons,
         invalid_reasons=reasons,
         predicted_bytes=predicted,
+        no_layers_reason=found[0].get("no_layers_reason", ""),
     )
+
+
+def _layers(
+    found: dict[str, Any], known: Sequence[Mapping[str, Any]]
+) -> tuple[LayerTime, ...] | None:
+    if "layers" not in found:
+        return None
+    return joined([LayerTime(**layer) for layer in found["layers"]], known)
 
 
 def _versions() -> dict[str, str]:

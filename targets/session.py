@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import RuntimeUnavailable
+from edgecnn.targets.layer_times import LayerTime
 from edgecnn.targets.memory_model import NetworkMemory
 
 
@@ -43,6 +44,15 @@ class Runtime(Protocol):
 
     def open(self, model: Path, threads: int) -> Session:
         """Load a model file. Raises `RuntimeUnavailable` if this engine cannot."""
+        ...
+
+    def time_layers(
+        self, model: Path, threads: int, image: NDArray[np.uint8]
+    ) -> tuple[LayerTime, ...]:
+        """The time of each operator, from the engine's own profiler.
+
+        Raises `RuntimeUnavailable` where the engine shows none.
+        """
         ...
 
     def weights_bytes(self, network: NetworkMemory) -> int:

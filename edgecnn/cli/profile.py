@@ -13,7 +13,10 @@ from edgecnn.cli.options import target_option
 from edgecnn.targets.runtimes import RUNTIMES
 
 if TYPE_CHECKING:
-    from edgecnn.targets.profile import Profile
+    from edgecnn.targets.profile import Profile, ProfileRun
+
+SLOWEST = 12
+"""Rows of the table of operators; the JSON has all."""
 
 
 @click.command()
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Spread over so many: more make `compare` surer.",
 )
+@click.option("--per-layer", is_flag=True, help="Also the time of each operator.")
 @click.option(
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write one page to look at."
 )
@@ -61,6 +65,7 @@ def command(
     runs: int,
     seconds: float,
     processes: int,
+    per_layer: bool,
     html: Path | None,
     as_json: bool,
 ) -> None:
@@ -85,6 +90,7 @@ def command(
             runs=runs,
             seconds=seconds,
             processes=processes,
+            per_layer=per_layer,
             target=target,
             progress=lambda doing: status.update(f"measuring {doing}"),
         )
@@ -101,7 +107,8 @@ def _show(found: "Profile") -> None:
     console = Console(highlight=False)
     console.print(f"[bold]{found.bundle}[/] ({found.weights} weights)")
     console.print(f"{found.target}: {found.board}, {found.cpu}", style="dim")
-    for table in (_latency(found), _frame(found), _memory(found)):
+    layers = [_layers(run) for run in found.runs if run.layers]
+    for table in (_latency(found), _frame(found), _memory(found), *layers):
         console.print()
         console.print(table)
     console.print()
@@ -116,6 +123,8 @@ def _show(found: "Profile") -> None:
             }
             sum_of = " + ".join(f"{part} {_megabytes(size)}" for part, size in parts.items())
             console.print(f"[dim]{name}: predicted = {sum_of}[/]", soft_wrap=True)
+        if run.no_layers_reason:
+            console.print(f"[yellow]{name}: {escape(run.no_layers_reason)}[/]", soft_wrap=True)
         for reason in run.invalid_reasons:
             console.print(
                 f"[yellow]{name}: times are not valid, {escape(reason)}[/]", soft_wrap=True
@@ -164,6 +173,28 @@ def _memory(found: "Profile") -> Table:
             _megabytes(run.predicted_bytes.peak) if run.predicted_bytes else "none",
             "" if error is None else f"{error:+.1%}",
         )
+    return table
+
+
+def _layers(run: "ProfileRun") -> Table:
+    layers = run.layers or ()
+    slowest = sorted(layers, key=lambda layer: -layer.ms)[:SLOWEST]
+    table = Table(
+        title=f"the slowest of {len(layers)} operators of {run.runtime}, "
+        f"{_threads(run.threads)}, under its profiler",
+        box=None,
+        title_justify="left",
+        padding=(0, 1, 0, 0),
+    )
+    for column in ("operator", "type"):
+        table.add_column(column, overflow="fold")
+    for column in ("ms", "share", "MACs", "GMAC/s"):
+        table.add_column(column, justify="right")
+    whole = sum(layer.ms for layer in layers)
+    for layer in slowest:
+        macs = (f"{layer.macs:,}", f"{layer.gmacs_per_s:.1f}") if layer.macs else ("", "")
+        share = f"{layer.ms / whole:.1%}"
+        table.add_row(layer.layer or layer.name, layer.type, f"{layer.ms:.3f}", share, *macs)
     return table
 
 

@@ -37,6 +37,7 @@ def render(profile: Profile, analysis: Mapping[str, Any] | None) -> str:
         analysis=analysis,
         timeline=charts.timeline(analysis) if analysis else None,
         comparisons=charts.comparisons(profile.runs),
+        operators=[(charts.name_of(r), charts.operators(r)) for r in profile.runs if r.layers],
         histograms=[charts.histogram(run) for run in profile.runs],
     )
 

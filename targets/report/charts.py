@@ -46,14 +46,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Bytes alive at each layer, the peak marked."""
+    """A bar for each layer, the highest marked."""
 
     bars: tuple[Bar, ...]
     ticks: tuple[Mark, ...]
     peak: Mark
     """Where the peak's bar is, and which layer it is."""
-    arena: float
-    """Height of the planned arena's line."""
+    arena: float | None = None
+    """Where the planned arena's line is, of bytes."""
 
 
 @dataclass(frozen=True)
@@ -211,14 +211,45 @@ def histogram(run: ProfileRun) -> Histogram:
     )
 
 
+def operators(run: ProfileRun) -> Timeline:
+    """Milliseconds of each operator of a run that has them, in the order they ran."""
+    layers = run.layers or ()
+    most = max(layer.ms for layer in layers)
+    ticks = _ticks(most)
+    scale = HISTOGRAM_HEIGHT / max(most, ticks[-1])
+    step = (WIDTH - MARGIN) / len(layers)
+    slowest = max(range(len(layers)), key=lambda i: layers[i].ms)
+    bars = tuple(
+        Bar(
+            x=MARGIN + i * step,
+            y=HISTOGRAM_HEIGHT - layer.ms * scale,
+            width=max(step - min(1.0, step / 5), 0.5),
+            height=layer.ms * scale,
+            title=f"{layer.layer or layer.name} ({layer.type}): {layer.ms:.3f} ms"
+            + (f", {layer.gmacs_per_s:.1f} GMAC/s" if layer.macs else ""),
+            kind="peak" if i == slowest else "alive",
+        )
+        for i, layer in enumerate(layers)
+    )
+    top = layers[slowest]
+    return Timeline(
+        bars=bars,
+        ticks=tuple(Mark(HISTOGRAM_HEIGHT - t * scale, f"{t:g} ms") for t in ticks),
+        peak=Mark(
+            bars[slowest].x + bars[slowest].width / 2,
+            f"{top.layer or top.name}: {top.ms:.3f} ms",
+        ),
+    )
+
+
 def name_of(run: ProfileRun) -> str:
     """`litert, 2 threads`."""
     return f"{run.runtime}, {run.threads} thread{'s' * (run.threads > 1)}"
 
 
 def _ticks(most: float, count: int = 4) -> list[float]:
-    """Round values from 0 to at least `most`."""
-    rough = max(most, 1) / count
+    """Round values from 0 to at least `most`, which is positive."""
+    rough = most / count
     power = 10 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough)
     return [step * i for i in range(math.ceil(most / step) + 1)]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgecnn.errors import RuntimeUnavailable
 from edgecnn.quiet import quiet_native_stderr
+from edgecnn.targets.layer_times import LayerTime
 from edgecnn.targets.memory_model import NetworkMemory
 from edgecnn.targets.session import check_contract
 
@@ -44,6 +45,17 @@ class LiteRt:
                 engine,
             )
         return LiteRtSession(model, threads, engine)
+
+    def time_layers(
+        self,
+        model: Path,  # noqa: ARG002
+        threads: int,  # noqa: ARG002
+        image: NDArray[np.uint8],  # noqa: ARG002
+    ) -> tuple[LayerTime, ...]:
+        """None: the profiler of the C++ library is not reachable from Python."""
+        raise RuntimeUnavailable(
+            "LiteRT shows no time per operator in Python: take --runtime onnxruntime or openvino."
+        )
 
     def weights_bytes(self, network: NetworkMemory) -> int:
         """Twice: the file is mapped and read through once, and XNNPACK packs a copy of its own.

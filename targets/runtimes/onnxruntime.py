@@ -1,6 +1,8 @@
 """ONNX Runtime on the CPU."""
 
+import json
 import platform
+import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import RuntimeUnavailable
+from edgecnn.targets.layer_times import RUNS, LayerTime, medians
 from edgecnn.targets.memory_model import NetworkMemory
 from edgecnn.targets.session import check_contract
 
@@ -38,6 +41,27 @@ class OnnxRuntime:
         """Load and optimise a model file."""
         return OnnxRuntimeSession(model, threads, self.engine())
 
+    def time_layers(
+        self, model: Path, threads: int, image: NDArray[np.uint8]
+    ) -> tuple[LayerTime, ...]:
+        """From the trace that ONNX Runtime writes."""
+        with tempfile.TemporaryDirectory() as folder:
+            session = OnnxRuntimeSession(
+                model, threads, self.engine(), trace=Path(folder) / "trace"
+            )
+            for _ in range(RUNS):
+                session.infer(image)
+            events = json.loads(session.end_trace().read_text())
+        return medians(
+            (
+                event["name"].removesuffix("_kernel_time"),
+                event["args"]["op_name"],
+                event["dur"] / 1e3,
+            )
+            for event in events
+            if event.get("cat") == "Node" and event["name"].endswith("_kernel_time")
+        )
+
     def weights_bytes(self, network: NetworkMemory) -> int:
         """Twice, but for large tensors, which are there twice only one after the other.
 
@@ -66,7 +90,9 @@ class OnnxRuntime:
 class OnnxRuntimeSession:
     """An inference session on the CPU provider."""
 
-    def __init__(self, model: Path, threads: int, engine: str) -> None:
+    def __init__(
+        self, model: Path, threads: int, engine: str, *, trace: Path | None = None
+    ) -> None:
         self.engine, self.threads = engine, threads
         try:
             import onnxruntime as ort
@@ -75,6 +101,9 @@ class OnnxRuntimeSession:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        if trace:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(trace)
         options.log_severity_level = 3  # errors: warnings about unused initialisers are noise
         try:
             session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
@@ -84,6 +113,10 @@ class OnnxRuntimeSession:
         self.input_shape, self.classes = check_contract(model, *map(_described, ends))
         (taken,), (given,) = ends
         self._session, self._input, self._output = session, taken.name, [given.name]
+
+    def end_trace(self) -> Path:
+        """Write the trace that was asked for at the start."""
+        return Path(self._session.end_profiling())
 
     def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities `(classes,)` of one picture; see `Session`."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import RuntimeUnavailable
+from edgecnn.targets.layer_times import RUNS, LayerTime, medians
 from edgecnn.targets.memory_model import NetworkMemory
 from edgecnn.targets.session import check_contract
 
@@ -33,6 +34,17 @@ class OpenVino:
         """Load and compile a model file."""
         return OpenVinoSession(model, threads, self.engine())
 
+    def time_layers(
+        self, model: Path, threads: int, image: NDArray[np.uint8]
+    ) -> tuple[LayerTime, ...]:
+        """From the counters of each inference."""
+        session = OpenVinoSession(model, threads, self.engine(), count=True)
+        events = []
+        for _ in range(RUNS):
+            session.infer(image)
+            events += session.counters()
+        return medians(events)
+
     def weights_bytes(self, network: NetworkMemory) -> int:
         """Twice: `model.bin` is mapped and read through once, and oneDNN packs a copy."""
         return network.file_bytes + network.weights_bytes
@@ -48,9 +60,10 @@ class OpenVino:
 class OpenVinoSession:
     """A compiled model with one inference request."""
 
-    def __init__(self, model: Path, threads: int, engine: str) -> None:
+    def __init__(self, model: Path, threads: int, engine: str, *, count: bool = False) -> None:
         self.engine, self.threads = engine, threads
         settings = {
+            "PERF_COUNT": count,
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
             # Without it float layers run in bfloat16 or float16 where the CPU has them, and
@@ -71,6 +84,14 @@ class OpenVinoSession:
         # Both are views of the request's own tensors, filled again and again.
         self._input = request.get_input_tensor().data
         self._output = request.get_output_tensor().data
+
+    def counters(self) -> list[tuple[str, str, float]]:
+        """Name, kind and milliseconds of what ran in the last inference."""
+        return [
+            (node.node_name, node.node_type, node.real_time.total_seconds() * 1e3)
+            for node in self._request.get_profiling_info()
+            if node.real_time
+        ]
 
     def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities `(classes,)` of one picture; see `Session`."""
