@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -143,3 +144,18 @@ def test_dense_chains_are_right_in_openvino_on_one_thread(tmp_path: Path) -> Non
     found = [session.infer(picture) for session in sessions]
     for other in found[1:]:
         np.testing.assert_allclose(other, found[0], atol=0.02)
+
+
+def test_resnet34_alone_and_offline(edgecnn_cli: Any, tmp_path: Path) -> None:
+    """`edgecnn export resnet34 --int8` at full size, with whatever weights are to be had."""
+    done = edgecnn_cli("export", "resnet34", "--int8", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert set(found["artifacts"]) == {"tflite", "onnx", "openvino"}
+    for name, artifact in found["artifacts"].items():
+        assert artifact["bytes"] <= 22.5e6, name
+        assert artifact["agreement_top1"] >= 0.9, name
+        assert artifact["float_ops"] == 1, artifact["float_op_names"]
+        assert "softmax" in artifact["float_op_names"][0].lower()
+    if found["weights"]["kind"] == "random":
+        assert "predictions mean nothing" in done.stderr
