@@ -21,6 +21,7 @@ def measure(
     seconds: float,
     target: str,
     per_layer: bool = False,
+    loadgen: Path | None = None,
 ) -> dict[str, Any]:
     """Run `edgecnn.targets.profile_worker` and return its figures.
 
@@ -35,6 +36,7 @@ def measure(
             "seconds": seconds,
             "target": target,
             "per_layer": per_layer,
+            "loadgen": str(loadgen) if loadgen else None,
         }
     )
     worker = subprocess.run(

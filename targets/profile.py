@@ -8,6 +8,7 @@ import numpy as np
 
 from edgecnn.spread import Estimate, Interval
 from edgecnn.targets.layer_times import LayerTime
+from edgecnn.targets.loadgen import SingleStream
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,8 @@ class ProfileRun:
     layers: tuple[LayerTime, ...] | None = None
     """Time of each operator, where it was asked for and the engine shows it."""
     no_layers_reason: str = ""
+    loadgen: SingleStream | None = None
+    """MLPerf's single-stream scenario in the first process, where it was asked for."""
 
     @property
     def prediction_error(self) -> float | None:

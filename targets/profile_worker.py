@@ -21,6 +21,7 @@ from edgecnn.targets import runtimes
 from edgecnn.targets.classifier import Classifier
 from edgecnn.targets.live import answers
 from edgecnn.targets.load import CpuClock, Disturbance
+from edgecnn.targets.loadgen import single_stream
 from edgecnn.targets.memory import Memory
 from edgecnn.targets.opencv import opencv
 from edgecnn.targets.session import Runtime, Session
@@ -41,6 +42,7 @@ def measure(
     seconds: float,
     target: str,
     per_layer: bool,
+    loadgen: str | None,
 ) -> dict[str, Any]:
     """Load, run and read the clocks and the kernel's memory figures at each step."""
     board = detect(name=target)
@@ -99,6 +101,18 @@ def measure(
         },
         "thermal": {"before": thermal_before.to_json(), "after": thermal_after.to_json()},
         "invalid_reasons": reasons,
+        "loadgen": asdict(
+            single_stream(
+                session,
+                image,
+                Path(loadgen),
+                queries=runs,
+                seconds=seconds,
+                expected_ms=statistics.median(samples),
+            )
+        )
+        if loadgen
+        else None,
         # Last of all: the engine's profiler opens the model a second time.
         **(_layers(engine, model, threads, classifier.prepare(BLACK)) if per_layer else {}),
     }

@@ -14,6 +14,7 @@ from edgecnn.errors import RuntimeUnavailable
 from edgecnn.targets import runtimes as registry
 from edgecnn.targets.baseline import baseline
 from edgecnn.targets.layer_times import LayerTime, joined
+from edgecnn.targets.loadgen import SingleStream
 from edgecnn.targets.measuring import measure
 from edgecnn.targets.memory_model import EngineBaseline, NetworkMemory
 from edgecnn.targets.profile import (
@@ -39,6 +40,7 @@ def profile(
     seconds: float = 1.0,
     processes: int = 3,
     per_layer: bool = False,
+    loadgen: Path | None = None,
     target: str = "auto",
     progress: Callable[[str], None] = lambda _: None,
 ) -> Profile:
@@ -48,7 +50,8 @@ def profile(
     `threads` by default as many as the board has cores. Each combination runs in fresh processes,
     one after the other: warm-up until the latency is stable, then their share of at least `runs`
     inferences and `seconds`. What differs between processes shows how far a latency can be
-    trusted. With `per_layer`, the first of them then runs under the engine's own profiler.
+    trusted. With `per_layer`, the first of them then runs under the engine's own profiler; with
+    `loadgen`, LoadGen runs in it and writes its log into a folder for each run in that folder.
     `progress` is told what is being done. Raises `RuntimeUnavailable` if no runtime could
     be measured, or one that was asked for by name cannot be used.
     """
@@ -73,6 +76,7 @@ def profile(
                     seconds=seconds / processes,
                     target=board.name,
                     per_layer=per_layer and first,
+                    loadgen=loadgen / f"{name}-t{count}" if loadgen and first else None,
                 )
                 for first in (True, *[False] * (processes - 1))
             ]
@@ -165,6 +169,7 @@ def _run(
         valid=not reasons,
         invalid_reasons=reasons,
         predicted_bytes=predicted,
+        loadgen=SingleStream(**found[0]["loadgen"]) if found[0]["loadgen"] else None,
         no_layers_reason=found[0].get("no_layers_reason", ""),
     )
 

@@ -54,6 +54,12 @@ SLOWEST = 12
 )
 @click.option("--per-layer", is_flag=True, help="Also the time of each operator.")
 @click.option(
+    "--loadgen",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Also run MLPerf's single-stream scenario; its logs go there.",
+)
+@click.option(
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write one page to look at."
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
@@ -66,6 +72,7 @@ def command(
     seconds: float,
     processes: int,
     per_layer: bool,
+    loadgen: Path | None,
     html: Path | None,
     as_json: bool,
 ) -> None:
@@ -77,11 +84,14 @@ def command(
     edgecnn profile exports/resnet34-int8 --runtime litert --threads 1 --threads 4 --json
     """
     from edgecnn.bundle import Bundle
+    from edgecnn.targets import loadgen as mlperf
     from edgecnn.targets import report
     from edgecnn.targets.profiler import profile
 
     if html:
         report.check_installed()
+    if loadgen:
+        mlperf.check_installed()
     with Console(stderr=True).status("") as status:
         found = profile(
             bundle,
@@ -91,6 +101,7 @@ def command(
             seconds=seconds,
             processes=processes,
             per_layer=per_layer,
+            loadgen=loadgen.absolute() if loadgen else None,
             target=target,
             progress=lambda doing: status.update(f"measuring {doing}"),
         )
@@ -125,6 +136,13 @@ def _show(found: "Profile") -> None:
             console.print(f"[dim]{name}: predicted = {sum_of}[/]", soft_wrap=True)
         if run.no_layers_reason:
             console.print(f"[yellow]{name}: {escape(run.no_layers_reason)}[/]", soft_wrap=True)
+        if run.loadgen:
+            result = "valid" if run.loadgen.valid else "too short to be valid"
+            console.print(
+                f"{name}: LoadGen's single stream p90 {run.loadgen.p90_ms:.2f} ms ({result}), "
+                f"logged in {escape(run.loadgen.log)}",
+                soft_wrap=True,
+            )
         for reason in run.invalid_reasons:
             console.print(
                 f"[yellow]{name}: times are not valid, {escape(reason)}[/]", soft_wrap=True
