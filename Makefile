@@ -46,6 +46,8 @@ types: setup
 bench: setup $(SAMPLES)/complete  ## Measure against named peers, ratios in one run
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/export.py
+	$(BIN)/edgecnn export mobilenet_v2 --int8 --weights random --out .cache/bench/mobilenet_v2-int8
+	$(BIN)/python benchmarks/live.py .cache/bench/mobilenet_v2-int8
 
 clean:  ## Remove everything that make made
 	rm -rf $(VENV) .cache demo build dist *.egg-info

@@ -114,8 +114,11 @@ class Mqtt:
                 self._status_topic, "offline", self._broker.qos, retain=True
             )
             self._wait_for(goodbye.mid, GOODBYE_S)
-        self._client.disconnect()
-        self._client.loop_stop()
+            self._client.disconnect()
+            self._client.loop_stop()
+        else:
+            # paho sleeps between its attempts; its thread ends when it wakes, or with the process.
+            self._client.disconnect()
 
     def _send(self) -> None:
         while True:

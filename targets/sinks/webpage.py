@@ -33,15 +33,18 @@ class WebPage:
         described = classifier.bundle.name, classifier.runtime, _now_and_then(board)
         self._status, self._metrics = Status(*described), Metrics(*described)
         self._server = Server(Access.parse(address), self._status, self._metrics)
-        self._encoder = Encoder(
-            lambda: self._server.pictures.readers > 0, self._server.publish_picture
-        )
+        self._encoder = Encoder(lambda: self.viewers > 0, self._server.publish_picture)
         log.warning("edgecnn: web page at %s", self._server.url)
 
     @property
     def url(self) -> str:
         """Where the page is, with its token."""
         return self._server.url
+
+    @property
+    def viewers(self) -> int:
+        """How many are watching the picture."""
+        return self._server.pictures.readers
 
     def write(self, prediction: Prediction, captured: Captured) -> None:
         """Show one answer."""

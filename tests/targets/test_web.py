@@ -110,6 +110,7 @@ def test_the_picture_reaches_every_viewer(page: WebPage, classifier: Classifier)
         while not seen and time.monotonic() < deadline:
             show(page, classifier)
             seen = [read_part(stream) for stream in streams]
+        assert page.viewers == 3
     assert len(set(seen)) == 1
     image = cv2.imdecode(np.frombuffer(seen[0], np.uint8), cv2.IMREAD_COLOR)
     assert image.shape == RED.shape
