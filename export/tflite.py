@@ -8,38 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgecnn.errors import ExportError
+from edgecnn.export.flatbuffer import AlignedBuilder, B, arranged, operator_code
 from edgecnn.export.quantised import Quantised, Scale
 from edgecnn.graph import Array, Graph, Operator, Shape, same_pads
 
-B = schema.BuiltinOperator
 T = schema.TensorType
 SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
-
-VERSION = {
-    B.ADD: 2,
-    B.AVERAGE_POOL_2D: 2,
-    B.CONCATENATION: 2,
-    B.CONV_2D: 3,
-    B.DEPTHWISE_CONV_2D: 3,
-    B.DEQUANTIZE: 2,
-    B.FULLY_CONNECTED: 4,
-    B.LEAKY_RELU: 2,
-    B.LOGISTIC: 2,
-    B.MAX_POOL_2D: 2,
-    B.MEAN: 2,
-    B.MUL: 2,
-    B.PAD: 2,
-    B.REDUCE_MAX: 2,
-    B.RELU: 2,
-    B.RELU6: 2,
-    B.TANH: 2,
-}
-"""The first version of each operator that takes int8 (per channel where it has weights); else 1."""
 
 FUSED = {
     None: schema.ActivationFunctionType.NONE,
@@ -72,18 +50,6 @@ def to_tflite(
     for op in graph:
         writer.write(op)
     return writer.finish(metadata or {})
-
-
-class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
-    """Aligns every vector to 16 bytes, as the schema demands of weights.
-
-    The generated Python code drops the schema's `force_align`; engines map the file and read
-    weights in place.
-    """
-
-    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:  # noqa: N802, N803
-        """As the base class, with the larger alignment."""
-        return super().StartVector(elemSize, numElems, max(alignment, 16))
 
 
 class _Writer:
@@ -214,9 +180,9 @@ class _Writer:
         """Kernel and bias tensors; `layout` permutes the Keras kernel's axes."""
         ints = self.quantised.weights.get(op.name)
         if ints is None:
-            kernel = self.floats(f"{op.name}_kernel", _arranged(op, op.weights["kernel"], layout))
+            kernel = self.floats(f"{op.name}_kernel", arranged(op, op.weights["kernel"], layout))
             return kernel, self.floats(f"{op.name}_bias", op.weights["bias"])
-        data = _arranged(op, ints.kernel, layout)
+        data = arranged(op, ints.kernel, layout)
         kernel = self.tensor(
             f"{op.name}_kernel", data.shape, T.INT8, data=data, per_channel=(ints.scales, axis)
         )
@@ -419,17 +385,11 @@ class _Writer:
         model = schema.ModelT()
         model.version, model.description = 3, "edgecnn"
         model.subgraphs, model.buffers = [subgraph], self.buffers
-        model.operatorCodes = [self._code(code) for code in self.codes]
+        model.operatorCodes = [operator_code(code) for code in self.codes]
         model.metadata = [self._metadata(key, value) for key, value in metadata.items()]
-        builder = _AlignedBuilder(1024)
+        builder = AlignedBuilder(1024)
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
-
-    def _code(self, code: int) -> Any:
-        entry = schema.OperatorCodeT()
-        entry.builtinCode, entry.deprecatedBuiltinCode = code, min(code, 127)
-        entry.version = VERSION.get(code, 1)
-        return entry
 
     def _metadata(self, key: str, value: str) -> Any:
         buffer = schema.BufferT()
@@ -438,9 +398,3 @@ class _Writer:
         entry.name, entry.buffer = key, len(self.buffers)
         self.buffers.append(buffer)
         return entry
-
-
-def _arranged(op: Operator, kernel: Array, layout: tuple[int, ...]) -> Array:
-    if op.op == "depthwise":
-        return kernel.reshape(1, *kernel.shape[:2], -1)
-    return kernel.transpose(layout)

@@ -1,0 +1,148 @@
+"""An export under way: writing the artifacts, judging them, repairing what lost too much."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.errors import CheckFailed
+from edgecnn.export.accuracy import Probabilities
+from edgecnn.export.ladder import Rung, best, climb
+from edgecnn.export.network import Network
+from edgecnn.export.progress import Progress
+from edgecnn.export.quantised import Quantised
+from edgecnn.export.recipe import Kitchen, Recipe
+from edgecnn.export.verify import Verification, verify
+from edgecnn.graph import Graph
+
+
+class Clock:
+    """Reports each step and keeps how long it took."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str, total: int | None = None) -> Iterator[None]:
+        """Measure what happens in the block under that name."""
+        self.progress.step(name, total)
+        start = time.perf_counter()
+        yield
+        spent = time.perf_counter() - start
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + spent, 3)
+
+
+@dataclass
+class Job:
+    """An export under way: everything that writing and judging an artifact needs."""
+
+    folder: Path
+    network: Network
+    formats: Sequence[str]
+    precision: str
+    clock: Clock
+    graph: Graph
+    held_out: NDArray[np.uint8]
+    expected: Probabilities
+    classes: NDArray[np.int64] | None
+    found: dict[str, Verification] = field(default_factory=dict)
+    """What the artifacts now in the folder did."""
+    quantised: Quantised | None = None
+    """What they were written from."""
+
+    def write_and_verify(self, quantised: Quantised | None) -> None:
+        """Write every format into the folder and run it on the held-out pictures."""
+        self.quantised = quantised
+        graph = quantised.graph if quantised else self.graph
+        described = _metadata(self.network, self.precision)
+        for name in self.formats:
+            with self.clock.step(f"write {name}"):
+                half = self.precision == "fp16"
+                _writer(name)(graph, quantised, self.folder, half=half, metadata=described)
+            with self.clock.step(f"verify {name}", len(self.held_out)):
+                self.found[name] = verify(
+                    name,
+                    self.folder,
+                    self.held_out,
+                    self.expected,
+                    self.classes,
+                    self.clock.progress.advance,
+                )
+
+    def attempt(self, kitchen: Kitchen, name: str, recipe: Recipe) -> Rung:
+        """Quantise by a recipe, and say what it lost."""
+        with self.clock.step(name):
+            quantised = kitchen.cook(recipe)
+        self.write_and_verify(quantised)
+        lost = {format: verification.points_lost for format, verification in self.found.items()}
+        error = float(np.mean([v.comparison.mean_abs_error for v in self.found.values()]))
+        return Rung(name, recipe, lost, error)
+
+
+def quantise_and_write(job: Job, kitchen: Kitchen, max_drop: float | None) -> dict[str, Any]:
+    """Write the int8 artifacts, repaired until the bound holds if there is one."""
+    with job.clock.step("calibrate", len(kitchen.images)):
+        kitchen.observe()
+    if max_drop is None:
+        tried = [job.attempt(kitchen, "quantise", Recipe())]
+    else:
+        tried = climb(kitchen, partial(job.attempt, kitchen), max_drop)
+    kept = best(tried)
+    if kept is not tried[-1]:
+        job.attempt(kitchen, kept.name, kept.recipe)
+    return {
+        "precision": "int8",
+        "weights": "symmetric int8 per output channel",
+        "activations": "asymmetric uint8 per tensor",
+        "recipe": kept.recipe.to_json(),
+        "ladder": [{"step": rung.name, "points_lost": rung.points_lost} for rung in tried],
+    }
+
+
+def check(found: dict[str, Verification], max_drop: float | None) -> None:
+    """Raise `CheckFailed` where an artifact lost more than the bound."""
+    if max_drop is None:
+        return
+    failures = [
+        f"{name} lost {verification.points_lost:.2f} points"
+        for name, verification in found.items()
+        if verification.points_lost > max_drop
+    ]
+    if failures:
+        raise CheckFailed(
+            f"{'; '.join(failures)} of top-1, more than --max-drop {max_drop:g}: no bundle "
+            "written. Calibrate with more pictures of what the camera sees, or use --fp16."
+        )
+
+
+def _writer(name: str) -> Callable[..., None]:
+    if name == "tflite":
+        from edgecnn.export.tflite import write_tflite
+
+        return write_tflite
+    if name == "onnx":
+        from edgecnn.export.onnx import write_onnx
+
+        return write_onnx
+    from edgecnn.export.openvino import write_openvino
+
+    return write_openvino
+
+
+def _metadata(network: Network, precision: str) -> dict[str, str]:
+    """What a file says of itself when it travels alone."""
+    return {
+        "edgecnn.architecture": network.architecture,
+        "edgecnn.precision": precision,
+        "edgecnn.weights": f"{network.weights.kind}: {network.weights.source}",
+        "edgecnn.preprocessing": json.dumps(network.preprocessing.to_json()),
+        "edgecnn.labels": "\n".join(network.labels),
+    }
