@@ -7,6 +7,7 @@ liveness peak over the real graph, and the arena a memory planner lays out.
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -43,6 +44,14 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Held:
+    """A tensor that takes memory."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True)
 class RamAnalysis:
     """What a network needs; all figures are arithmetic, nothing was run.
 
@@ -65,6 +74,8 @@ class RamAnalysis:
     training_bytes: int | None
     """None for a finished model file, which is not trained."""
     layers: tuple[Layer, ...]
+    peak_tensors: tuple[Held, ...] = ()
+    """What is alive at the liveness peak, the largest first; empty in older bundles."""
 
     @property
     def peak_layer(self) -> Layer:
@@ -80,7 +91,8 @@ class RamAnalysis:
         """Read back what `to_json` wrote; raises `BundleError` on anything else."""
         try:
             layers = tuple(Layer(**_tuples(layer)) for layer in data["layers"])
-            return cls(**{**data, "layers": layers})
+            held = tuple(Held(**tensor) for tensor in data.get("peak_tensors", ()))
+            return cls(**{**data, "layers": layers, "peak_tensors": held})
         except (KeyError, TypeError) as error:
             raise BundleError(f"Unreadable RAM analysis: {error!r}. Export again.") from None
 
@@ -127,7 +139,14 @@ def analyze_graph(
         arena_bytes=memory.arena_bytes(blocks),
         training_bytes=kept + 4 * (parameters + 3 * trainable_parameters),
         layers=layers,
+        peak_tensors=_alive_at_peak(blocks, live),
     )
+
+
+def _alive_at_peak(blocks: Sequence[memory.Lifetime], live: Sequence[int]) -> tuple[Held, ...]:
+    step = max(range(len(live)), key=lambda i: live[i])
+    alive = [Held(b.name, b.bytes) for b in blocks if b.first <= step <= b.last]
+    return tuple(sorted(alive, key=lambda held: -held.bytes))
 
 
 def analyze_artifact(path: Path) -> RamAnalysis:
@@ -167,6 +186,7 @@ def analyze_artifact(path: Path) -> RamAnalysis:
             )
             for step, alive in zip(found.steps, live, strict=True)
         ),
+        peak_tensors=_alive_at_peak(found.blocks, live),
     )
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edgecnn import memory
 from edgecnn.analysis import RamAnalysis, analyze
+from edgecnn.cli.analyze import ways_to_lower
 from edgecnn.graph import Graph, Operator
 from edgecnn.memory import Lifetime
 
@@ -139,3 +140,20 @@ def test_windows_are_told_of_convolutions_only() -> None:
     assert windows["deep"] == ((3, 3), (2, 2))
     assert windows["mean"] == windows["dense"] == (None, None)
     assert RamAnalysis.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_what_is_alive_at_the_peak_adds_up_to_it() -> None:
+    for name in ("resnet34", "mobilenet_v3_small"):
+        found = analyze(name)
+        assert sum(held.bytes for held in found.peak_tensors) == found.liveness_peak_bytes
+        assert found.peak_layer.name in {held.name for held in found.peak_tensors}
+
+
+def test_the_ways_to_lower_the_peak_are_about_right() -> None:
+    """The hints are arithmetic; the analysis of what they propose is the truth."""
+    (smaller,) = ways_to_lower(analyze("resnet34"))
+    assert "168x168 would need about 0.564 MB" in smaller
+    truth = analyze("resnet34", input_shape=(168, 168, 3)).liveness_peak_bytes
+    assert truth == pytest.approx(564_480, rel=0.02)
+    wide = analyze("resnet34", dtype="fp32", batch=2)
+    assert len(ways_to_lower(wide)) == 3

@@ -154,7 +154,11 @@ def show(found: "RamAnalysis", training: bool) -> None:
             _megabytes(found.two_layer_bytes),
             "the textbook rule; too low where a skip connection or branch keeps a tensor alive",
         ),
-        ("liveness peak", _megabytes(found.liveness_peak_bytes), f"at {peak}"),
+        (
+            "liveness peak",
+            _megabytes(found.liveness_peak_bytes),
+            f"at {peak}: " + " + ".join(f"{t.name} {t.bytes:,}" for t in found.peak_tensors),
+        ),
         (
             "planned arena",
             _megabytes(found.arena_bytes),
@@ -174,6 +178,24 @@ def show(found: "RamAnalysis", training: bool) -> None:
     for row in rows:
         totals.add_row(*row)
     console.print(totals)
+    for way in ways_to_lower(found):
+        console.print(f"[dim]{way}[/]", soft_wrap=True)
+
+
+def ways_to_lower(found: "RamAnalysis") -> list[str]:
+    """What would lower the activations' peak, and to about how much."""
+    peak = found.liveness_peak_bytes
+    ways = []
+    height, width, *_ = *found.layers[0].output_shape, 1, 1
+    if found.training_bytes is not None and min(height, width) >= 64:
+        smaller = f"{height * 3 // 4}x{width * 3 // 4}"
+        ways.append(f"an input of {smaller} would need about {_megabytes(peak * 9 // 16)}")
+    width_bytes = {"fp32": 4, "fp16": 2}.get(found.dtype)
+    if width_bytes:
+        ways.append(f"int8 would need about {_megabytes(peak // width_bytes)}")
+    if found.batch > 1:
+        ways.append(f"one picture at a time needs {_megabytes(peak // found.batch)}")
+    return ways
 
 
 def _megabytes(count: int) -> str:

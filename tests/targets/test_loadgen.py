@@ -11,6 +11,8 @@ import edgecnn
 from edgecnn.errors import EdgeCnnError, MissingExtra, RuntimeUnavailable
 from edgecnn.targets import loadgen, probe
 
+pytest.importorskip("mlperf_loadgen", reason="its wheels are for x86-64 only")
+
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
