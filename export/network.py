@@ -85,7 +85,8 @@ def find(what: str | Path, weights: str = "auto") -> Network:
     run of the architecture under `runs/`, else pretrained weights (installed, cached, or
     downloaded), else random ones, and says in `notes` why.
     """
-    if Path(what).exists():
+    # A folder that happens to be called resnet34 does not hide the network.
+    if str(what) not in zoo.names() and Path(what).exists():
         return of_checkpoint(Checkpoint.load(Path(what)))
     entry = zoo.get(str(what))
     require("keras", what="Export", package="Keras", extra="export")
