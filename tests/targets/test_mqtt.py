@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -251,6 +252,7 @@ def test_tls(
     with contextlib.closing(Mqtt(url)) as sink:
         sink.write(answer(3), FRAME)
         until(lambda: sink._online and sink._newest is None, "sent over TLS")
+    until(lambda: not any("paho" in t.name for t in threading.enumerate()), "paho's end")
     gc.collect()  # here, where its warning is expected
 
 
