@@ -87,7 +87,14 @@ class NewestFrame:
             while self._newest is None:
                 if self._error:
                     raise self._error
-                if self._ended or self._stop.is_set():
+                if self._stop.is_set():
+                    return None
+                if self._ended:
+                    if self._last_index < 0:
+                        raise SourceError(
+                            f"{self.uri} ended before its first whole frame: check that it serves "
+                            "pictures or video."
+                        )
                     return None
                 left = deadline - time.monotonic()
                 if left <= 0:

@@ -86,6 +86,8 @@ class Reconnecting:
                 self._offset, self.fps = self._next_index, self._source.fps
             captured = self._source.read()
         except SourceError as error:
+            if self._source and not self._source.endless:
+                raise  # a film does not come back
             self._let_go()
             return None, str(error)
         if captured is None:

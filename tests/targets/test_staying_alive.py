@@ -286,6 +286,19 @@ def test_an_end_that_is_meant_ends() -> None:
     source.close()
 
 
+def test_a_film_without_a_frame_is_an_error() -> None:
+    class Nothing(Cable):
+        endless = False
+
+        def wait(self) -> bool:
+            return False
+
+    source = Reconnecting(lambda: NewestFrame("http://film", Nothing, timeout_s=5))
+    with pytest.raises(SourceError, match="ended before its first whole frame"):
+        source.read()
+    source.close()
+
+
 def test_stop_ends_a_wait_for_the_next_attempt() -> None:
     stop = threading.Event()
     source = Reconnecting(lambda: NewestFrame("camera", Cable, timeout_s=5, stop=stop), stop=stop)
