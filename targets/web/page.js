@@ -81,6 +81,7 @@ fetch("history")
   .then((minute) => {
     const first = history[0]?.time ?? Infinity;
     history = [...minute.filter(({ time }) => time < first), ...history];
+    if (history.length) draw();
   });
 const events = new EventSource("status");
 events.onmessage = (event) => show(JSON.parse(event.data));
