@@ -1,8 +1,11 @@
-"""Cross-layer equalisation: channels of very different size before an int8 tensor meet halfway.
+"""Cross-layer equalisation: channels of very different size in an int8 tensor meet halfway.
 
-Dividing a channel by a factor in one layer and multiplying by it in the next changes nothing,
-through a ReLU too (Nagel et al., 2019, section 4.1). One scale for the whole tensor then fits
-all its channels.
+Dividing a channel by a factor where it is made and multiplying by it where it is read changes
+nothing, through a ReLU too (Nagel et al., Data-Free Quantization Through Weight Equalization and
+Bias Correction, 2019, section 4.1). One scale for the whole tensor then fits all its channels.
+
+Additions and pools work on each channel alone, so tensors that they join, such as the whole
+stream of a residual stage, take the same factors.
 """
 
 import numpy as np
@@ -14,30 +17,49 @@ from edgecnn.graph import WEIGHTED, Array, Graph, Operator
 LIMIT = 64.0
 """Bound on a channel's factor, either way: a channel that was never active says nothing."""
 
+CHANNEL_WISE = ("add", "max_pool", "avg_pool", "global_avg_pool", "global_max_pool")
+SCALES_WITH_ITS_INPUT = (None, "relu")
+
 
 def equalised(graph: Graph, images: NDArray[np.uint8]) -> Graph:
     """The same network with equalised channels, over uint8 pictures (count, H, W, C)."""
-    pairs = equalisable(graph)
-    size = channel_sizes(graph, [first for first, _ in pairs], images)
+    groups = equalisable(graph)
+    size = channel_sizes(graph, [name for group in groups for name in group], images)
     graph = graph.copy()
-    by_name = graph.by_name
-    for first, second in pairs:
-        _balance(by_name[first], by_name[second], size[first])
+    by_name, consumers = graph.by_name, graph.consumers()
+    for group in groups:
+        makers = [by_name[name] for name in group if by_name[name].op in WEIGHTED]
+        readers = {op.name: op for name in group for op in consumers[name] if op.op in WEIGHTED}
+        largest = np.max([size[name] for name in group], axis=0)
+        _balance(makers, list(readers.values()), largest)
     return graph
 
 
-def equalisable(graph: Graph) -> list[tuple[str, str]]:
-    """Layers of which the second is the only reader of the first, with at most a ReLU between."""
+def equalisable(graph: Graph) -> list[list[str]]:
+    """Groups of tensors that share channels, made and read by layers that can take a factor."""
     consumers = graph.consumers()
-    return [
-        (op.name, consumers[op.name][0].name)
-        for op in graph
-        if op.op in WEIGHTED
-        and op.fused in (None, "relu")
-        and len(consumers[op.name]) == 1
-        and consumers[op.name][0].op in WEIGHTED
-        and consumers[op.name][0].attributes.get("groups", 1) == 1
-    ]
+    group: dict[str, list[str]] = {op.name: [op.name] for op in graph}
+    for op in graph:
+        if op.op in CHANNEL_WISE:
+            for name in op.inputs:
+                if group[name] is not group[op.name]:
+                    group[op.name].extend(group[name])
+                    for member in group[name]:
+                        group[member] = group[op.name]
+    by_name = graph.by_name
+
+    def takes_a_factor(name: str) -> bool:
+        op = by_name[name]
+        made = op.op in (*WEIGHTED, *CHANNEL_WISE) and op.fused in SCALES_WITH_ITS_INPUT
+        read = consumers[name] and all(
+            reader.op in CHANNEL_WISE
+            or (reader.op in WEIGHTED and reader.attributes.get("groups", 1) == 1)
+            for reader in consumers[name]
+        )
+        return bool(made and read)
+
+    distinct = {id(members): members for members in group.values()}.values()
+    return [members for members in distinct if all(map(takes_a_factor, members))]
 
 
 def channel_sizes(graph: Graph, names: list[str], images: NDArray[np.uint8]) -> dict[str, Array]:
@@ -52,23 +74,29 @@ def channel_sizes(graph: Graph, names: list[str], images: NDArray[np.uint8]) -> 
     return found
 
 
-def _balance(first: Operator, second: Operator, size: Array) -> None:
-    kernel = second.weights["kernel"]
-    if second.op == "depthwise":
+def _balance(makers: list[Operator], readers: list[Operator], size: Array) -> None:
+    """Divide by a factor in the makers and multiply in the readers, in place."""
+    if all(reader.op == "depthwise" for reader in readers):
         # Its weights have a scale for each channel anyway: the activation can be made even.
         factor = size / max(float(size.max()), 1e-12)
     else:
-        reading = np.abs(kernel).max(axis=(0, 1, 3) if kernel.ndim == 4 else 1)
+        reading = np.max([_reach(reader) for reader in readers], axis=0)
         factor = np.sqrt(size / np.maximum(reading, 1e-12))
-        factor /= np.median(factor[factor > 0]) if (factor > 0).any() else 1
+        factor = factor / max(float(factor.max()), 1e-12)
     factor = np.where(size > 0, np.clip(factor, 1 / LIMIT, LIMIT), 1.0)
-    own = first.weights["kernel"]
-    per_output = factor.reshape(own.shape[2:]) if first.op == "depthwise" else factor
-    first.weights = {
-        "kernel": (own / per_output).astype(np.float32),
-        "bias": (first.weights["bias"] / factor).astype(np.float32),
-    }
-    second.weights = {
-        **second.weights,
-        "kernel": (kernel * factor[:, None]).astype(np.float32),
-    }
+    for op in makers:
+        kernel = op.weights["kernel"]
+        per_output = factor.reshape(kernel.shape[2:]) if op.op == "depthwise" else factor
+        op.weights = {
+            "kernel": (kernel / per_output).astype(np.float32),
+            "bias": (op.weights["bias"] / factor).astype(np.float32),
+        }
+    for op in readers:
+        kernel = op.weights["kernel"] * factor[:, None]
+        op.weights = {**op.weights, "kernel": kernel.astype(np.float32)}
+
+
+def _reach(reader: Operator) -> Array:
+    """The largest weight with which a layer reads each channel, (channels)."""
+    kernel = np.abs(reader.weights["kernel"])
+    return np.asarray(kernel.max(axis=(0, 1, 3) if kernel.ndim == 4 else 1))
