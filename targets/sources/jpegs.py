@@ -75,6 +75,9 @@ class JpegStream:
             while len(self._bytes) < end + 4:
                 if not self._more():
                     return False, len(self._bytes)
+            if self._bytes[end : end + 2] == START:
+                # Cut off so that the next picture begins just where a segment should.
+                return False, end
             if self._bytes[end] != 0xFF:
                 return False, begin
             begin, kind = end, self._bytes[end + 1]
