@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecnn import memory, zoo
@@ -172,6 +172,7 @@ lifetimes = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(lifetimes)
 def test_no_two_living_blocks_share_a_byte(found: list[Block]) -> None:
     offsets = place(found)
@@ -183,6 +184,7 @@ def test_no_two_living_blocks_share_a_byte(found: list[Block]) -> None:
     assert all(offset % TENSOR_ALIGNMENT == 0 for offset in offsets.values())
 
 
+@settings(deadline=None)
 @given(lifetimes)
 def test_liveness_peak_arena_and_sum_are_in_order(found: list[Block]) -> None:
     steps = range(16)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edgecnn
@@ -167,6 +167,7 @@ def test_what_cannot_be_compared_is_said(write: Write, tmp_path: Path) -> None:
         compare(old, broken)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.floats(0.1, 100), min_size=1, max_size=30), min_size=1, max_size=4),
     st.floats(1, 99),
@@ -195,6 +196,7 @@ def test_the_interval_covers_the_true_median_nearly_always() -> None:
     assert held >= 88
 
 
+@settings(deadline=None)
 @given(st.floats(-1, 1), st.floats(0, 0.5), st.floats(0, 0.5))
 def test_only_a_whole_interval_beyond_the_limit_is_a_regression(
     change: float, half: float, allowed: float
@@ -204,6 +206,7 @@ def test_only_a_whole_interval_beyond_the_limit_is_a_regression(
     assert (verdict in ("regression", "unclear")) == (change > allowed or change - half > allowed)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500), st.data())
 def test_the_interval_of_a_drop_holds_it(count: int, data: st.DataObject) -> None:
     old, new = (data.draw(st.integers(0, count)) / count for _ in range(2))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecnn.analysis import analyze
@@ -50,6 +50,7 @@ def test_every_board_file_is_listed() -> None:
         boards.load("raspberrypi-zero-2w")
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**34), st.integers(0, 2**34))
 def test_the_margin_decides(free: int, peak: int) -> None:
     board = Board("b", "raspberrypi", "c", 4, 1000, 2**35, free, "published", ())

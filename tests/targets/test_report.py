@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edgecnn
@@ -108,6 +108,7 @@ def test_a_bundle_without_analysis_and_a_disturbed_run_are_told() -> None:
     assert "&lt;others&gt; worked" in text
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.001, 1e4), min_size=1, max_size=200))
 def test_the_histogram_shows_every_sample_inside_the_drawing(samples: list[float]) -> None:
     chart = charts.histogram(run(tuple(samples)))
@@ -120,6 +121,7 @@ def test_the_histogram_shows_every_sample_inside_the_drawing(samples: list[float
     assert -1e-6 <= p50 <= p90 <= p99 <= charts.WIDTH + 1e-6
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 10**9), min_size=5, max_size=5), st.booleans())
 def test_bars_add_up_and_the_gap_joins_them(sizes: list[int], less: bool) -> None:
     before, load, first, later, gap = sizes
