@@ -139,10 +139,10 @@ def black(tmp_path: Path) -> Path:
     return folder
 
 
-COMMANDS = ("zoo", "analyze", "train", "calibrate", "export", "evaluate", "run", "profile")
+COMMANDS = "zoo analyze train calibrate export evaluate run profile compare targets"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS.split())
 def test_every_command_has_help_and_is_in_the_readme(edgecnn_cli: Cli, command: str) -> None:
     done = edgecnn_cli(command, "--help")
     assert done.returncode == 0
