@@ -84,6 +84,7 @@ def onnx(folder: Path, count: int) -> None:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     model, floats = model_and_floats(count)
+    model(floats[:1])  # the export refuses a model that was never called
     model.export(folder / "float.onnx", format="onnx", verbose=False)
     quant_pre_process(str(folder / "float.onnx"), str(folder / "ready.onnx"))
     import onnxruntime
@@ -148,9 +149,12 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         print(json.dumps({"peak_bytes": peak}))
         return
-    found = {name: measured(name, arguments.pictures) for name in RECIPES}
-    for name, figures in found.items():
-        print(f"{name:10} {figures['seconds']:7.1f} s   peak {figures['peak_gb']:.2f} GB")
+    found = {}
+    for name in RECIPES:
+        figures = found[name] = measured(name, arguments.pictures)
+        print(
+            f"{name:10} {figures['seconds']:7.1f} s   peak {figures['peak_gb']:.2f} GB", flush=True
+        )
     theirs = sum(figures["seconds"] for name, figures in found.items() if name != "edgecnn")
     print(f"edgecnn / the three one after another: {found['edgecnn']['seconds'] / theirs:.2f}")
 
