@@ -65,8 +65,6 @@ class Operator:
     attributes: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, Array] = field(default_factory=dict)
     fused: str | None = None
-    source: str = ""
-    """The Keras layer it came from, for reports."""
 
     @property
     def parameters(self) -> int:
