@@ -24,6 +24,7 @@ def run(
     target: str = "auto",
     runtime: str = "auto",
     threads: int | None = None,
+    self_check: bool = True,
     frames: int | None = None,
     options: LiveOptions | None = None,
 ) -> int:
@@ -34,7 +35,14 @@ def run(
     with stop_on_signals() as stop, ExitStack() as held:
         options = options or LiveOptions()
         board = detect(name=target)
-        classifier = load(bundle_dir, runtime, threads, target=target, region=options.region)
+        classifier = load(
+            bundle_dir,
+            runtime,
+            threads,
+            target=target,
+            region=options.region,
+            self_check=self_check,
+        )
         _warn_if_meaningless(classifier)
         opened = options.open(source, stop)
         held.callback(opened.close)

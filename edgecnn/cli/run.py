@@ -17,6 +17,13 @@ from edgecnn.cli.run_options import decision_options, output_options, source_opt
 @target_option
 @runtime_option
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engine.  [default: cores]")
+@click.option(
+    "--no-self-check",
+    "self_check",
+    flag_value=False,
+    default=True,
+    help="Start without the golden pictures of the bundle.",
+)
 @decision_options
 @output_options
 @click.pass_context
@@ -28,6 +35,7 @@ def command(
     target: str,
     runtime: str,
     threads: int | None,
+    self_check: bool,
     frames: int | None,
     print_systemd: bool,
     **given: Any,
@@ -69,6 +77,7 @@ def command(
             target=target,
             runtime=runtime,
             threads=threads,
+            self_check=self_check,
             frames=frames,
             options=options,
         )

@@ -1,6 +1,8 @@
 """Golden vectors: a runner that answers otherwise than at export says so before it runs."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +74,9 @@ def test_a_bundle_whose_answers_changed_does_not_load_unless_asked(
     with pytest.raises(RuntimeUnavailable, match="other answers"):
         load(copy, runtime="litert")
     assert load(copy, runtime="litert", self_check=False)
+    run = [sys.executable, "-m", "edgecnn", "run", copy, "--source", "synthetic", "--frames", "1"]
+    refused = subprocess.run([*run, "--runtime", "litert"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "--no-self-check" in refused.stderr
+    allowed = [*run, "--runtime", "litert", "--no-self-check"]
+    assert subprocess.run(allowed, capture_output=True).returncode == 0
