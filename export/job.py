@@ -1,6 +1,7 @@
 """An export under way: writing the artifacts, judging them, repairing what lost too much."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,15 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.bundle import Bundle
 from edgecnn.errors import CheckFailed
 from edgecnn.export.accuracy import Probabilities
+from edgecnn.export.earlier import missing
 from edgecnn.export.ladder import Rung, best, climb
 from edgecnn.export.network import Network
+from edgecnn.export.order import Order
 from edgecnn.export.progress import Progress
 from edgecnn.export.quantised import Quantised
 from edgecnn.export.recipe import Kitchen, Recipe
 from edgecnn.export.verify import Verification, verify
-from edgecnn.graph import Graph
 
 
 class Clock:
@@ -45,27 +48,36 @@ class Job:
     """An export under way: everything that writing and judging an artifact needs."""
 
     folder: Path
-    network: Network
+    order: Order
     formats: Sequence[str]
-    precision: str
     clock: Clock
-    graph: Graph
     held_out: NDArray[np.uint8]
     expected: Probabilities
     classes: NDArray[np.int64] | None
+    kept: Bundle | None = None
+    """An earlier export of the same, some of whose artifacts are in the folder."""
     found: dict[str, Verification] = field(default_factory=dict)
     """What the artifacts now in the folder did."""
     quantised: Quantised | None = None
     """What they were written from."""
 
+    def keep(self) -> None:
+        """Take over the artifacts of the earlier export."""
+        if self.kept is None:
+            return
+        for name, artifact in self.kept.artifacts.items():
+            for file in artifact.files:
+                shutil.copyfile(self.kept.path / file.path, self.folder / file.path)
+            self.found[name] = Verification.from_json(artifact.details["verification"])
+
     def write_and_verify(self, quantised: Quantised | None) -> None:
-        """Write every format into the folder and run it on the held-out pictures."""
+        """Write every format not kept into the folder and run it on the held-out pictures."""
         self.quantised = quantised
-        graph = quantised.graph if quantised else self.graph
-        described = _metadata(self.network, self.precision)
-        for name in self.formats:
+        graph = quantised.graph if quantised else self.order.graph
+        described = _metadata(self.order.network, self.order.settings.precision)
+        for name in missing(self.formats, self.kept):
             with self.clock.step(f"write {name}"):
-                half = self.precision == "fp16"
+                half = self.order.settings.precision == "fp16"
                 _writer(name)(graph, quantised, self.folder, half=half, metadata=described)
             with self.clock.step(f"verify {name}", len(self.held_out)):
                 self.found[name] = verify(
@@ -87,20 +99,28 @@ class Job:
         return Rung(name, recipe, lost, error)
 
 
-def quantise_and_write(job: Job, kitchen: Kitchen, max_drop: float | None) -> dict[str, Any]:
+def quantise_and_write(job: Job, kitchen: Kitchen) -> dict[str, Any]:
     """Write the int8 artifacts, repaired until the bound holds if there is one."""
     with job.clock.step("calibrate", len(kitchen.images)):
         kitchen.observe()
+    recipe, max_drop = job.order.settings.recipe, job.order.settings.max_drop
+    if job.kept is not None:
+        decided: dict[str, Any] = job.kept.manifest["quantisation"]
+        rung = job.attempt(kitchen, "quantise", Recipe.from_json(decided["recipe"]))
+        if max_drop is None or rung.score[0] <= max_drop:
+            return decided
+        # What held for the other formats does not for the new one: all are made anew.
+        job.kept = None
     if max_drop is None:
-        tried = [job.attempt(kitchen, "quantise", Recipe())]
+        tried = [job.attempt(kitchen, "quantise", recipe)]
     else:
-        tried = climb(kitchen, partial(job.attempt, kitchen), max_drop)
+        tried = climb(kitchen, partial(job.attempt, kitchen), recipe, max_drop)
     kept = best(tried)
     if kept is not tried[-1]:
         job.attempt(kitchen, kept.name, kept.recipe)
     return {
         "precision": "int8",
-        "weights": "symmetric int8 per output channel",
+        "weights": f"symmetric int{kept.recipe.weight_bits} per output channel",
         "activations": "asymmetric uint8 per tensor",
         "recipe": kept.recipe.to_json(),
         "ladder": [{"step": rung.name, "points_lost": rung.points_lost} for rung in tried],

@@ -15,7 +15,6 @@ from edgecnn.export.recipe import Kitchen, Recipe
 from edgecnn.export.statistics import GraphRun
 
 RANKING_PICTURES = 16
-PLAIN = Recipe(bias_correction="none")
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,15 @@ class Rung:
         return max(self.points_lost.values()), self.error
 
 
-def climb(kitchen: Kitchen, attempt: Callable[[str, Recipe], Rung], bound: float) -> list[Rung]:
-    """Try recipes until none of the artifacts loses more than `bound` points.
+def climb(
+    kitchen: Kitchen, attempt: Callable[[str, Recipe], Rung], start: Recipe, bound: float
+) -> list[Rung]:
+    """Try recipes, from `start` on, until none of the artifacts loses more than `bound` points.
 
     `attempt(name, recipe)` writes and judges the artifacts. Returns every rung in order; the
     best is the one to keep, and whether it holds is for the caller to see.
     """
-    tried = [attempt("per-channel weights", PLAIN)]
+    tried = [attempt("per-channel weights", replace(start, bias_correction="none"))]
     for name, change in _changes(kitchen, tried):
         if best(tried).score[0] <= bound:
             break
@@ -74,7 +75,7 @@ def _changes(
 
 def rank_layers(kitchen: Kitchen, recipe: Recipe) -> list[str]:
     """Layers by how much the answers improve when that layer alone computes in float."""
-    images = kitchen.images[:: -(-len(kitchen.images) // RANKING_PICTURES)]
+    images = kitchen.sample(RANKING_PICTURES)
     # Re-cooking with the full correction for every layer would take minutes and rank the same.
     fast = replace(recipe, bias_correction="fast")
     expected = _answers(GraphRun(kitchen.graph, ()), images)

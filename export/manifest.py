@@ -9,10 +9,10 @@ from typing import Any
 
 import edgecnn
 from edgecnn.analysis import RamAnalysis
-from edgecnn.bundle import LABELS, MODEL_FILES, SCHEMA, describe_file
+from edgecnn.bundle import FORMATS, LABELS, MODEL_FILES, SCHEMA, Bundle, describe_file
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.export.audit import audit
-from edgecnn.export.network import Network
+from edgecnn.export.order import Order
 from edgecnn.export.verify import Verification
 from edgecnn.golden import FILE
 
@@ -20,17 +20,24 @@ from edgecnn.golden import FILE
 def describe(
     *,
     folder: Path,
-    network: Network,
-    precision: str,
-    pictures: CalibrationSet,
+    order: Order,
     quantisation: dict[str, Any],
     found: dict[str, Verification],
+    kept: Bundle | None,
     layers: dict[str, dict[str, float]],
     ram_analysis: RamAnalysis,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
-    """The manifest of a folder in which everything else is written."""
+    """The manifest of a folder in which everything else is written.
+
+    What is said of the artifacts `kept` from an earlier export is said again.
+    """
+    network, precision = order.network, order.settings.precision
     preprocessing = network.preprocessing
+    earlier: dict[str, Any] = {} if kept is None else kept.manifest
+    artifacts = dict(earlier.get("artifacts", {}))
+    artifacts |= {name: _artifact(name, folder, found[name]) for name in found.keys() - artifacts}
+    layers = earlier.get("layers_sqnr_db", {}) | layers
     return {
         "schema": SCHEMA,
         "architecture": network.architecture,
@@ -47,16 +54,22 @@ def describe(
         "preprocessing": preprocessing.to_json(),
         "labels": asdict(describe_file(folder, LABELS)),
         "golden": asdict(describe_file(folder, FILE)),
-        "calibration": _described(pictures, precision),
+        "calibration": _described(order.pictures, precision),
         "quantisation": quantisation,
-        "artifacts": {name: _artifact(name, folder, v) for name, v in found.items()},
+        "artifacts": {name: artifacts[name] for name in FORMATS if name in artifacts},
         **({"layers_sqnr_db": layers} if layers else {}),
         "ram_analysis": ram_analysis.to_json(),
-        "seconds": seconds,
+        "seconds": _seconds_of(earlier) | seconds,
         "created_by": f"edgecnn {edgecnn.__version__}",
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "created_with": _versions(),
+        "created_with": versions(),
     }
+
+
+def _seconds_of(earlier: dict[str, Any]) -> dict[str, float]:
+    """How long the artifacts kept took when they were made."""
+    seconds = earlier.get("seconds", {}).items()
+    return {step: spent for step, spent in seconds if step.startswith(("write ", "verify "))}
 
 
 def _artifact(name: str, folder: Path, found: Verification) -> dict[str, Any]:
@@ -81,7 +94,8 @@ def _described(pictures: CalibrationSet, precision: str) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of what makes, writes and judges the artifacts."""
     found = {"python": platform.python_version()}
     for package in ("keras", "ai-edge-litert", "onnx", "onnxruntime", "openvino", "numpy"):
         try:

@@ -11,18 +11,20 @@ from numpy.typing import NDArray
 from edgecnn.analysis import analyze_graph
 from edgecnn.bundle import FORMATS, LABELS, MANIFEST, Bundle, atomic_folder
 from edgecnn.calibration.calibration_set import CalibrationSet
-from edgecnn.errors import UnknownName
 from edgecnn.export import network as networks
 from edgecnn.export.accuracy import Accuracy, Probabilities
 from edgecnn.export.calibration_choice import calibration_set
+from edgecnn.export.clipping import Method
+from edgecnn.export.earlier import find, fingerprint, missing
 from edgecnn.export.explain import PLOT, draw, explain
 from edgecnn.export.folding import fold
 from edgecnn.export.job import Clock, Job, check, quantise_and_write
 from edgecnn.export.lowering import lower, with_probabilities
 from edgecnn.export.manifest import describe
 from edgecnn.export.network import Network
+from edgecnn.export.order import Order, Precision, Settings, checked
 from edgecnn.export.progress import Progress
-from edgecnn.export.recipe import Kitchen
+from edgecnn.export.recipe import Kitchen, Recipe
 from edgecnn.export.verify import check_lowering, check_preprocessing, open_artifact, reference
 from edgecnn.golden import COUNT, Golden
 from edgecnn.pictures import class_indices, prepare
@@ -30,8 +32,6 @@ from edgecnn.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     import keras
-
-Precision = Literal["int8", "fp16", "fp32"]
 
 
 def export(
@@ -42,6 +42,8 @@ def export(
     out: Path | str | None = None,
     *,
     weights: str = "auto",
+    method: Method = "minmax",
+    weight_bits: Literal[7, 8] = 8,
     max_drop: float | None = None,
     explain_layers: bool = False,
     preprocessing: Preprocessing | None = None,
@@ -54,7 +56,10 @@ def export(
     `preprocessing`, and `labels` unless its classes are ImageNet's. `calibration` is a folder of
     pictures; None takes the checkpoint's own, else a default set that represents nobody's camera.
     `out` defaults to `exports/<architecture>-<precision>`. The folder appears whole or not at
-    all.
+    all. Where it already holds an export of the very same, only formats that it lacks are made.
+
+    `method` chooses the ranges of int8 (see `edgecnn.export.clipping`); `weight_bits=7` suits x86
+    boards without VNNI, where ONNX Runtime and OpenVINO add two 8-bit products in 16 bits.
 
     With `max_drop`, raises `CheckFailed` and writes nothing if an artifact loses more top-1 than
     that, in percentage points, on the held-out pictures; where they have no labels, every
@@ -62,7 +67,10 @@ def export(
     the bundle also says how far each layer of each int8 artifact is from float.
     """
     progress = progress or Progress()
-    formats = _checked(formats)
+    formats = checked(formats)
+    settings = Settings(
+        precision, Recipe(method, weight_bits=weight_bits), max_drop, explain_layers
+    )
     clock = Clock(progress)
     with clock.step("load the network"):
         network = _network(model, weights, preprocessing, labels)
@@ -70,19 +78,21 @@ def export(
         progress.note(note)
     pictures = calibration_set(calibration, network, progress)
     out = Path(out) if out else Path("exports") / f"{network.architecture}-{precision}"
+    with clock.step("lower and fold"):
+        trained = with_probabilities(lower(network.model))
+        graph = fold(trained, network.preprocessing)
+        order = Order(network, pictures, settings, trained, graph)
+        mark = fingerprint(order)
+    kept = find(out, mark)
+    if kept is not None:
+        progress.note(f"{out} already holds this very export, in {', '.join(kept.artifacts)}.")
+        if not missing(formats, kept):
+            return kept
+        formats = checked([*formats, *kept.artifacts])
     with atomic_folder(out) as folder:
-        manifest = _fill(
-            folder, network, formats, precision, pictures, max_drop, explain_layers, clock
-        )
+        manifest = _fill(folder, order, formats, clock, kept) | {"fingerprint": mark}
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return Bundle.load(out)
-
-
-def _checked(formats: Sequence[str]) -> tuple[str, ...]:
-    for name in formats:
-        if name not in FORMATS:
-            raise UnknownName("format", name, FORMATS)
-    return tuple(name for name in FORMATS if name in formats)
 
 
 def _network(
@@ -99,21 +109,12 @@ def _network(
 
 
 def _fill(
-    folder: Path,
-    network: Network,
-    formats: Sequence[str],
-    precision: Precision,
-    pictures: CalibrationSet,
-    max_drop: float | None,
-    explain_layers: bool,
-    clock: Clock,
+    folder: Path, order: Order, formats: Sequence[str], clock: Clock, kept: Bundle | None
 ) -> dict[str, Any]:
     """Write everything but the manifest into a folder; returns the manifest."""
-    with clock.step("lower and fold"):
-        trained = with_probabilities(lower(network.model))
-        graph = fold(trained, network.preprocessing)
-        held_out = prepare(pictures.held_out, network.preprocessing)
+    network, graph, pictures = order.network, order.graph, order.pictures
     with clock.step("ask Keras"):
+        held_out = prepare(pictures.held_out, network.preprocessing)
         expected = reference(network.model, network.preprocessing, held_out)
         check_lowering(graph, expected[:2], held_out[:2])
     classes = None
@@ -121,17 +122,18 @@ def _fill(
         classes = np.array(class_indices(pictures.held_out, network.labels), np.int64)
         _check_preprocessing(network, expected, classes)
     (folder / LABELS).write_text("\n".join(network.labels) + "\n", encoding="utf-8")
-    job = Job(folder, network, formats, precision, clock, graph, held_out, expected, classes)
-    if precision == "int8":
+    job = Job(folder, order, formats, clock, held_out, expected, classes, kept)
+    job.keep()
+    if order.settings.precision == "int8":
         images = prepare(pictures.pictures, network.preprocessing)
         kitchen = Kitchen(
             graph, images, clock.progress.advance, representative=pictures.representative
         )
-        quantisation = quantise_and_write(job, kitchen, max_drop)
+        quantisation = quantise_and_write(job, kitchen)
     else:
-        quantisation = {"precision": precision}
+        quantisation = {"precision": order.settings.precision}
         job.write_and_verify(None)
-    check(job.found, max_drop)
+    check(job.found, order.settings.max_drop)
     with clock.step("golden vectors"):
         sessions = {name: open_artifact(name, folder) for name in formats}
         Golden.make(
@@ -141,27 +143,26 @@ def _fill(
             formats,
         ).write(folder)
     layers = {}
-    if explain_layers and job.quantised is not None:
+    if order.settings.explain_layers and job.quantised is not None:
         with clock.step("explain"):
             layers = explain(job.quantised, formats, folder, held_out)
             draw(layers, folder / PLOT, f"{network.architecture} int8 against float32")
     return describe(
         folder=folder,
-        network=network,
-        precision=precision,
-        pictures=pictures,
+        order=order,
         quantisation=quantisation,
         found=job.found,
+        kept=job.kept,
         layers=layers,
         ram_analysis=analyze_graph(
             graph,
-            trained,
+            order.trained,
             architecture=network.architecture,
             parameters=network.model.count_params(),
             trainable_parameters=sum(
                 int(np.prod(w.shape)) for w in network.model.trainable_weights
             ),
-            dtype=precision,
+            dtype=order.settings.precision,
         ),
         seconds=clock.seconds,
     )

@@ -38,11 +38,13 @@ def quantise(
     float_operators: frozenset[str] = frozenset(),
     *,
     representative: bool = True,
+    weight_bits: int = 8,
 ) -> Quantised:
     """Give every tensor its scale and every weight its integers.
 
     `float_operators` names operators that stay in float. `representative` says whether the
-    pictures behind the ranges are like those the network will see.
+    pictures behind the ranges are like those the network will see. `weight_bits` is how many
+    bits of a weight are used, always symmetric.
     """
     in_float = float_operators | {op.name for op in graph if op.op in FLOAT_ONLY}
     image = graph.input
@@ -71,7 +73,7 @@ def quantise(
     for op in graph:
         if op.op in WEIGHTED and result.runs_in_int8(op):
             result.weights[op.name] = int_weights(
-                op, scales[op.inputs[0]].scale, scales[op.name].scale
+                op, scales[op.inputs[0]].scale, scales[op.name].scale, weight_bits
             )
     return result
 
@@ -168,8 +170,8 @@ def _shared_ranges(
     return shared
 
 
-def int_weights(op: Operator, input_scale: float, output_scale: float) -> IntWeights:
-    """Symmetric int8 per output channel, int32 biases.
+def int_weights(op: Operator, input_scale: float, output_scale: float, bits: int = 8) -> IntWeights:
+    """Symmetric integers of `bits` bits per output channel, held as int8; int32 biases.
 
     A channel whose weights are tiny beside its bias gets a larger scale, so that the bias fits
     in 32 bits; so does one whose weights are tiny beside the output: engines hold the ratio of
@@ -177,10 +179,11 @@ def int_weights(op: Operator, input_scale: float, output_scale: float) -> IntWei
     """
     kernel, bias = op.weights["kernel"], op.weights["bias"].astype(np.float64)
     flat = kernel.reshape(-1, bias.size)  # the last axes are the output channels
-    scales = np.abs(flat).max(axis=0).astype(np.float64) / 127
+    largest = 2 ** (bits - 1) - 1
+    scales = np.abs(flat).max(axis=0).astype(np.float64) / largest
     scales = np.maximum(scales, np.abs(bias) / (input_scale * 2**30))
     scales = np.maximum(scales, output_scale / (input_scale * 2**30))
     scales = np.where(scales > 1e-30, scales, 1.0).astype(np.float32)
-    ints = np.clip(np.round(flat / scales), -127, 127).astype(np.int8).reshape(kernel.shape)
+    ints = np.clip(np.round(flat / scales), -largest, largest).astype(np.int8).reshape(kernel.shape)
     int_bias = np.round(bias / (scales.astype(np.float64) * np.float32(input_scale)))
     return IntWeights(ints, int_bias.astype(np.int32), scales)

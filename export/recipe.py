@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ class Recipe:
     """How a network is quantised; weights are symmetric int8 per output channel in any case."""
 
     method: Method = "minmax"
+    weight_bits: Literal[7, 8] = 8
+    """7 for x86 processors without VNNI, whose engines add two 8-bit products in 16 bits."""
     bias_correction: Literal["none", "fast", "full"] = "fast"
     equalise: bool = False
     float_layers: tuple[str, ...] = ()
@@ -31,6 +33,11 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """As it stands in the manifest."""
         return {**vars(self), "float_layers": list(self.float_layers)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """What `to_json` gave."""
+        return cls(**data | {"float_layers": tuple(data["float_layers"])})
 
 
 class Kitchen:
@@ -53,10 +60,14 @@ class Kitchen:
         """Look at all calibration pictures now rather than when the first recipe needs them."""
         self._with(equalise=False)
 
+    def sample(self, count: int = SAMPLE) -> NDArray[np.uint8]:
+        """At most so many of the pictures, spread over all."""
+        return self.images[:: -(-len(self.images) // count)]
+
     def cook(self, recipe: Recipe) -> Quantised:
         """Quantise the network by a recipe."""
         graph, seen = self._with(recipe.equalise)
-        sample = self.images[:: -(-len(self.images) // SAMPLE)]
+        sample = self.sample()
         key = recipe.equalise, recipe.method
         if key not in self._ranges:
             self._ranges[key] = clip(graph, sample, seen.ranges, recipe.method)
@@ -65,6 +76,7 @@ class Kitchen:
             self._ranges[key],
             frozenset(recipe.float_layers),
             representative=self._representative,
+            weight_bits=recipe.weight_bits,
         )
         if recipe.bias_correction == "none":
             return quantised
@@ -77,6 +89,6 @@ class Kitchen:
         if equalise not in self._prepared:
             graph = self.graph
             if equalise:
-                graph = equalised(graph, self.images[:: -(-len(self.images) // SAMPLE)])
+                graph = equalised(graph, self.sample())
             self._prepared[equalise] = graph, observe(graph, self.images, self._on_picture)
         return self._prepared[equalise]

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,15 @@ class Verification:
                 "top1_drop_interval": list(self.drop.interval),
             }
         return found
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """What `to_json` gave."""
+        comparison = Comparison(**{field.name: data[field.name] for field in fields(Comparison)})
+        if "top1_drop" not in data:
+            return cls(comparison)
+        drop = Drop(data["top1_drop"], tuple(data["top1_drop_interval"]))
+        return cls(comparison, data["reference_top1"], data["top1"], drop)
 
 
 def reference(

@@ -9,6 +9,8 @@ import click
 import edgecnn
 from edgecnn.bundle import FORMATS
 
+METHODS = ("minmax", "percentile", "entropy", "mse")
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -45,6 +47,20 @@ if TYPE_CHECKING:
     help="Bundle folder; exports/<ARCH>-<precision> by default.",
 )
 @click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="minmax",
+    show_default=True,
+    help="How the ranges of int8 are chosen.",
+)
+@click.option(
+    "--weight-bits",
+    type=click.Choice(("7", "8")),
+    default="8",
+    show_default=True,
+    help="7 for x86 boards without VNNI, where sums of 8-bit products overflow.",
+)
+@click.option(
     "--max-drop",
     type=click.FloatRange(0),
     metavar="POINTS",
@@ -59,6 +75,8 @@ def command(
     calibration: Path | None,
     weights: str,
     out: Path | None,
+    method: Any,
+    weight_bits: str,
     max_drop: float | None,
     explain_layers: bool,
     as_json: bool,
@@ -81,6 +99,8 @@ def command(
             calibration,
             out,
             weights=weights,
+            method=method,
+            weight_bits=7 if weight_bits == "7" else 8,
             max_drop=max_drop,
             explain_layers=explain_layers,
             progress=progress,

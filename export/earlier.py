@@ -1,0 +1,73 @@
+"""An earlier export of the very same thing: its artifacts are kept rather than made again.
+
+What an artifact depends on is hashed into the manifest. Where the bundle to be written carries the
+same hash, only the formats it lacks are made, from the recipe it was made by.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import edgecnn
+from edgecnn import export
+from edgecnn.bundle import MANIFEST, Bundle
+from edgecnn.errors import BundleError
+from edgecnn.export.manifest import versions
+from edgecnn.export.order import Order
+
+
+def fingerprint(order: Order) -> str:
+    """SHA-256 over all that artifacts depend on.
+
+    The source of edgecnn is part of it: whoever changes the exporter does not get old artifacts.
+    """
+    network, pictures = order.network, order.pictures
+    digest = hashlib.sha256()
+    for op in order.graph:
+        described = (op.name, op.op, op.inputs, op.shape, sorted(op.attributes.items()), op.fused)
+        digest.update(repr(described).encode())
+        for name, values in sorted(op.weights.items()):
+            digest.update(f"{name} {values.dtype} {values.shape}".encode())
+            digest.update(np.ascontiguousarray(values))
+    rest = {
+        "architecture": network.architecture,
+        "weights": [network.weights.kind, network.weights.source],
+        "labels": network.labels,
+        "preprocessing": network.preprocessing.to_json(),
+        "pictures": [(picture.sha256, picture.label) for picture in pictures.pictures],
+        "held_out": [(picture.sha256, picture.label) for picture in pictures.held_out],
+        "representative": pictures.representative,
+        "settings": order.settings.to_json(),
+        "versions": versions(),
+        "source": _source(),
+    }
+    digest.update(json.dumps(rest, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def find(out: Path, fingerprint: str) -> Bundle | None:
+    """The whole and unchanged bundle at `out` if it was made of the same, else None."""
+    if not (out / MANIFEST).is_file():
+        return None
+    try:
+        bundle = Bundle.load(out)
+    except BundleError:
+        return None  # broken or of another schema: it is replaced, as any other bundle would be
+    return bundle if bundle.manifest.get("fingerprint") == fingerprint else None
+
+
+def missing(formats: Sequence[str], kept: Bundle | None) -> tuple[str, ...]:
+    """Those formats that the earlier bundle does not hold."""
+    return tuple(name for name in formats if kept is None or name not in kept.artifacts)
+
+
+def _source() -> str:
+    digest = hashlib.sha256()
+    for package in (edgecnn, export):
+        (folder,) = package.__path__
+        for path in sorted(Path(folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
