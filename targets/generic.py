@@ -9,7 +9,6 @@ class Generic(Target):
 
     name = "generic"
     runtimes = ("litert", "onnxruntime", "openvino")
-    not_built = ("throttling: its readings differ from board to board",)
 
     @classmethod
     def recognise(cls, machine: Machine) -> bool:  # noqa: ARG003

@@ -6,25 +6,35 @@ Every figure the kernel does not show is None: nothing is guessed.
 import os
 import platform
 import re
+import shutil
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+
+PROGRAM_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine's files under `root`, and its architecture as `uname -m` names it."""
+    """A machine's files and programs under `root`, and its architecture as `uname -m` names it."""
 
     root: Path = Path("/")
     architecture: str = field(default_factory=platform.machine)
+    allowed: frozenset[int] = field(default_factory=lambda: frozenset(os.sched_getaffinity(0)))
+    """The logical processors this process may run on."""
 
-    def read(self, path: str) -> str | None:
-        """A file's text without the zero byte that device-tree strings end in, or None."""
+    def read_bytes(self, path: str) -> bytes | None:
+        """A file's content, or None."""
         try:
-            text = (self.root / path.lstrip("/")).read_text(encoding="utf-8", errors="replace")
+            return (self.root / path.lstrip("/")).read_bytes()
         except OSError:
             # Absent, or shown to root only: either way this machine does not tell us.
             return None
-        return text.rstrip("\0\n ")
+
+    def read(self, path: str) -> str | None:
+        """A file's text without the zero byte that device-tree strings end in, or None."""
+        content = self.read_bytes(path)
+        return None if content is None else content.decode(errors="replace").rstrip("\0\n ")
 
     def read_int(self, path: str) -> int | None:
         """A file's whole number (decimal, or hexadecimal with 0x), or None."""
@@ -33,6 +43,36 @@ class Machine:
             return int(text, 0) if text else None
         except ValueError:
             return None
+
+    def why_unreadable(self, path: str) -> str | None:
+        """`absent`, or the system's own words such as `Permission denied`; None if readable."""
+        try:
+            (self.root / path.lstrip("/")).read_bytes()
+        except FileNotFoundError:
+            return "absent"
+        except OSError as error:
+            return error.strerror or str(error)
+        return None
+
+    def said(self, program: str, *arguments: str) -> str | None:
+        """What a program of this machine prints; None where it is absent, fails or hangs.
+
+        It is looked for in the folders of $PATH, under the root.
+        """
+        folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+        found = shutil.which(
+            program, path=os.pathsep.join(str(self.root / f.lstrip("/")) for f in folders)
+        )
+        if found is None:
+            return None
+        try:
+            done = subprocess.run(
+                [found, *arguments], capture_output=True, text=True, timeout=PROGRAM_TIMEOUT_S
+            )
+        except (subprocess.TimeoutExpired, OSError):
+            # It hangs without its firmware, or is for another processor: it tells us nothing.
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
 
     def glob(self, pattern: str) -> list[str]:
         """Paths that match, from the root, sorted."""
@@ -63,21 +103,40 @@ class Machine:
     @property
     def cores(self) -> int:
         """Physical cores in /proc/cpuinfo (an SMT pair counts once), at least 1."""
-        text = self.read("/proc/cpuinfo") or ""
-        pairs = set()
-        for block in text.split("\n\n"):
+        return max(1, len(set(self.core_of.values())))
+
+    @property
+    def core_of(self) -> dict[int, tuple[str | None, str]]:
+        """The physical core behind each logical processor: its package and its number there."""
+        found = {}
+        for block in (self.read("/proc/cpuinfo") or "").split("\n\n"):
             number = _field(block, "processor")
-            core = _field(block, "core id")
-            if number is not None:
-                pairs.add((_field(block, "physical id"), core or f"processor {number}"))
-        return max(1, len(pairs))
+            if number is not None and number.isdecimal():
+                core = _field(block, "core id") or f"processor {number}"
+                found[int(number)] = (_field(block, "physical id"), core)
+        return found
+
+    @property
+    def cpu_flags(self) -> frozenset[str]:
+        """Instruction set extensions as /proc/cpuinfo names them (`flags`, on ARM `Features`)."""
+        text = self.read("/proc/cpuinfo") or ""
+        return frozenset((_field(text, "flags") or _field(text, "Features") or "").split())
 
     @property
     def ram_bytes(self) -> int | None:
         """Memory the kernel manages, a little less than the board's chips hold."""
         text = self.read("/proc/meminfo") or ""
-        total = re.search(r"^MemTotal:\s*(\d+) kB", text, re.MULTILINE)
-        return int(total[1]) * 1024 if total else None
+        return _kilobytes(text, "MemTotal")
+
+    @property
+    def available_bytes(self) -> int | None:
+        """Memory a new process can get without swapping, as the kernel reckons."""
+        return _kilobytes(self.read("/proc/meminfo") or "", "MemAvailable")
+
+    @property
+    def free_swap_bytes(self) -> int | None:
+        """Swap that is not in use."""
+        return _kilobytes(self.read("/proc/meminfo") or "", "SwapFree")
 
 
 ARM_CORES = {
@@ -94,11 +153,11 @@ ARM_CORES = {
 }
 
 
-def usable_cores(machine: Machine) -> int:
-    """Physical cores, or fewer where this process may use fewer."""
-    return min(machine.cores, len(os.sched_getaffinity(0)))
-
-
 def _field(block: str, name: str) -> str | None:
     found = re.search(rf"^{name}\s*:\s*(.+)$", block, re.MULTILINE)
     return found[1].strip() if found else None
+
+
+def _kilobytes(meminfo: str, name: str) -> int | None:
+    found = re.search(rf"^{name}:\s*(\d+) kB", meminfo, re.MULTILINE)
+    return int(found[1]) * 1024 if found else None

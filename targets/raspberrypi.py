@@ -1,20 +1,14 @@
-"""Raspberry Pi: Zero 2 W, 3, 4 and 5."""
-
-import re
-import shutil
-import subprocess
-from pathlib import Path
+"""Raspberry Pi: Zero 2 W, 3, 4 and 5, with 64-bit and 32-bit systems."""
 
 from edgecnn.targets.machine import Machine
+from edgecnn.targets.readings import vcgencmd
+from edgecnn.targets.readings.revision import Revision
 from edgecnn.targets.target import Target
+from edgecnn.targets.telemetry import Throttling
 
-# Bits of the firmware's throttling word; those from 16 on are "has happened since boot".
-NOW = {
-    0: "under-voltage",
-    1: "clock capped",
-    2: "throttled",
-    3: "soft temperature limit",
-}
+NO_FIRMWARE = (
+    "neither the program vcgencmd (sudo apt install raspi-utils) nor a sensor of the kernel tells"
+)
 
 
 class RaspberryPi(Target):
@@ -24,33 +18,57 @@ class RaspberryPi(Target):
     # XNNPACK's ARM kernels make LiteRT the fast one; OpenVINO's ARM plugin has little int8.
     runtimes = ("litert", "onnxruntime", "openvino")
     cameras = ("picamera2", "v4l2")
-    not_built = ("core affinity", "choice of runtime by measurement")
 
     @classmethod
     def recognise(cls, machine: Machine) -> bool:
         """By the model in the device tree."""
         return (machine.device_tree_model or "").startswith("Raspberry Pi")
 
-    def throttled(self) -> tuple[str, ...] | None:
-        """From the firmware's throttling word, or else the voltage alarm alone."""
-        word = self._throttling_word()
-        if word is None:
-            alarm = self._undervoltage_alarm()
-            return None if alarm is None else ("under-voltage",) * alarm
-        return tuple(meaning for bit, meaning in NOW.items() if word >> bit & 1)
+    @property
+    def details(self) -> tuple[str, ...]:
+        """What the revision code tells, and whether the system is a 32-bit one."""
+        found = []
+        if revision := Revision.read(self.machine):
+            ram = f"{revision.ram_bytes / 2**30:g} GB" if revision.ram_bytes else None
+            parts = (revision.model, f"revision {revision.revision}", revision.processor, ram)
+            found.append(f"{', '.join(filter(None, parts))} (code {revision.code})")
+        if self.machine.architecture.startswith("armv"):
+            found.append(
+                "32-bit system: tflite-runtime is the only engine for it; a 64-bit system on the "
+                "same board runs LiteRT several times faster"
+            )
+        return tuple(found)
 
-    def _throttling_word(self) -> int | None:
-        """What `vcgencmd get_throttled` tells; older kernels show it in a file too.
+    def temperature_c(self) -> float | None:
+        """The hottest thermal zone, else what the firmware says."""
+        shown = super().temperature_c()
+        return vcgencmd.temperature_c(self.machine) if shown is None else shown
 
-        The program first: newer kernels still have the file, deprecated, and log a warning with
-        a stack trace when it is read.
+    def clock_mhz(self) -> float | None:
+        """The fastest core's clock, else what the firmware says."""
+        shown = super().clock_mhz()
+        return vcgencmd.clock_mhz(self.machine) if shown is None else shown
+
+    def throttling(self) -> Throttling:
+        """From the firmware, or else the kernel's voltage alarm alone."""
+        if told := vcgencmd.throttling(self.machine):
+            return told
+        alarm = self._undervoltage_alarm()
+        return Throttling() if alarm is None else Throttling(("under-voltage",) * bool(alarm))
+
+    def power_rails_w(self) -> dict[str, float]:
+        """The rails of the Raspberry Pi 5's power chip.
+
+        Their sum, which is `power_w`, lacks what the 5 V input feeds directly: USB devices, the
+        fan and the converters' losses.
         """
-        if self.machine.root == Path("/") and (program := shutil.which("vcgencmd")):
-            said = subprocess.run([program, "get_throttled"], capture_output=True, text=True)
-            if found := re.fullmatch(r"throttled=0x([0-9a-f]+)", said.stdout.strip()):
-                return int(found[1], 16)
-        text = self.machine.read("/sys/devices/platform/soc/soc:firmware/get_throttled")
-        return int(text, 16) if text else None
+        return vcgencmd.rails_w(self.machine)
+
+    def why_not(self, reading: str) -> str:
+        """As `Target.why_not`."""
+        if reading.startswith("power_") and reading != "power_mode":
+            return "only the Raspberry Pi 5 measures it, and vcgencmd pmic_read_adc shows nothing"
+        return NO_FIRMWARE if reading.startswith("throttled") else super().why_not(reading)
 
     def _undervoltage_alarm(self) -> int | None:
         for sensor in self.machine.glob("/sys/class/hwmon/hwmon*/name"):

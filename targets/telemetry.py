@@ -1,4 +1,4 @@
-"""How hot and how fast a machine is, from the kernel's own files."""
+"""How hot, how fast and how hungry a machine is, from the kernel's own files."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,21 +8,41 @@ from edgecnn.targets.machine import Machine
 
 @dataclass(frozen=True)
 class Telemetry:
-    """One reading. None is: this machine does not show it."""
+    """One reading. None is: this machine does not show it; `Target.why_not` says why."""
 
     temperature_c: float | None = None
     """The hottest thermal zone."""
     clock_mhz: float | None = None
     """The fastest core's clock."""
     governor: str | None = None
+    power_mode: str | None = None
+    """The board's power mode, where it has several."""
+    clocks_pinned: bool | None = None
+    """Whether the clocks are held at their highest, on boards where that is usual."""
     throttled: tuple[str, ...] | None = None
     """Why the processor is held back at this moment; empty: it is not."""
+    throttled_since_boot: tuple[str, ...] | None = None
+    """Why it has been at any time since boot, where the firmware remembers."""
     throttle_events: int | None = None
     """How often it has been held back since boot, where the kernel counts."""
+    gpu_load: float | None = None
+    """How busy an integrated GPU is, a fraction from 0 to 1."""
+    power_w: float | None = None
+    """What the whole board takes, or as much of it as its monitors see."""
+    power_rails_w: dict[str, float] | None = None
+    """The same by rail; a rail may feed another."""
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in a profile."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Throttling:
+    """Why the processor is held back; None where the machine does not tell."""
+
+    now: tuple[str, ...] | None = None
+    since_boot: tuple[str, ...] | None = None
 
 
 def temperature_c(machine: Machine) -> float | None:
@@ -51,6 +71,16 @@ def clock_mhz(machine: Machine) -> float | None:
 def governor(machine: Machine) -> str | None:
     """The clock governor of the first core."""
     return machine.read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+
+
+def heat_limits(machine: Machine) -> Throttling:
+    """Whether the kernel has lowered a clock because of heat at this moment."""
+    levels = []
+    for path in machine.glob("/sys/class/thermal/cooling_device*/type"):
+        # The driver's name before Linux 5.8 and since, and what ACPI calls it.
+        if (machine.read(path) or "").startswith(("thermal-cpufreq", "cpufreq", "Processor")):
+            levels.append(machine.read_int(path.replace("/type", "/cur_state")) or 0)
+    return Throttling(("clock capped by heat",) * (max(levels) > 0)) if levels else Throttling()
 
 
 def event_count(machine: Machine, pattern: str) -> int | None:

@@ -125,7 +125,7 @@ def test_raspberry_pi_throttling_word(
     machine: Machines, word: str, meaning: tuple[str, ...]
 ) -> None:
     path = "sys/devices/platform/soc/soc:firmware/get_throttled"
-    assert RaspberryPi(machine({path: f"{word}\n"})).throttled() == meaning
+    assert RaspberryPi(machine({path: f"{word}\n"})).throttling().now == meaning
 
 
 @pytest.mark.parametrize(("alarm", "meaning"), [("0", ()), ("1", ("under-voltage",))])
@@ -136,7 +136,7 @@ def test_raspberry_pi_voltage_alarm(
     board = RaspberryPi(
         machine({f"{hwmon}/name": "rpi_volt\n", f"{hwmon}/in0_lcrit_alarm": f"{alarm}\n"})
     )
-    assert board.throttled() == meaning
+    assert board.throttling().now == meaning
 
 
 def test_jetson_counts_over_current_events(machine: Machines) -> None:

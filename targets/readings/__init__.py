@@ -1,0 +1,1 @@
+"""Readings that only some boards show: firmware, power monitors, power modes."""
