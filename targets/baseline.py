@@ -6,43 +6,33 @@ shared out over its operators. The result lies in `~/.cache/edgecnn` (`$XDG_CACH
 what it depends on; another engine version, Python or machine is measured anew.
 """
 
-import json
-import os
 import platform
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
-from typing import Any
 
 from edgecnn import __version__
-from edgecnn.targets import probe, runtimes
+from edgecnn.targets import cache, probe, runtimes
 from edgecnn.targets.measuring import measure
 from edgecnn.targets.memory_model import EngineBaseline, NetworkMemory
 from edgecnn.targets.target import Target
 
+FILE = "baselines.json"
 RUNS = 20
 
 
 def baseline(runtime: str, threads: int, target: Target) -> EngineBaseline:
     """The engine's baseline with that many threads, from the cache or measured now (seconds)."""
     provenance = _provenance(runtime, threads, target)
-    cache = cache_file()
-    entries = _read(cache)
+    entries = cache.read(FILE) or []
     for entry in entries:
         if {**entry["provenance"], "measured_at": ""} == provenance:
             return EngineBaseline(**entry)
     measured = _measure(runtime, threads, target, provenance)
     kept = [e for e in entries if {**e["provenance"], "measured_at": ""} != provenance]
-    _write(cache, [*kept, asdict(measured)])
+    cache.write(FILE, [*kept, asdict(measured)])
     return measured
-
-
-def cache_file() -> Path:
-    """Where baselines are kept."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "edgecnn" / "baselines.json"
 
 
 def _provenance(runtime: str, threads: int, target: Target) -> dict[str, str]:
@@ -81,18 +71,3 @@ def _measure(
         operator_bytes=max(0, further // (deep.operators - small.operators)),
         provenance=provenance | {"measured_at": datetime.now(UTC).isoformat(timespec="seconds")},
     )
-
-
-def _read(cache: Path) -> list[dict[str, Any]]:
-    try:
-        entries: list[dict[str, Any]] = json.loads(cache.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return []  # nothing measured yet, or cut off while writing: measured anew either way
-    return entries
-
-
-def _write(cache: Path, entries: list[dict[str, Any]]) -> None:
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = cache.with_suffix(f".{os.getpid()}")
-    unfinished.write_text(json.dumps(entries, indent=1) + "\n")
-    unfinished.replace(cache)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from edgecnn.targets.machine import Machine
 
 BUSY_CORES = 0.15
-STOLEN_CORES = 0.15
+MOMENT_CORES = 0.5
+"""Within one second; the whole of a run is disturbed by less."""
 
 
 @dataclass(frozen=True)
@@ -16,16 +17,16 @@ class CpuClock:
 
     wall: float
     own: float
-    """By this process, all threads."""
+    """By the process that is measured, all threads."""
     busy: float | None
     """By everybody, all cores; None where the kernel does not show it."""
     stolen: float | None
     """Taken by the hypervisor for other virtual machines."""
 
     @classmethod
-    def now(cls, machine: Machine) -> "CpuClock":
-        """Read the clocks."""
-        own = time.process_time()
+    def now(cls, machine: Machine, own: float | None = None) -> "CpuClock":
+        """Read the clocks; `own` is given where another process than this one is measured."""
+        own = time.process_time() if own is None else own
         wall = time.perf_counter()
         line = (machine.read("/proc/stat") or "").partition("\n")[0].split()
         if len(line) < 9 or line[0] != "cpu":
@@ -53,11 +54,11 @@ class Disturbance:
         # The kernel counts in ticks of 10 ms, so the difference can come out below nothing.
         return cls(max(0.0, others / wall), stolen / wall)
 
-    def reasons(self) -> tuple[str, ...]:
+    def reasons(self, allowed: float = BUSY_CORES) -> tuple[str, ...]:
         """Why a measurement made meanwhile is not valid; empty when it is."""
         reasons = []
-        if self.others is not None and self.others > BUSY_CORES:
+        if self.others is not None and self.others > allowed:
             reasons.append(f"other programs used {self.others:.1f} cores")
-        if self.stolen is not None and self.stolen > STOLEN_CORES:
+        if self.stolen is not None and self.stolen > allowed:
             reasons.append(f"the hypervisor took {self.stolen:.1f} cores")
         return tuple(reasons)

@@ -9,6 +9,7 @@ import numpy as np
 from edgecnn.spread import Estimate, Interval
 from edgecnn.targets.layer_times import LayerTime
 from edgecnn.targets.loadgen import SingleStream
+from edgecnn.targets.moments import Drift, Moment
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,8 @@ class ProfileRun:
     """The model's files."""
     thermal: dict[str, Any]
     """Readings `before` and `after`."""
+    moments: tuple[Moment, ...]
+    """Each second, with what the machine was like."""
     valid: bool
     invalid_reasons: tuple[str, ...]
     predicted_bytes: PredictedBytes | None = None
@@ -136,6 +139,8 @@ class ProfileRun:
     no_layers_reason: str = ""
     loadgen: SingleStream | None = None
     """MLPerf's single-stream scenario in the first process, where it was asked for."""
+    drift: Drift | None = None
+    """From the first to the last part, of a run that is long enough."""
 
     @property
     def prediction_error(self) -> float | None:
@@ -146,8 +151,13 @@ class ProfileRun:
 
     def to_json(self) -> dict[str, Any]:
         """As in `edgecnn profile --json`."""
-        layers = None if self.layers is None else [layer.to_json() for layer in self.layers]
-        return asdict(self) | {"prediction_error": self.prediction_error, "layers": layers}
+        data = asdict(self)
+        del data["moments"]
+        return data | {
+            "prediction_error": self.prediction_error,
+            "layers": None if self.layers is None else [layer.to_json() for layer in self.layers],
+            "samples": [moment.to_json() for moment in self.moments],
+        }
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,17 @@ imported here is what a live classifier imports, so that its memory is that of `
 
 import json
 import statistics
+import struct
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle
 from edgecnn.errors import EdgeCnnError, RuntimeUnavailable
@@ -32,6 +36,7 @@ BLACK = np.zeros((32, 32, 3), np.uint8)
 WINDOW = 10
 STABLE = 0.02
 WARMUP_LIMIT_S = 5.0
+SAMPLE = struct.Struct("=dd")
 
 
 def measure(
@@ -66,11 +71,15 @@ def measure(
     warmup_count = _warm_up(session, image)
     thermal_before = board.telemetry()
     clock = CpuClock.now(board.machine)
-    samples = _timed(session, image, runs, seconds)
-    end = CpuClock.now(board.machine)
-    thermal_after = board.telemetry()
-
-    final = Memory.now()
+    with tempfile.TemporaryFile() as file:
+        # In a file: kept in memory, the samples of ten minutes would count as the network's.
+        for start, ms in _timed(session, image, runs, seconds):
+            file.write(SAMPLE.pack(start, ms))
+        end = CpuClock.now(board.machine)
+        thermal_after = board.telemetry()
+        final = Memory.now()
+        file.seek(0)
+        starts, samples = np.fromfile(file).reshape(-1, 2).T
     # Opened only now: the memory above is the network's alone.
     latencies = [p.latency_ms for p, _ in answers(Synthetic(), classifier, frames=max(runs, 20))]
     reasons = Disturbance.between(clock, end).reasons()
@@ -84,7 +93,9 @@ def measure(
         "engine": session.engine,
         "precision": opened.precision,
         "threads": threads,
-        "samples_ms": samples,
+        "samples_ms": samples.round(6).tolist(),  # the clock counts nanoseconds
+        "started_at": float(starts[0]),
+        "seconds": _seconds(starts),
         "warmup_count": warmup_count,
         "cpu_ms": (end.own - clock.own) * 1e3 / len(samples),
         "end_to_end_ms": {
@@ -108,7 +119,7 @@ def measure(
                 Path(loadgen),
                 queries=runs,
                 seconds=seconds,
-                expected_ms=statistics.median(samples),
+                expected_ms=float(np.median(samples)),
             )
         )
         if loadgen
@@ -130,22 +141,29 @@ def _warm_up(session: Session, image: Any) -> int:
     count, previous = 0, float("inf")
     deadline = time.perf_counter() + WARMUP_LIMIT_S
     while True:
-        median = statistics.median(_timed(session, image, WINDOW, 0))
+        median = statistics.median(ms for _, ms in _timed(session, image, WINDOW, 0))
         count += WINDOW
         if abs(median / previous - 1) < STABLE or time.perf_counter() > deadline:
             return count
         previous = median
 
 
-def _timed(session: Session, image: Any, runs: int, seconds: float) -> list[float]:
-    """Latencies in milliseconds of at least `runs` inferences and `seconds`."""
-    samples: list[float] = []
-    until = time.perf_counter() + seconds
-    while len(samples) < runs or time.perf_counter() < until:
+def _timed(
+    session: Session, image: Any, runs: int, seconds: float
+) -> Iterator[tuple[float, float]]:
+    """Start on `time.perf_counter` and milliseconds of at least `runs` inferences and `seconds`."""
+    count, until = 0, time.perf_counter() + seconds
+    while count < runs or time.perf_counter() < until:
         started = time.perf_counter()
         session.infer(image)
-        samples.append(_since(started))
-    return samples
+        yield started, _since(started)
+        count += 1
+
+
+def _seconds(starts: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Each second of the run in which inferences began, and how many."""
+    seconds, counts = np.unique((starts - starts[0]).astype(int), return_counts=True)
+    return list(zip(seconds.tolist(), counts.tolist(), strict=True))
 
 
 def _since(started: float) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 from edgecnn import __version__
 from edgecnn.bundle import Bundle
 from edgecnn.errors import RuntimeUnavailable
+from edgecnn.targets import moments
 from edgecnn.targets import runtimes as registry
 from edgecnn.targets.baseline import baseline
 from edgecnn.targets.layer_times import LayerTime, joined
@@ -137,7 +138,9 @@ def _run(
     ways = [part["end_to_end_ms"] for part in found]
     way = {step: [ms for one in ways for ms in one[step]] for step in ways[0]}
     total = Distribution.of(way.pop("total"))
-    reasons = tuple(dict.fromkeys(reason for part in found for reason in part["invalid_reasons"]))
+    along = moments.joined([p["moments"] for p in found], [p["started_at"] for p in found])
+    said = [reason for part in found for reason in part["invalid_reasons"]]
+    reasons = tuple(dict.fromkeys([*said, *moments.reasons(along)]))
     return ProfileRun(
         runtime=middle["runtime"],
         engine=middle["engine"],
@@ -166,6 +169,8 @@ def _run(
         ),
         artifact_bytes=artifact_bytes,
         thermal={"before": found[0]["thermal"]["before"], "after": found[-1]["thermal"]["after"]},
+        moments=along,
+        drift=moments.Drift.of(along, together),
         valid=not reasons,
         invalid_reasons=reasons,
         predicted_bytes=predicted,

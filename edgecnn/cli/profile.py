@@ -81,6 +81,7 @@ def command(
     \b
     edgecnn profile exports/efficientnet_lite0-int8
     edgecnn profile exports/resnet34-int8 --html resnet34.html
+    edgecnn profile exports/resnet34-int8 --runtime litert --seconds 600   # does it hold?
     edgecnn profile exports/resnet34-int8 --runtime litert --threads 1 --threads 4 --json
     """
     from edgecnn.bundle import Bundle
@@ -119,7 +120,8 @@ def _show(found: "Profile") -> None:
     console.print(f"[bold]{found.bundle}[/] ({found.weights} weights)")
     console.print(f"{found.target}: {found.board}, {found.cpu}", style="dim")
     layers = [_layers(run) for run in found.runs if run.layers]
-    for table in (_latency(found), _frame(found), _memory(found), *layers):
+    drifts = [_drift(found)] if any(run.drift for run in found.runs) else []
+    for table in (_latency(found), *drifts, _frame(found), _memory(found), *layers):
         console.print()
         console.print(table)
     console.print()
@@ -167,6 +169,31 @@ def _latency(found: "Profile") -> Table:
             *(f"{x:.1f}" for x in (run.load_ms, run.first_inference_ms)),
         )
     return table
+
+
+def _drift(found: "Profile") -> Table:
+    part = max(run.drift.part_s for run in found.runs if run.drift)
+    table = _table(
+        f"sustained against burst: p90 of the last and the first {part:.0f} s, ms",
+        *("burst", "sustained", "change", "95% interval", "°C", "MHz"),
+    )
+    for run in found.runs:
+        if drift := run.drift:
+            low, high = drift.change_interval
+            table.add_row(
+                *(run.runtime, str(run.threads)),
+                *(f"{drift.burst_p90_ms:.2f}", f"{drift.sustained_p90_ms:.2f}"),
+                *(f"{drift.change:+.1%}", f"{low:+.1%} to {high:+.1%}"),
+                _ends(run, "temperature_c"),
+                _ends(run, "clock_mhz"),
+            )
+    return table
+
+
+def _ends(run: "ProfileRun", reading: str) -> str:
+    """A reading at the start and at the end of a run."""
+    ends = [getattr(moment.telemetry, reading) for moment in (run.moments[0], run.moments[-1])]
+    return "not shown" if None in ends else "{:.0f} → {:.0f}".format(*ends)
 
 
 def _frame(found: "Profile") -> Table:

@@ -12,7 +12,7 @@ import pytest
 import edgecnn
 from edgecnn.bundle import Bundle
 from edgecnn.errors import RuntimeUnavailable
-from edgecnn.targets import baseline, measuring, probe, profiler, runtimes
+from edgecnn.targets import baseline, cache, measuring, probe, profiler, runtimes
 from edgecnn.targets.load import CpuClock, Disturbance
 from edgecnn.targets.memory import Memory
 from edgecnn.targets.memory_model import EngineBaseline, NetworkMemory
@@ -39,7 +39,7 @@ RUN = {
 
 
 @pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A cache of its own, so that every baseline is measured here and now."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
@@ -48,7 +48,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="module")
-def found(cache: Path, colour_bundle: Path) -> Profile:
+def found(cache_home: Path, colour_bundle: Path) -> Profile:
     """A profile of the probe in every runtime."""
     profile: Profile = edgecnn.profile(colour_bundle, threads=(1,), runs=20, seconds=0)
     return profile
@@ -120,7 +120,7 @@ def test_percentiles_are_latencies_that_occurred() -> None:
 
 
 def test_a_baseline_is_measured_once(
-    cache: Path, found: Profile, monkeypatch: pytest.MonkeyPatch
+    cache_home: Path, found: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board = detect()
     before = {name: baseline.baseline(name, 1, board) for name in runtimes.RUNTIMES}
@@ -132,17 +132,18 @@ def test_a_baseline_is_measured_once(
     assert {name: baseline.baseline(name, 1, board) for name in runtimes.RUNTIMES} == before
     with pytest.raises(AssertionError, match="measured again"):
         baseline.baseline("litert", 2, board)
-    kept = json.loads((cache / "edgecnn" / "baselines.json").read_text())
+    kept = json.loads((cache_home / "edgecnn" / "baselines.json").read_text())
     assert all(entry["provenance"]["measured_at"] for entry in kept)
 
 
 def test_a_cut_off_cache_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    baseline.cache_file().parent.mkdir()
-    baseline.cache_file().write_text('[{"peak_bytes": 12')
+    kept = cache.folder() / baseline.FILE
+    kept.parent.mkdir()
+    kept.write_text('[{"peak_bytes": 12')
     found = baseline.baseline("litert", 1, detect())
     assert found.peak_bytes > 10e6
-    assert json.loads(baseline.cache_file().read_text())[0]["peak_bytes"] == found.peak_bytes
+    assert json.loads(kept.read_text())[0]["peak_bytes"] == found.peak_bytes
 
 
 def network(weights: tuple[int, ...], **changed: Any) -> NetworkMemory:

@@ -15,6 +15,8 @@ import edgecnn
 from edgecnn.analysis import analyze
 from edgecnn.errors import EdgeCnnError, MissingExtra
 from edgecnn.targets import report
+from edgecnn.targets.load import Disturbance
+from edgecnn.targets.moments import Moment
 from edgecnn.targets.profile import (
     Distribution,
     EndToEnd,
@@ -25,6 +27,7 @@ from edgecnn.targets.profile import (
     ProfileRun,
 )
 from edgecnn.targets.report import charts
+from edgecnn.targets.telemetry import Telemetry
 
 VOID = {"meta", "link", "br"}
 
@@ -48,6 +51,7 @@ def run(samples: tuple[float, ...] = (2.0, 2.5, 3.0), **changed: Any) -> Profile
         memory_bytes=MemoryBytes(60_000_000, 80_000_000, 90_000_000, 95_000_000, None),
         artifact_bytes=5_000_000,
         thermal={"before": {"temperature_c": 41.0, "governor": None}, "after": {}},
+        moments=(Moment(0, len(samples), 2.5, 3.0, Telemetry(41.0), Disturbance(None, None)),),
         valid=True,
         invalid_reasons=(),
         predicted_bytes=PredictedBytes(10_000_000, 2_000_000, 1_000_000, 77_000_000, 90_000_000),
