@@ -10,6 +10,7 @@ EdgeCnnError                 exit 2: wrong use or bad input
 ├── SourceError              a frame source that cannot be opened, or broke
 │   ├── SourceTimeout        a frame source that is open and sends nothing
 │   └── SourceOutage         exit 1: a camera that stayed away longer than the user allows
+├── DeployError              exit 1: a board that cannot be reached or did not pass
 ├── RuntimeUnavailable       an engine that is not here or does not take the artifact
 └── CheckFailed              exit 1: a gate said no (accuracy, memory, latency)
 """
@@ -74,6 +75,12 @@ class SourceTimeout(SourceError):
 
 class SourceOutage(SourceError):
     """A live source that stayed away for longer than the user allows."""
+
+    exit_code = 1
+
+
+class DeployError(EdgeCnnError):
+    """A board that cannot be reached, cannot take the bundle, or did not pass the check there."""
 
     exit_code = 1
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "accuracy of a bundle, per runtime",
     "run": "classify a camera, video or pictures",
     "profile": "latency and memory of a bundle on this board",
+    "deploy": "bring a bundle to boards over SSH, prove it there, switch to it",
     "compare": "judge a new report against an old one",
     "targets": "the board, engines and cameras found here",
 }

@@ -1,0 +1,170 @@
+"""What can be asked of a board over a connection."""
+
+import inspect
+import json
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgecnn.errors import DeployError
+from edgecnn.targets.deploy import on_board
+from edgecnn.targets.deploy.parcel import Item, Parcel
+from edgecnn.targets.deploy.software import Software
+from edgecnn.targets.deploy.ssh import Connection, last_lines
+
+CHUNK = 1 << 16
+NOT_FOUND = (126, 127)
+"""A shell's exit codes for a command it cannot run."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What a board is and has."""
+
+    root: str
+    """The folder of all deployments, absolute."""
+    machine: str
+    """As `uname -m` names it."""
+    free_bytes: int
+    makes_venvs: bool
+    installed: bool
+    """The installation that was asked about is there and whole."""
+    current: str | None
+    previous: str | None
+
+
+@dataclass(frozen=True)
+class Release:
+    """The names of the current release on a board and of the one before."""
+
+    current: str
+    previous: str | None
+
+
+class Board:
+    """A board's own Python at the other end of a connection.
+
+    Every method raises `DeployError` with the board's reason.
+    """
+
+    def __init__(self, connection: Connection, python: str = "python3") -> None:
+        self.connection = connection
+        self._python = shlex.quote(python)
+        self._program = shlex.quote(inspect.getsource(on_board))
+        asked = f"{self._python} -c 'import sys; print(*sys.version_info[:2])'"
+        done = connection.run(asked)
+        if done.returncode in NOT_FOUND:
+            raise DeployError(
+                f"it has no {python}: sudo apt install python3 python3-venv, or name another with "
+                "--python"
+            )
+        try:
+            major, minor = map(int, done.stdout.splitlines()[-1].split())
+        except (ValueError, IndexError):
+            raise DeployError(f"its {python} does not run: {last_lines(done.stderr)}") from None
+        if (major, minor) < (3, 11):
+            raise DeployError(
+                f"its {python} is {major}.{minor}, and edgecnn needs 3.11 or newer: install one "
+                "and name it with --python"
+            )
+
+    @property
+    def host(self) -> str:
+        """How the user calls it."""
+        return self.connection.host
+
+    def look(self, venv: str) -> State:
+        """The board's state; `venv` is the name of the wanted installation."""
+        return State(**self._ask("look", venv=venv))
+
+    def missing_bytes(self, parcel: Parcel) -> int:
+        """What has yet to be sent."""
+        missing = self._missing(parcel)
+        sizes = {item.sha256: item.bytes for item in parcel.items}
+        return sum(sizes[sha256] - there for sha256, there in missing.items())
+
+    def send(self, parcel: Parcel, sent: Callable[[int], None]) -> None:
+        """Bring a parcel's files into its folder, going on where an earlier copy stopped.
+
+        `sent` is told the size of each piece. Files that arrive with other bytes are sent once
+        more.
+        """
+        items = [item.to_json() for item in parcel.items]
+        damaged: list[str] = []
+        for _ in range(2):
+            missing = self._missing(parcel)
+            for item in {item.sha256: item for item in parcel.items}.values():
+                if missing.get(item.sha256, item.bytes) < item.bytes:
+                    self._send(item, missing[item.sha256], sent)
+            damaged = self._ask("place", folder=parcel.folder, files=items)["damaged"]
+            if not damaged:
+                return
+        raise DeployError(
+            f"{', '.join(damaged)} arrived damaged twice: its disk or memory may be failing"
+        )
+
+    def install(self, software: Software, wheels: str, extras: Sequence[str]) -> None:
+        """Make the venv; needs the wheels in that folder."""
+        self._ask(
+            "install",
+            venv=software.venv,
+            wheels=wheels,
+            wheel=software.wheel.name,
+            extras=list(extras),
+            offline=bool(software.carried),
+            system_site_packages=software.system_site_packages,
+        )
+
+    def switch(self, bundle: str, venv: str) -> Release:
+        """Make a bundle with an installation the current release, in one step."""
+        return Release(**self._ask("switch", bundle=bundle, venv=venv))
+
+    def rollback(self) -> Release:
+        """Make the previous release the current one, in one step."""
+        return Release(**self._ask("rollback"))
+
+    def check(self, python: str, bundle_path: str, runtime: str) -> dict[str, Any]:
+        """Have an installation there open a bundle: hashes and golden vectors must be right."""
+        check = "edgecnn.targets.deploy.check"
+        return dict(json.loads(self.run([python, "-m", check, bundle_path, runtime])))
+
+    def run(self, words: Sequence[str]) -> str:
+        """Run a command there; returns what it prints."""
+        done = self.connection.run(shlex.join(words))
+        if done.returncode:
+            raise DeployError(last_lines(done.stderr).removeprefix("edgecnn: "))
+        return done.stdout
+
+    def _missing(self, parcel: Parcel) -> dict[str, int]:
+        files = [item.to_json() for item in parcel.items]
+        return self._ask("missing", folder=parcel.folder, files=files)
+
+    def _send(self, item: Item, offset: int, sent: Callable[[int], None]) -> None:
+        command = self._command("receive", sha256=item.sha256, offset=offset)
+        _answer(self.connection.feed(command, _chunks(item.local, offset), sent))
+
+    def _ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        return _answer(self.connection.run(self._command(operation, **arguments)))
+
+    def _command(self, operation: str, **arguments: Any) -> str:
+        words = shlex.quote(json.dumps(arguments))
+        return f"{self._python} -c {self._program} {operation} {words}"
+
+
+def _chunks(path: Path, offset: int) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        stream.seek(offset)
+        while chunk := stream.read(CHUNK):
+            yield chunk
+
+
+def _answer(done: Any) -> dict[str, Any]:
+    try:
+        answer: Any = json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        raise DeployError(f"its Python failed: {last_lines(done.stderr)}") from None
+    if "error" in answer:
+        raise DeployError(answer["error"])
+    return dict(answer)

@@ -1,0 +1,30 @@
+"""Run on a board by the installation that is to run a bundle: does it give the right answers?
+
+`python -m edgecnn.targets.deploy.check BUNDLE RUNTIME` opens the bundle as `edgecnn run` would,
+which compares hashes and golden vectors, and prints what it found as JSON.
+"""
+
+import json
+import sys
+
+from edgecnn.errors import EdgeCnnError
+from edgecnn.targets.classifier import load
+from edgecnn.targets.target import detect
+
+
+def main(bundle: str, runtime: str) -> None:
+    """Print board and engine, or exit with 1 and the reason on stderr."""
+    try:
+        classifier = load(bundle, runtime)
+    except EdgeCnnError as error:
+        sys.exit(str(error))
+    found = {
+        "board": detect().board,
+        "engine": classifier.session.engine,
+        "threads": classifier.session.threads,
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

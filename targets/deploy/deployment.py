@@ -1,0 +1,146 @@
+"""Bundles to boards: all at once, each with its own outcome."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgecnn.errors import DeployError, EdgeCnnError
+from edgecnn.targets.deploy import service
+from edgecnn.targets.deploy.board import Board, Release
+from edgecnn.targets.deploy.order import Order
+from edgecnn.targets.deploy.progress import Progress
+from edgecnn.targets.deploy.ssh import Connection
+from edgecnn.targets.deploy.staging import Staged, stage
+
+AT_ONCE = 16
+"""Boards, each with a thread."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went on one board."""
+
+    host: str
+    reason: str | None = None
+    """Why it failed; None: it did not."""
+    board: str | None = None
+    """The board's name."""
+    engine: str | None = None
+    current: str | None = None
+    """The release that is current now, where that is known."""
+    previous: str | None = None
+    sent_bytes: int = 0
+    seconds: float = 0.0
+    profile: str | None = None
+    """The file here that holds the report."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether all was done."""
+        return self.reason is None
+
+    def to_json(self) -> dict[str, Any]:
+        """As in `edgecnn deploy --json`."""
+        return {"ok": self.ok, **asdict(self)}
+
+
+def deploy(
+    order: Order,
+    hosts: Sequence[str],
+    *,
+    run: Sequence[str] | None = None,
+    profile: Path | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Bring a bundle to boards (`USER@HOST`); what fails on one stops no other.
+
+    On each the bundle is copied, checked and switched to: the one before stays current until the
+    new one has passed. With `run`, arguments of `edgecnn run`, a systemd unit is installed; a
+    unit that is there is restarted, and if the new release does not come up the old one is
+    current again. With `profile`, each board's report is written into that folder.
+    """
+    shown = progress or Progress()
+
+    def deliver(board: Board) -> Outcome:
+        staged = stage(board, order, shown)
+        release = _switch(board, staged, run, shown)
+        report = None
+        if profile:
+            shown.step(board.host, "profiling")
+            report = profile / f"{order.bundle.name}-{board.host.replace('/', '_')}.json"
+            profile.mkdir(parents=True, exist_ok=True)
+            report.write_text(json.dumps(measure(board, staged), indent=1), encoding="utf-8")
+        return Outcome(
+            board.host,
+            board=staged.board,
+            engine=staged.engine,
+            current=release.current,
+            previous=release.previous,
+            sent_bytes=staged.sent_bytes,
+            profile=str(report) if report else None,
+        )
+
+    return _on_each(hosts, order.python, deliver)
+
+
+def rollback(
+    hosts: Sequence[str], *, python: str = "python3", progress: Progress | None = None
+) -> list[Outcome]:
+    """Make the previous release current again on each board; a unit that is there is restarted."""
+    shown = progress or Progress()
+
+    def go_back(board: Board) -> Outcome:
+        release = board.rollback()
+        shown.step(board.host, f"current is {release.current}")
+        if service.is_installed(board.connection):
+            shown.step(board.host, "restarting the service")
+            service.restart(board.connection)
+        return Outcome(board.host, current=release.current, previous=release.previous)
+
+    return _on_each(hosts, python, go_back)
+
+
+def measure(board: Board, staged: Staged, options: Sequence[str] = ()) -> dict[str, Any]:
+    """The report of `edgecnn profile` with these options, made on the board."""
+    words = [*staged.edgecnn, "profile", staged.bundle_path, "--json", *options]
+    return dict(json.loads(board.run(words)))
+
+
+def _switch(board: Board, staged: Staged, run: Sequence[str] | None, progress: Progress) -> Release:
+    if run is not None:
+        service.check_rights(board.connection)
+    release = board.switch(staged.bundle, staged.venv)
+    progress.step(board.host, f"current is {release.current}")
+    if run is not None:
+        progress.step(board.host, "installing the service")
+        service.install(board.connection, staged.root, run)
+    elif release.current == staged.replaces or not service.is_installed(board.connection):
+        return release
+    progress.step(board.host, "restarting the service")
+    try:
+        service.restart(board.connection)
+    except DeployError as error:
+        if staged.replaces in (None, release.current):
+            raise
+        board.rollback()
+        service.restart(board.connection)
+        raise DeployError(f"{error}; {staged.replaces} is current again") from None
+    return release
+
+
+def _on_each(hosts: Sequence[str], python: str, act: Callable[[Board], Outcome]) -> list[Outcome]:
+    def one(host: str) -> Outcome:
+        start = time.monotonic()
+        try:
+            with Connection(host) as connection:
+                outcome = act(Board(connection, python))
+        except EdgeCnnError as error:
+            outcome = Outcome(host, str(error))
+        return replace(outcome, seconds=round(time.monotonic() - start, 1))
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return list(threads.map(one, dict.fromkeys(hosts)))

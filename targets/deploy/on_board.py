@@ -1,0 +1,231 @@
+"""What is done on a board by its own Python, 3.11 or newer, before edgecnn is there.
+
+This file's text is the program of `python3 -c TEXT OPERATION JSON`. It imports nothing but the
+standard library, prints one line of JSON last, and holds a lock while it changes folders. What a
+board could not do is `{"error": ...}` and exit code 1.
+"""
+
+import errno
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+Answer = dict[str, Any]
+Wanted = dict[str, Any]
+"""A file: `path`, `bytes` and `sha256`."""
+
+ROOT = Path.home() / ".local/share/edgecnn"
+STAGING, BUNDLES, VENVS, RELEASES = (
+    ROOT / name for name in ("staging", "bundles", "venvs", "releases")
+)
+COMPLETE = ".complete"
+"""In a venv: everything was installed."""
+
+
+def look(venv: str) -> Answer:
+    """What this board is and has; `venv` is the name of the installation that is wanted."""
+    ROOT.mkdir(parents=True, exist_ok=True)
+    return {
+        "root": str(ROOT),
+        "machine": platform.machine(),
+        "free_bytes": shutil.disk_usage(ROOT).free,
+        "makes_venvs": bool(importlib.util.find_spec("ensurepip")),
+        "installed": (VENVS / venv / COMPLETE).exists(),
+        "current": _release("current"),
+        "previous": _release("previous"),
+    }
+
+
+def missing(folder: str, files: list[Wanted]) -> Answer:
+    """By hash, how many bytes have arrived of each file that is not in its place and whole."""
+    wanted = [file for file in files if not _is_whole(ROOT / folder / file["path"], file)]
+    return {file["sha256"]: _size(STAGING / file["sha256"]) for file in wanted}
+
+
+def receive(sha256: str, offset: int) -> Answer:
+    """Standard input, into a file's staging from that byte on.
+
+    Written at a position rather than appended: bytes that an earlier, cut-off connection still
+    delivers are the same bytes at the same place.
+    """
+    STAGING.mkdir(parents=True, exist_ok=True)
+    handle = os.open(STAGING / sha256, os.O_WRONLY | os.O_CREAT, 0o644)
+    with open(handle, "wb", buffering=0) as stream:
+        stream.seek(offset)
+        while data := os.read(sys.stdin.fileno(), 1 << 16):
+            view = memoryview(data)
+            while view:
+                view = view[stream.write(view) :]
+        os.fsync(stream.fileno())
+    return {}
+
+
+def place(folder: str, files: list[Wanted]) -> Answer:
+    """Move what arrived into the folder; the paths whose bytes are not what was sent."""
+    damaged = []
+    with locked():
+        for file in files:
+            path, arrived = ROOT / folder / file["path"], STAGING / file["sha256"]
+            if _is_whole(path, file):
+                continue
+            if not _is_whole(arrived, file):
+                arrived.unlink(missing_ok=True)
+                damaged.append(file["path"])
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # A link, for two files with the same bytes; renamed, so that no reader sees a gap.
+            link = path.with_name(f".{path.name}.new")
+            link.unlink(missing_ok=True)
+            os.link(arrived, link)
+            os.replace(link, path)
+        if not damaged:
+            for file in files:
+                (STAGING / file["sha256"]).unlink(missing_ok=True)
+    return {"damaged": damaged}
+
+
+def install(
+    venv: str,
+    wheels: str,
+    wheel: str,
+    extras: list[str],
+    offline: bool,
+    system_site_packages: bool,
+) -> Answer:
+    """Make the venv, with our wheel from the folder `wheels` in it, unless it is there."""
+    folder, carried = VENVS / venv, ROOT / wheels
+    with locked():
+        if (folder / COMPLETE).exists():
+            return {}
+        _remove(folder)
+        flags = ["--system-site-packages"] if system_site_packages else []
+        what = f"{carried / wheel}[{','.join(extras)}]" if extras else str(carried / wheel)
+        pip = [str(folder / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install"]
+        source = ["--no-index", "--find-links", str(carried)] if offline else []
+        try:
+            _call([sys.executable, "-m", "venv", *flags, str(folder)])
+            _call([*pip, "--no-input", "--quiet", *source, what])
+            (folder / COMPLETE).touch()
+        except BaseException:
+            _remove(folder)
+            raise
+        _remove(carried)
+    return {}
+
+
+def switch(bundle: str, venv: str) -> Answer:
+    """Make this bundle with this installation the current release, in one step."""
+    with locked():
+        name, old = f"{bundle}@{venv}", _release("current")
+        release = RELEASES / name
+        if not release.exists():
+            new = RELEASES / f".{name}.new"
+            _remove(new)
+            new.mkdir(parents=True)
+            (new / "bundle").symlink_to(f"../../bundles/{bundle}")
+            (new / "venv").symlink_to(f"../../venvs/{venv}")
+            new.rename(release)
+        if old and old != name:
+            _point("previous", old)
+        _point("current", name)
+        _prune()
+        return {"current": name, "previous": _release("previous")}
+
+
+def rollback() -> Answer:
+    """Make the previous release the current one, in one step, and the other way round."""
+    with locked():
+        old, new = _release("current"), _release("previous")
+        if not new or new == old:
+            raise Refused("there is no previous release to go back to")
+        _point("current", new)
+        if old:
+            _point("previous", old)
+        return {"current": new, "previous": old}
+
+
+class Refused(Exception):
+    """Something that cannot be done here."""
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """One change at a time; the kernel opens the lock when its holder dies."""
+    ROOT.mkdir(parents=True, exist_ok=True)
+    with open(ROOT / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _release(link: str) -> str | None:
+    path = ROOT / link
+    return os.path.basename(os.readlink(path)) if path.is_symlink() and path.exists() else None
+
+
+def _point(link: str, name: str) -> None:
+    new = ROOT / f".{link}.new"
+    new.unlink(missing_ok=True)
+    new.symlink_to(f"releases/{name}")
+    os.replace(new, ROOT / link)
+
+
+def _prune() -> None:
+    """Remove what neither the current nor the previous release needs."""
+    kept = [RELEASES / name for name in map(_release, ("current", "previous")) if name]
+    used = {path.resolve() for one in kept for path in (one / "bundle", one / "venv")}
+    for folder, needed in ((RELEASES, set(kept)), (BUNDLES, used), (VENVS, used)):
+        for path in folder.iterdir():
+            if path not in needed and path.resolve() not in needed:
+                _remove(path)
+    _remove(STAGING)
+
+
+def _remove(path: Path) -> None:
+    if path.exists():
+        shutil.rmtree(path)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _is_whole(path: Path, file: Wanted) -> bool:
+    if not path.is_file() or path.stat().st_size != file["bytes"]:
+        return False
+    with open(path, "rb") as stream:
+        return bool(hashlib.file_digest(stream, "sha256").hexdigest() == file["sha256"])
+
+
+def _call(command: list[str]) -> None:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stdout + done.stderr).splitlines()
+        told = [line for line in said if "rror" in line or "No space" in line] or said[-1:]
+        raise Refused(" ".join(told))
+
+
+if __name__ == "__main__":
+    operations: tuple[Callable[..., Answer], ...] = (
+        *(look, missing, receive, place, install, switch, rollback),
+    )
+    named = {operation.__name__: operation for operation in operations}
+    try:
+        answer = named[sys.argv[1]](**json.loads(sys.argv[2]))
+    except Refused as refused:
+        answer = {"error": str(refused)}
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        what = "its disk is full" if full else f"{error.strerror}: {error.filename}"
+        answer = {"error": what}
+    print(json.dumps(answer))
+    sys.exit(1 if "error" in answer else 0)

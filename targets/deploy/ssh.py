@@ -1,0 +1,147 @@
+"""A connection to a board, by the `ssh` command as the user has configured it.
+
+Keys, ports, jump hosts and aliases come from `~/.ssh/config`; host keys are checked as always;
+nobody is asked for a password. One connection carries every command.
+"""
+
+import contextlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from edgecnn.errors import DeployError
+
+CONNECT_S = 10
+SILENT_S, SILENCES = 5, 3
+SSH_FAILED = 255
+LAST_LINES = 3
+
+
+class Connection:
+    """One open SSH connection; closed by leaving the `with` block, or when this process dies."""
+
+    def __init__(self, host: str) -> None:
+        """Connect to `USER@HOST`, or to a name that the user's configuration knows.
+
+        Raises `DeployError` when the board is away, or its key or ours is not accepted.
+        """
+        ssh = shutil.which("ssh")
+        if ssh is None:
+            raise DeployError("deploy needs the ssh command: sudo apt install openssh-client")
+        self.host = host
+        # Short: a socket's address has no more than 107 bytes.
+        self._folder = Path(tempfile.mkdtemp(prefix="edgecnn-", dir="/tmp"))
+        self._base = [ssh, "-S", str(self._folder / "s"), "-o", "BatchMode=yes"]
+        alive = (f"ServerAliveInterval={SILENT_S}", f"ServerAliveCountMax={SILENCES}")
+        options = (f"ConnectTimeout={CONNECT_S}", *alive, "ControlPersist=no")
+        # Its cat ends when our end of the pipe does, so no master outlives us.
+        self._master = subprocess.Popen(
+            [
+                *(*self._base, "-M", "-T"),
+                *(word for option in options for word in ("-o", option)),
+                *("--", host, "echo connected; exec cat"),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert self._master.stdout is not None
+        if not any(line == b"connected\n" for line in iter(self._master.stdout.readline, b"")):
+            _, said = self._master.communicate()
+            self.close()
+            raise DeployError(why_not_connected(host, said.decode(errors="replace")))
+
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a line of the board's shell; its exit code is not judged."""
+        return self._judged(
+            subprocess.run(
+                self._words(command),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+            )
+        )
+
+    def feed(
+        self, command: str, data: Iterable[bytes], sent: Callable[[int], None]
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command with these bytes on its standard input; `sent` gets the size of each."""
+        with subprocess.Popen(
+            self._words(command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+        ) as process:
+            assert process.stdin is not None
+            # A command that ends early has said why, which is read below.
+            with contextlib.suppress(BrokenPipeError):
+                for chunk in data:
+                    process.stdin.write(chunk)
+                    sent(len(chunk))
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+            process.stdin = None
+            out, err = process.communicate()
+        done = subprocess.CompletedProcess(
+            process.args, process.returncode, out.decode(), err.decode(errors="replace")
+        )
+        return self._judged(done)
+
+    def attach(self, command: str, *, terminal: bool) -> int:
+        """Run a command with this process's own input and output; returns its exit code."""
+        return subprocess.run(self._words(command, "-t" if terminal else "-T")).returncode
+
+    def close(self) -> None:
+        """Hang up."""
+        self._master.terminate()
+        self._master.communicate()
+        shutil.rmtree(self._folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _words(self, command: str, terminal: str = "-T") -> list[str]:
+        return [*self._base, terminal, "--", self.host, command]
+
+    def _judged(self, done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+        # ssh's own code for its own failures.
+        if done.returncode == SSH_FAILED:
+            raise DeployError(
+                f"the connection broke ({last_lines(done.stderr) or 'no reason given'}): deploy "
+                "again, what has arrived is not sent again"
+            )
+        return done
+
+
+def last_lines(text: str) -> str:
+    """The end of what a command said, on one line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[-LAST_LINES:])
+
+
+def why_not_connected(host: str, said: str) -> str:
+    """What ssh's words mean, and the way out."""
+    if "IDENTIFICATION HAS CHANGED" in said:
+        return (
+            "its host key is not the one you know: find out why, then remove the old one with "
+            "`ssh-keygen -R` and connect once by hand"
+        )
+    if "Host key verification failed" in said:
+        return f"its host key is not known: run `ssh {host}` once by hand, and compare the key"
+    if "Permission denied" in said:
+        return f"it takes none of your keys: `ssh-copy-id {host}` (passwords are never asked for)"
+    return f"it cannot be reached: {last_lines(said) or 'ssh gives no reason'}"

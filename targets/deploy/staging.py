@@ -1,0 +1,107 @@
+"""A bundle copied to a board and proven there, before anything is switched."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgecnn.errors import DeployError
+from edgecnn.targets.deploy.board import Board, State
+from edgecnn.targets.deploy.order import Order
+from edgecnn.targets.deploy.parcel import Parcel, pack_wheels
+from edgecnn.targets.deploy.progress import Progress
+
+VENV_BYTES = 300_000_000
+"""What the light installation takes, at most."""
+SPARE_BYTES = 10_000_000
+"""Left free, for logs and the like."""
+WITHOUT_LITERT = ("armv6l", "armv7l")
+"""Machines for which there is no LiteRT wheel."""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A bundle on a board that has passed its check there."""
+
+    board: str
+    """The board's name."""
+    engine: str
+    """What it runs in, with version."""
+    root: str
+    bundle: str
+    """With `venv`, the two names that make a release."""
+    venv: str
+    sent_bytes: int
+    replaces: str | None
+    """The release that was current meanwhile."""
+
+    @property
+    def bundle_path(self) -> str:
+        """Where the bundle lies on the board."""
+        return f"{self.root}/bundles/{self.bundle}"
+
+    @property
+    def edgecnn(self) -> tuple[str, ...]:
+        """The command line of edgecnn there."""
+        return f"{self.root}/venvs/{self.venv}/bin/python", "-m", "edgecnn"
+
+
+def stage(board: Board, order: Order, progress: Progress) -> Staged:
+    """Install edgecnn on a board, copy the bundle and check it there; done parts are left alone.
+
+    Raises `DeployError`; what is current on the board stays so in any case.
+    """
+    host, software = board.host, order.software
+    progress.step(host, "looking at the board")
+    state = board.look(software.venv)
+    if not (state.installed or state.makes_venvs):
+        raise DeployError(f"its {order.python} makes no venvs: sudo apt install python3-venv")
+    wheels = None if state.installed else pack_wheels(software.wheels)
+    missing = {parcel: board.missing_bytes(parcel) for parcel in (wheels, order.parcel) if parcel}
+    _check_room(state, sum(missing.values()) + (VENV_BYTES if wheels else 0))
+
+    sent = 0
+
+    def count(size: int) -> None:
+        nonlocal sent
+        sent += size
+        progress.advance(host, size)
+
+    if wheels:
+        _copy(board, wheels, missing[wheels], progress, count)
+        progress.step(host, "installing edgecnn, which takes minutes on a small board")
+        extra = ["tflite-runtime"] if state.machine in WITHOUT_LITERT else []
+        board.install(software, wheels.folder, [*software.extras, *extra])
+    _copy(board, order.parcel, missing[order.parcel], progress, count)
+    progress.step(host, "checking hashes and golden pictures there")
+    python = f"{state.root}/venvs/{software.venv}/bin/python"
+    found = board.check(python, f"{state.root}/{order.parcel.folder}", order.runtime)
+    return Staged(
+        board=found["board"],
+        engine=found["engine"],
+        root=state.root,
+        bundle=order.parcel.name,
+        venv=software.venv,
+        sent_bytes=sent,
+        replaces=state.current,
+    )
+
+
+def _check_room(state: State, needed: int) -> None:
+    if needed and needed + SPARE_BYTES > state.free_bytes:
+        raise DeployError(
+            f"its disk has {state.free_bytes / 1e6:.0f} MB free for {state.root}, and "
+            f"{(needed + SPARE_BYTES) / 1e6:.0f} MB are needed"
+        )
+
+
+def _copy(
+    board: Board, parcel: Parcel, missing: int, progress: Progress, count: Callable[[int], None]
+) -> None:
+    host, total = board.host, parcel.bytes
+    if not missing:
+        progress.step(host, f"{parcel.name} is there already")
+    elif missing == total:
+        progress.step(host, f"copying {parcel.name}, {total / 1e6:.1f} MB", missing)
+    else:
+        doing = f"copying the rest of {parcel.name}, {missing / 1e6:.1f} of {total / 1e6:.1f} MB"
+        progress.step(host, doing, missing)
+    board.send(parcel, count)
