@@ -1,6 +1,5 @@
 """An export under way: writing the artifacts, judging them, repairing what lost too much."""
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,10 +14,10 @@ from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle
 from edgecnn.errors import CheckFailed
+from edgecnn.export.about import About
 from edgecnn.export.accuracy import Probabilities
 from edgecnn.export.earlier import missing
 from edgecnn.export.ladder import Rung, best, climb
-from edgecnn.export.network import Network
 from edgecnn.export.order import Order
 from edgecnn.export.progress import Progress
 from edgecnn.export.quantised import Quantised
@@ -74,11 +73,18 @@ class Job:
         """Write every format not kept into the folder and run it on the held-out pictures."""
         self.quantised = quantised
         graph = quantised.graph if quantised else self.order.graph
-        described = _metadata(self.order.network, self.order.settings.precision)
+        network, precision = self.order.network, self.order.settings.precision
+        about = About(
+            network.architecture,
+            precision,
+            network.weights,
+            network.preprocessing,
+            network.labels,
+        )
         for name in missing(self.formats, self.kept):
             with self.clock.step(f"write {name}"):
-                half = self.order.settings.precision == "fp16"
-                _writer(name)(graph, quantised, self.folder, half=half, metadata=described)
+                half = precision == "fp16"
+                _writer(name)(graph, quantised, self.folder, half=half, about=about)
             with self.clock.step(f"verify {name}", len(self.held_out)):
                 self.found[name] = verify(
                     name,
@@ -155,14 +161,3 @@ def _writer(name: str) -> Callable[..., None]:
     from edgecnn.export.openvino import write_openvino
 
     return write_openvino
-
-
-def _metadata(network: Network, precision: str) -> dict[str, str]:
-    """What a file says of itself when it travels alone."""
-    return {
-        "edgecnn.architecture": network.architecture,
-        "edgecnn.precision": precision,
-        "edgecnn.weights": f"{network.weights.kind}: {network.weights.source}",
-        "edgecnn.preprocessing": json.dumps(network.preprocessing.to_json()),
-        "edgecnn.labels": "\n".join(network.labels),
-    }

@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecnn.errors import ExportError
+from edgecnn.export.about import About
 from edgecnn.export.quantised import IntWeights, Quantised, Scale
 from edgecnn.graph import WEIGHTED, Array, Graph, Operator, Shape
 
@@ -49,11 +50,12 @@ def write_onnx(
     folder: Path,
     *,
     half: bool = False,
-    metadata: dict[str, str],
+    about: About | None = None,
 ) -> None:
     """Write `model.onnx` into a folder."""
     model = to_onnx(graph, quantised, half=half)
-    helper.set_model_props(model, metadata)
+    if about is not None:
+        helper.set_model_props(model, about.properties())
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, folder / "model.onnx")
 

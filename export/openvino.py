@@ -5,6 +5,7 @@ from pathlib import Path
 import openvino as ov
 from openvino._offline_transformations import apply_moc_transformations
 
+from edgecnn.export.about import About
 from edgecnn.export.onnx import to_onnx
 from edgecnn.export.quantised import Quantised
 from edgecnn.graph import Graph
@@ -16,7 +17,7 @@ def write_openvino(
     folder: Path,
     *,
     half: bool = False,
-    metadata: dict[str, str],
+    about: About | None = None,
 ) -> None:
     """Write `model.xml` and `model.bin` into a folder.
 
@@ -27,6 +28,6 @@ def write_openvino(
     # The clean-up that `ov.convert_model` does, without its front end: a fifth of the time, and
     # no usage report sent from a user's machine.
     apply_moc_transformations(model, cf=False, smart_reshape=False)
-    for key, value in metadata.items():
+    for key, value in about.properties().items() if about else ():
         model.set_rt_info(value, ["edgecnn", key])
     ov.save_model(model, folder / "model.xml", compress_to_fp16=half)

@@ -12,6 +12,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgecnn.errors import ExportError
+from edgecnn.export import tflite_metadata
+from edgecnn.export.about import About
 from edgecnn.export.flatbuffer import AlignedBuilder, B, arranged, operator_code
 from edgecnn.export.quantised import Quantised, Scale
 from edgecnn.graph import Array, Graph, Operator, Shape, same_pads
@@ -32,10 +34,10 @@ def write_tflite(
     folder: Path,
     *,
     half: bool = False,
-    metadata: dict[str, str],
+    about: About | None = None,
 ) -> None:
     """Write `model.tflite` into a folder."""
-    (folder / "model.tflite").write_bytes(to_tflite(graph, quantised, half=half, metadata=metadata))
+    (folder / "model.tflite").write_bytes(to_tflite(graph, quantised, half=half, about=about))
 
 
 def to_tflite(
@@ -43,13 +45,13 @@ def to_tflite(
     quantised: Quantised | None = None,
     *,
     half: bool = False,
-    metadata: dict[str, str] | None = None,
+    about: About | None = None,
 ) -> bytes:
     """The model as a flatbuffer. With `half`, weights are stored as float16."""
     writer = _Writer(graph, quantised, half)
     for op in graph:
         writer.write(op)
-    return writer.finish(metadata or {})
+    return writer.finish(about)
 
 
 class _Writer:
@@ -372,7 +374,7 @@ class _Writer:
         result = self.result(op.name, op.shape, scale)
         return self.add(B.MUL, [shifted, constant(f"{op.name}_sixth", 1 / 6)], result, times)
 
-    def finish(self, metadata: dict[str, str]) -> bytes:
+    def finish(self, about: About | None) -> bytes:
         subgraph = schema.SubGraphT()
         subgraph.name, subgraph.tensors, subgraph.operators = (
             self.graph.name,
@@ -386,15 +388,9 @@ class _Writer:
         model.version, model.description = 3, "edgecnn"
         model.subgraphs, model.buffers = [subgraph], self.buffers
         model.operatorCodes = [operator_code(code) for code in self.codes]
-        model.metadata = [self._metadata(key, value) for key, value in metadata.items()]
+        if about is not None:
+            model.metadata = tflite_metadata.entries(about, self.buffers)
         builder = AlignedBuilder(1024)
         builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
-
-    def _metadata(self, key: str, value: str) -> Any:
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(value.encode(), np.uint8)
-        entry = schema.MetadataT()
-        entry.name, entry.buffer = key, len(self.buffers)
-        self.buffers.append(buffer)
-        return entry
+        packed = bytes(builder.Output())
+        return packed if about is None else tflite_metadata.with_labels(packed, about)

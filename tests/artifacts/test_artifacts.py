@@ -53,24 +53,32 @@ Deploy = Callable[[str, str], tuple[Graph, Quantised | None]]
 
 @pytest.fixture(scope="module")
 def deploy() -> Deploy:
-    """The graph of an architecture as deployed; scales do not matter to memory."""
+    """The graph of a small architecture, made once."""
     folded: dict[str, Graph] = {}
 
     def made(name: str, precision: str) -> tuple[Graph, Quantised | None]:
         if name not in folded:
             side = SMALL[name]
-            model = zoo.build(name, (side, side, 3) if side else None, 10)
-            # OpenVINO leaves out a bias that is zero.
-            model.set_weights([value + 0.01 for value in model.get_weights()])
-            preprocessing = Preprocessing(*model.input_shape[1:])
-            folded[name] = fold(with_probabilities(lower(model)), preprocessing)
-        graph = folded[name]
-        if precision == "fp32":
-            return graph, None
-        quantised = quantise(graph, {op.name: Range(-1.0, 1.0) for op in graph})
-        return quantised.graph, quantised
+            folded[name] = network(name, (side, side, 3) if side else None, classes=10)
+        return quantised_as(precision, folded[name])
 
     return made
+
+
+def network(name: str, input_shape: tuple[int, int, int] | None, classes: int | None) -> Graph:
+    """An architecture's graph as deployed, in float."""
+    model = zoo.build(name, input_shape, classes)
+    # OpenVINO leaves out a bias that is zero.
+    model.set_weights([value + 0.01 for value in model.get_weights()])
+    return fold(with_probabilities(lower(model)), Preprocessing(*model.input_shape[1:]))
+
+
+def quantised_as(precision: str, graph: Graph) -> tuple[Graph, Quantised | None]:
+    """The graph and the integers of that precision; scales do not matter to memory."""
+    if precision == "fp32":
+        return graph, None
+    quantised = quantise(graph, {op.name: Range(-1.0, 1.0) for op in graph})
+    return quantised.graph, quantised
 
 
 def laid_out(model: Path) -> int:
@@ -102,16 +110,26 @@ def test_the_arena_is_what_litert_lays_out(
     name: str, precision: str, deploy: Deploy, tmp_path: Path
 ) -> None:
     graph, quantised = deploy(name, precision)
-    write_tflite(graph, quantised, tmp_path, metadata={})
+    write_tflite(graph, quantised, tmp_path)
     found = describe(tmp_path / "model.tflite")
     assert found.dtype == precision
     assert found.arena_bytes == pytest.approx(laid_out(tmp_path / "model.tflite"), rel=0.001)
     assert found.arena_bytes >= max(memory.live_bytes(found.blocks, len(found.steps)))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", zoo.names())
+def test_the_arena_of_every_network_at_full_size(name: str, tmp_path: Path) -> None:
+    graph = network(name, None, None)
+    for precision in ("int8", "fp32"):
+        write_tflite(*quantised_as(precision, graph), tmp_path)
+        found = describe(tmp_path / "model.tflite")
+        assert found.arena_bytes == pytest.approx(laid_out(tmp_path / "model.tflite"), rel=0.05)
+
+
 def test_half_precision_is_seen(deploy: Deploy, tmp_path: Path) -> None:
     graph, _ = deploy("lenet5", "fp32")
-    write_tflite(graph, None, tmp_path, half=True, metadata={})
+    write_tflite(graph, None, tmp_path, half=True)
     found = describe(tmp_path / "model.tflite")
     assert found.dtype == "fp16"
     # Biases and kernels at two bytes; shapes and axes are a few integers.
@@ -126,7 +144,7 @@ def test_every_format_holds_the_same_network(
     name: str, format: str, precision: str, deploy: Deploy, tmp_path: Path
 ) -> None:
     graph, quantised = deploy(name, precision)
-    WRITERS[format](graph, quantised, tmp_path, metadata={})
+    WRITERS[format](graph, quantised, tmp_path)
     found = analyze(tmp_path / FILES[format])
     weighted = [op for op in graph if graph.macs(op)]
     assert found.dtype == precision

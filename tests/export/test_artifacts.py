@@ -1,6 +1,9 @@
 """The finished int8 files of a really pretrained network, in their own engines."""
 
 import json
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +104,33 @@ def test_a_file_says_of_itself_what_it_needs(lite0_bundle: Path) -> None:
     loaded = ov.Core().read_model(lite0_bundle / "model.xml")
     assert loaded.get_rt_info(["edgecnn", "edgecnn.architecture"]).value == "efficientnet_lite0"
     assert b"edgecnn.preprocessing" in (lite0_bundle / "model.tflite").read_bytes()
+    with zipfile.ZipFile(lite0_bundle / "model.tflite") as behind:
+        assert behind.read("labels.txt") == (lite0_bundle / "labels.txt").read_bytes()
+
+
+@pytest.mark.slow
+def test_mediapipe_runs_the_file_alone(lite0_bundle: Path, samples: Path, tmp_path: Path) -> None:
+    """Google's own reader of TFLite metadata: no bundle, no edgecnn, names instead of numbers."""
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", "mediapipe==1.2.2"], check=True)
+    classify = """if True:
+        import sys
+        from mediapipe import Image
+        from mediapipe.tasks.python import BaseOptions
+        from mediapipe.tasks.python.vision import ImageClassifier, ImageClassifierOptions
+        base = BaseOptions(model_asset_path=sys.argv[1])
+        with ImageClassifier.create_from_options(ImageClassifierOptions(base)) as classifier:
+            found = classifier.classify(Image.create_from_file(sys.argv[2]))
+        print(found.classifications[0].categories[0].category_name)
+    """
+    picture = samples / "photographs" / "imagenet_18_317.jpg"
+    done = subprocess.run(
+        [python, "-c", classify, lite0_bundle / "model.tflite", picture],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split("\n")[0] == "leafhopper", done.stderr
 
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])

@@ -49,7 +49,7 @@ def test_the_layer_that_is_to_blame_is_named(lenet5_run: Path, tmp_path: Path) -
     images = prepare(own.pictures[:20], network.preprocessing)
     quantised = Kitchen(graph, images).cook(Recipe())
     coarse = replace(quantised, scales={**quantised.scales, "f6": Scale(0.9, 128)})
-    write_tflite(coarse.graph, coarse, tmp_path, metadata={})
+    write_tflite(coarse.graph, coarse, tmp_path)
     found = explain(coarse, ["tflite"], tmp_path, images)["tflite"]
     before = [name for name in found if name[0] == "c" or name[0] == "s"]
     assert found["f6"] < min(found[name] for name in before) - 10

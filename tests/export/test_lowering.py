@@ -145,7 +145,7 @@ def test_every_layer_says_in_float_what_keras_says(
     assert np.ptp(expected, axis=0).max() > 1e-4, "the pictures must make a difference"
     graph = fold(with_probabilities(lower(model)), preprocessing)
     for runtime, write in WRITERS.items():
-        write(graph, None, tmp_path, metadata={})
+        write(graph, None, tmp_path)
         session = runtimes.get(runtime).open(tmp_path / FILES[runtime], threads=1)
         found = np.stack([session.infer(image[None]) for image in images])
         np.testing.assert_allclose(found, expected, atol=2e-5, err_msg=runtime)
@@ -177,7 +177,7 @@ def test_normalisation_moves_into_the_graph(
     # A mean between two integers is exact but at the border, where half a level is left.
     tolerance = 2e-3 if mean == (127.5,) and padding == "same" else 2e-5
     for runtime, write in WRITERS.items():
-        write(graph, None, tmp_path, metadata={})
+        write(graph, None, tmp_path)
         session = runtimes.get(runtime).open(tmp_path / FILES[runtime], threads=1)
         found = np.stack([session.infer(image[None]) for image in images])
         np.testing.assert_allclose(found, expected, atol=tolerance, err_msg=runtime)

@@ -140,7 +140,7 @@ def test_float_layers_run_in_float_in_every_format(
     quantised = kitchen.cook(Recipe(float_layers=("c3",)))
     writers = {"tflite": write_tflite, "onnx": write_onnx, "openvino": write_openvino}
     for format, write in writers.items():
-        write(quantised.graph, quantised, tmp_path, metadata={})
+        write(quantised.graph, quantised, tmp_path)
         names = audit(format, tmp_path).float_op_names
         assert any("c3" in name and "onv" in name.lower() for name in names), (format, names)
         assert not any("c5" in name and "onv" in name.lower() for name in names), (format, names)

@@ -1,0 +1,28 @@
+"""What a model file says of itself, for whoever gets it without its bundle."""
+
+import json
+from dataclasses import dataclass
+
+from edgecnn.bundle import Weights
+from edgecnn.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class About:
+    """Written into every model file."""
+
+    architecture: str
+    precision: str
+    weights: Weights
+    preprocessing: Preprocessing
+    labels: tuple[str, ...]
+
+    def properties(self) -> dict[str, str]:
+        """As names and texts, the common ground of all formats."""
+        return {
+            "edgecnn.architecture": self.architecture,
+            "edgecnn.precision": self.precision,
+            "edgecnn.weights": f"{self.weights.kind}: {self.weights.source}",
+            "edgecnn.preprocessing": json.dumps(self.preprocessing.to_json()),
+            "edgecnn.labels": "\n".join(self.labels),
+        }
