@@ -9,7 +9,9 @@ def opencv() -> ModuleType:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
     import cv2
 
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # OpenCV 5 moved it; Debian and Raspberry Pi OS have 4.
+    logging = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2
+    logging.setLogLevel(0)  # silent
     module: ModuleType = cv2
     return module
 
