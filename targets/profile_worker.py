@@ -23,6 +23,7 @@ from edgecnn.bundle import Bundle
 from edgecnn.errors import EdgeCnnError, RuntimeUnavailable
 from edgecnn.targets import runtimes
 from edgecnn.targets.classifier import Classifier
+from edgecnn.targets.emulation import emulation
 from edgecnn.targets.live import answers
 from edgecnn.targets.load import CpuClock, Disturbance
 from edgecnn.targets.loadgen import single_stream
@@ -51,6 +52,7 @@ def measure(
 ) -> dict[str, Any]:
     """Load, run and read the clocks and the kernel's memory figures at each step."""
     board = detect(name=target)
+    board.pin(threads)
     opened = Bundle.load(bundle)
     engine = runtimes.get(runtime)
     model = opened.model_file(engine.format)
@@ -88,6 +90,8 @@ def measure(
     events = thermal_before.throttle_events, thermal_after.throttle_events
     if None not in events and events[0] != events[1]:
         reasons += ("the processor was throttled meanwhile",)
+    if emulator := emulation(board.machine):
+        reasons += (emulator,)
     return {
         "runtime": runtime,
         "engine": session.engine,
@@ -124,7 +128,8 @@ def measure(
         )
         if loadgen
         else None,
-        # Last of all: the engine's profiler opens the model a second time.
+        # Last of all: these open the model a second time.
+        "executed_ops": engine.executed(model),
         **(_layers(engine, model, threads, classifier.prepare(BLACK)) if per_layer else {}),
     }
 
