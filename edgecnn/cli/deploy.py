@@ -130,7 +130,8 @@ def command(
     if as_json:
         click.echo(json.dumps({"boards": [outcome.to_json() for outcome in outcomes]}, indent=1))
     else:
-        Console(highlight=False).print(_table(outcomes))
+        # With --run, stdout is the program's.
+        Console(highlight=False, stderr=run).print(_table(outcomes))
     for outcome in outcomes:
         if outcome.reason:
             click.echo(f"edgecnn: {outcome.host}: {outcome.reason}", err=True)

@@ -1,0 +1,159 @@
+"""Deploying over a real sshd on loopback, as a user does."""
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+BundleWriter = Callable[..., Path]
+
+
+def outcome(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Of a deployment to one board, with --json."""
+    assert done.stdout, done.stderr
+    (board,) = json.loads(done.stdout)["boards"]
+    return dict(board)
+
+
+def sizes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def test_a_board_with_nothing_but_python(fresh: Any, tmp_path: Path) -> None:
+    assert fresh.outcome["ok"]
+    assert fresh.outcome["current"] == fresh.board.current
+    assert fresh.outcome["current"].startswith("colours-int8-")
+    assert fresh.outcome["previous"] is None
+    assert fresh.outcome["sent_bytes"] > sizes(fresh.board.root / "current/bundle")
+    steps = re.findall(r"^pi: (\w+)", fresh.said, re.MULTILINE)
+    assert steps == ["looking", "copying", "installing", "copying", "checking", "current"]
+    # What is current runs there with what is installed there, not with what runs here.
+    command = ["current/venv/bin/python", "-m", "edgecnn", "run", "current/bundle"]
+    ran = subprocess.run(
+        [*command, "--source", "synthetic", "--frames", "2", "--jsonl", "-"],
+        cwd=fresh.board.root,
+        env={"HOME": str(fresh.board.home), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert [json.loads(line)["frame"] for line in ran.stdout.splitlines()] == [0, 1]
+
+
+def test_a_second_time_nothing_is_sent(user: Any, board: Any, old_bundle: Path) -> None:
+    def stamps() -> dict[Path, int]:
+        files = (p for p in board.root.rglob("*") if "lib" not in p.parts and p.is_file())
+        return {path: path.stat().st_mtime_ns for path in files if path.name != ".lock"}
+
+    before = stamps()
+    done = outcome(user.deploys(old_bundle, "pi", "--json"))
+    assert done["ok"]
+    assert done["sent_bytes"] == 0
+    assert done["previous"] is None
+    assert stamps() == before
+
+
+def test_a_killed_copy_goes_on_where_it_stopped(
+    user: Any, board: Any, write_bundle: BundleWriter
+) -> None:
+    old, bundle = board.current, write_bundle("heavy", ballast=4_000_000)
+    staging = board.root / "staging"
+    with user.start("deploy", "--system-site-packages", bundle, "pi", LINK="slow") as copying:
+        wait_for(lambda: staging.exists() and sizes(staging) > 1_000_000, "bytes on the board")
+        copying.kill()
+    wait_for(lambda: board.sessions() == 0, "the board's sessions end")
+    assert board.current == old
+    arrived = sizes(staging)
+    assert 1_000_000 < arrived < 4_000_000
+    done = user.deploys(bundle, "pi", "--json")
+    assert outcome(done)["ok"], done.stderr
+    assert "copying the rest of colours-int8-" in done.stderr
+    assert outcome(done)["sent_bytes"] == sizes(board.root / "current/bundle") - arrived
+    assert outcome(done)["previous"] == board.previous == old
+    assert not staging.exists()
+
+
+def test_a_part_with_wrong_bytes_is_sent_again(
+    user: Any, board: Any, write_bundle: BundleWriter
+) -> None:
+    bundle = write_bundle("heavy", ballast=1_000_000)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    heavy = manifest["artifacts"]["tflite"]["files"][-1]
+    (board.root / "staging").mkdir()
+    (board.root / "staging" / heavy["sha256"]).write_bytes(bytes(400_000))
+    done = outcome(user.deploys(bundle, "pi", "--json"))
+    assert done["ok"]
+    # The rest of it first, then all of it; everything else once.
+    assert done["sent_bytes"] == sizes(board.root / "current/bundle") + 600_000
+
+
+def test_a_link_that_damages_everything(user: Any, board: Any, write_bundle: BundleWriter) -> None:
+    old = board.current
+    done = user.deploys(write_bundle("new"), "pi", "--json", LINK="damaging")
+    assert done.returncode == 1
+    assert "arrived damaged twice" in outcome(done)["reason"]
+    assert board.current == old
+
+
+def test_a_file_that_rotted_on_the_board(user: Any, board: Any, old_bundle: Path) -> None:
+    model = board.root / "current/bundle/model.tflite"
+    good = model.read_bytes()
+    model.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    done = outcome(user.deploys(old_bundle, "pi", "--json"))
+    assert done["ok"]
+    assert done["sent_bytes"] == len(good)
+    assert model.read_bytes() == good
+
+
+def test_wrong_answers_on_the_board(user: Any, board: Any, write_bundle: BundleWriter) -> None:
+    old = board.current
+    done = user.deploys(write_bundle("wrong", right=False), "pi")
+    assert done.returncode == 1
+    assert "gives other answers here than at export" in done.stderr
+    assert "edgecnn: pi: " in done.stderr
+    assert board.current == old
+
+
+def test_rollback_and_what_is_kept(user: Any, board: Any, write_bundle: BundleWriter) -> None:
+    old = board.current
+    nothing = user.types("deploy", "--rollback", "pi")
+    assert nothing.returncode == 1
+    assert "no previous release" in nothing.stderr
+    assert board.current == old
+    second = outcome(user.deploys(write_bundle("second"), "pi", "--json"))["current"]
+    for current, previous in ((old, second), (second, old)):
+        back = outcome(user.types("deploy", "--rollback", "pi", "--json"))
+        assert (back["current"], back["previous"]) == (current, previous)
+        assert (board.current, board.previous) == (current, previous)
+    third = outcome(user.deploys(write_bundle("third"), "pi", "--json"))["current"]
+    assert (board.current, board.previous) == (third, second)
+    kept = {path.name for path in (board.root / "bundles").iterdir()}
+    assert kept == {name.partition("@")[0] for name in (third, second)}
+    assert {path.name for path in (board.root / "releases").iterdir()} == {third, second}
+
+
+def test_one_board_of_two_fails(
+    user: Any, board: Any, new_board: Callable[[], Any], write_bundle: BundleWriter
+) -> None:
+    stranger = new_board()
+    user.knows("stranger", stranger, key=False)
+    old = stranger.current
+    done = user.deploys(write_bundle("new"), "stranger", "pi", "--json")
+    assert done.returncode == 1
+    failed, deployed = json.loads(done.stdout)["boards"]
+    assert not failed["ok"]
+    assert "run `ssh stranger` once by hand" in failed["reason"]
+    assert f"edgecnn: stranger: {failed['reason']}\n" in done.stderr
+    assert deployed["ok"]
+    assert deployed["current"] == board.current != old
+    assert stranger.current == old
