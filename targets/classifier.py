@@ -1,6 +1,8 @@
 """A bundle loaded into an engine: frames in, predictions out."""
 
+import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,8 @@ from edgecnn.targets.region import Region
 from edgecnn.targets.session import Session
 from edgecnn.targets.sources.source import Captured
 from edgecnn.targets.target import Target, detect
+
+log = logging.getLogger(__name__)
 
 
 class Classifier:
@@ -108,35 +112,53 @@ def load(
 ) -> Classifier:
     """Open a bundle in an engine.
 
-    `runtime` is `litert`, `onnxruntime`, `openvino` or `auto`: the first in the target's order
-    that is installed and whose format the bundle holds. `threads` is by default what the target
-    has cores for. `region` is the part of a frame to look at, the whole by default. With
-    `self_check` the bundle's golden pictures must get the answers they got at export. Raises
-    `BundleError`, `RuntimeUnavailable` or `UnknownName`.
+    `runtime` is a name of `runtimes.RUNTIMES` or `runtimes.ACCELERATED`, or `auto`: the first in
+    the target's order that is here and whose format the bundle holds. `threads` is by default
+    what the target has big cores for. `region` is the part of a frame to look at, the whole by
+    default. With `self_check` the bundle's golden pictures must get the answers they got at
+    export. Raises `BundleError`, `RuntimeUnavailable` or `UnknownName`.
     """
     bundle = Bundle.load(bundle_dir)
     board = detect(name=target)
     threads = threads or board.threads
-    name = choose_runtime(bundle, board) if runtime == "auto" else runtime
+    name, session = _open(bundle, board, runtime, threads)
+    if self_check and bundle.golden is not None:
+        prepare = FramePreparer(bundle.preprocessing)
+        golden = Golden.load(bundle.golden)
+        golden.check(runtimes.get(name).format, session.engine, prepare, session.infer)
+    return Classifier(bundle, name, session, region=region)
+
+
+def _open(
+    bundle: Bundle, board: Target, runtime: str, threads: int, refused: tuple[str, ...] = ()
+) -> tuple[str, Session]:
+    name = choose_runtime(bundle, board, refused) if runtime == "auto" else runtime
     engine = runtimes.get(name)
     if engine.format not in bundle.artifacts:
         raise RuntimeUnavailable(
             f"{name} runs {engine.format}, and {bundle.path} holds only "
             f"{', '.join(bundle.artifacts)}: export with --format {engine.format}."
         )
-    session = engine.open(bundle.model_file(engine.format), threads)
-    if self_check and bundle.golden is not None:
-        prepare = FramePreparer(bundle.preprocessing)
-        golden = Golden.load(bundle.golden)
-        golden.check(engine.format, session.engine, prepare, session.infer)
-    return Classifier(bundle, name, session, region=region)
+    try:
+        return name, engine.open(bundle.model_file(engine.format), threads)
+    except RuntimeUnavailable as error:
+        # A GPU may be here and refuse this network: a robot goes on with the next best.
+        if runtime != "auto" or name in runtimes.RUNTIMES:
+            raise
+        log.warning("edgecnn: %s is not used: %s", name, error)
+        return _open(bundle, board, runtime, threads, (*refused, name))
 
 
-def choose_runtime(bundle: Bundle, target: Target) -> str:
-    """The target's first runtime that is installed and has its format in the bundle."""
+def choose_runtime(bundle: Bundle, target: Target, refused: Sequence[str] = ()) -> str:
+    """The target's first runtime that is installed and has its format in the bundle.
+
+    Those that `refused` the network are passed over.
+    """
     reasons = []
     for name in target.runtimes:
-        if runtimes.get(name).format not in bundle.artifacts:
+        if name in refused:
+            reasons.append(f"{name}: refused this network")
+        elif runtimes.get(name).format not in bundle.artifacts:
             reasons.append(f"{name}: {bundle.path} holds no {runtimes.get(name).format}")
         elif reason := runtimes.missing(name):
             reasons.append(f"{name}: {reason}")

@@ -1,5 +1,6 @@
-"""What `edgecnn targets` lists: the board, the engines and the cameras found here."""
+"""What `edgecnn targets` lists: the board, what it shows, the engines and the cameras here."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ class Entry:
     """An engine's package."""
     version: str | None = None
     """Its version."""
+    note: str | None = None
+    """What is to be known of an engine that is available."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,19 @@ class Inventory:
     """Everything found on this machine."""
 
     detected: Target
+    telemetry: Mapping[str, Any]
+    """As in `Telemetry.to_json`."""
     runtimes: tuple[Entry, ...]
     cameras: tuple[Entry, ...]
+
+    @property
+    def not_shown(self) -> dict[str, str]:
+        """Why a reading is not to be had here, by its name in the telemetry."""
+        return {
+            name: self.detected.why_not(name)
+            for name, value in self.telemetry.items()
+            if value is None
+        }
 
     def to_json(self) -> dict[str, Any]:
         """As `edgecnn targets --json` prints it."""
@@ -39,7 +53,9 @@ class Inventory:
                 "cpu": board.cpu,
                 "ram_bytes": board.ram_bytes,
                 "threads": board.threads,
-                "telemetry": board.telemetry().to_json(),
+                "details": list(board.details),
+                "telemetry": dict(self.telemetry),
+                "not_shown": self.not_shown,
             },
             "runtimes": [asdict(entry) for entry in self.runtimes],
             "cameras": [
@@ -58,18 +74,37 @@ class Inventory:
 
 def inventory(board: Target | None = None) -> Inventory:
     """Look at this machine; every engine that is installed is loaded, to be sure."""
+    board = board or detect()
     return Inventory(
-        detected=board or detect(),
-        runtimes=tuple(_runtime(name) for name in runtimes.RUNTIMES),
+        detected=board,
+        telemetry=board.telemetry().to_json(),
+        runtimes=(
+            *(_runtime(name, probe.why_not(name)) for name in runtimes.RUNTIMES),
+            # The probe is an int8 network, which not every GPU takes.
+            *(_runtime(name, runtimes.missing(name)) for name in runtimes.ACCELERATED),
+        ),
         cameras=_cameras(),
     )
 
 
-def _runtime(name: str) -> Entry:
-    if reason := probe.why_not(name):
+def _runtime(name: str, reason: str | None) -> Entry:
+    if reason:
         return Entry(name, False, reason)
     engine, version = runtimes.get(name).engine().split(" ", 1)
-    return Entry(name, True, None, engine, version)
+    return Entry(name, True, None, engine, version, _note(name, engine))
+
+
+def _note(name: str, engine: str) -> str | None:
+    if engine == "tflite-runtime":
+        return "several times slower at int8 than ai-edge-litert, which needs a 64-bit system"
+    if name not in runtimes.RUNTIMES:
+        return None
+    runtime = runtimes.get(name)
+    ran = runtime.executed(probe.bundle("colours").model_file(runtime.format)) or {}
+    wider = {precision: count for precision, count in ran.items() if precision != "int8"}
+    if sum(wider.values()) <= ran.get("int8", 0):
+        return None
+    return f"runs int8 networks in {max(wider, key=wider.__getitem__)} on this processor"
 
 
 def _cameras() -> tuple[Entry, ...]:

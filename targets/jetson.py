@@ -23,10 +23,10 @@ class Jetson(Target):
     """A Jetson, known by its L4T release or its Tegra chip."""
 
     name = "jetson"
-    runtimes = ("onnxruntime", "litert", "openvino")
+    runtimes = ("onnxruntime-tensorrt", "onnxruntime-cuda", "onnxruntime", "litert", "openvino")
     cameras = ("gstreamer", "v4l2")
     not_built = (
-        "TensorRT and CUDA: engines run on the CPU",
+        "int8 in TensorRT: it wants zero points of 0, and int8 bundles have others; fp16 works",
         "the deep learning accelerators (DLA) of Xavier and Orin",
     )
 

@@ -133,7 +133,9 @@ class ProfileRun:
     valid: bool
     invalid_reasons: tuple[str, ...]
     predicted_bytes: PredictedBytes | None = None
-    """None for a bundle without RAM analysis."""
+    """None for a bundle without RAM analysis, and on a GPU."""
+    executed_ops: dict[str, int] | None = None
+    """Operators by the precision they really ran in, where the engine tells."""
     layers: tuple[LayerTime, ...] | None = None
     """Time of each operator, where it was asked for and the engine shows it."""
     no_layers_reason: str = ""
@@ -148,6 +150,14 @@ class ProfileRun:
         if self.predicted_bytes is None:
             return None
         return self.predicted_bytes.peak / self.memory_bytes.peak - 1
+
+    @property
+    def executed_wider(self) -> str | None:
+        """`fp16` where most operators ran in that in place of the bundle's precision."""
+        if not self.executed_ops:
+            return None
+        most = max(self.executed_ops, key=self.executed_ops.__getitem__)
+        return None if most == self.precision else most
 
     def to_json(self) -> dict[str, Any]:
         """As in `edgecnn profile --json`."""

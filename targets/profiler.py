@@ -68,23 +68,31 @@ def profile(
             continue
         for count in threads or (board.threads,):
             progress(f"{name}, {count} {'thread' if count == 1 else 'threads'}")
-            found = [
-                measure(
-                    bundle.path,
-                    name,
-                    count,
-                    runs=-(-runs // processes),
-                    seconds=seconds / processes,
-                    target=board.name,
-                    per_layer=per_layer and first,
-                    loadgen=loadgen / f"{name}-t{count}" if loadgen and first else None,
-                )
-                for first in (True, *[False] * (processes - 1))
-            ]
+            try:
+                found = [
+                    measure(
+                        bundle.path,
+                        name,
+                        count,
+                        runs=-(-runs // processes),
+                        seconds=seconds / processes,
+                        target=board.name,
+                        per_layer=per_layer and first,
+                        loadgen=loadgen / f"{name}-t{count}" if loadgen and first else None,
+                    )
+                    for first in (True, *[False] * (processes - 1))
+                ]
+            except RuntimeUnavailable as error:
+                # A GPU may be here and refuse this network: the engines on the CPU remain.
+                if runtimes or name in registry.RUNTIMES:
+                    raise
+                skipped.append(Skipped(name, str(error)))
+                break
             engine = registry.get(name)
             network = NetworkMemory.of(bundle, engine.format)
             predicted = None
-            if network is not None:
+            # The memory model is of engines on the CPU.
+            if network is not None and name in registry.RUNTIMES:
                 progress(f"{name}, {count}: what the engine itself takes")
                 predicted = predict(engine, network, baseline(name, count, board))
             run = _run(found, predicted, bundle.artifacts[engine.format].bytes)
@@ -173,6 +181,7 @@ def _run(
         drift=moments.Drift.of(along, together),
         valid=not reasons,
         invalid_reasons=reasons,
+        executed_ops=middle["executed_ops"],
         predicted_bytes=predicted,
         loadgen=SingleStream(**found[0]["loadgen"]) if found[0]["loadgen"] else None,
         no_layers_reason=found[0].get("no_layers_reason", ""),

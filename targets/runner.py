@@ -35,6 +35,7 @@ def run(
     with stop_on_signals() as stop, ExitStack() as held:
         options = options or LiveOptions()
         board = detect(name=target)
+        board.pin(threads or board.threads)
         classifier = load(
             bundle_dir,
             runtime,

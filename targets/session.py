@@ -34,7 +34,7 @@ class Runtime(Protocol):
     """An inference engine: how to know whether it is here, and how to open a model in it."""
 
     name: str
-    """`litert`, `onnxruntime` or `openvino`."""
+    """As in `runtimes.RUNTIMES` or `runtimes.ACCELERATED`."""
     format: str
     """Which of a bundle's formats it runs."""
 
@@ -52,6 +52,14 @@ class Runtime(Protocol):
         """The time of each operator, from the engine's own profiler.
 
         Raises `RuntimeUnavailable` where the engine shows none.
+        """
+        ...
+
+    def executed(self, model: Path) -> dict[str, int] | None:
+        """How many operators really run in `int8`, `fp16`, `bf16` or `fp32` on this machine.
+
+        From the engine's own execution graph: it may compute wider than the file says. None
+        where the engine does not tell. Raises `RuntimeUnavailable`.
         """
         ...
 

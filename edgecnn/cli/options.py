@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from edgecnn.targets.runtimes import RUNTIMES
+from edgecnn.targets.runtimes import ACCELERATED, RUNTIMES
 from edgecnn.targets.target import TARGETS
 
 target_option: Callable[[Any], Any] = click.option(
@@ -18,7 +18,7 @@ target_option: Callable[[Any], Any] = click.option(
 )
 runtime_option: Callable[[Any], Any] = click.option(
     "--runtime",
-    type=click.Choice(("auto", *RUNTIMES)),
+    type=click.Choice(("auto", *RUNTIMES, *ACCELERATED)),
     default="auto",
     show_default=True,
     help="Engine; auto takes the board's preferred one that is installed.",

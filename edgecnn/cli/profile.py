@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgecnn.cli.options import target_option
-from edgecnn.targets.runtimes import RUNTIMES
+from edgecnn.targets.runtimes import ACCELERATED, RUNTIMES
 
 if TYPE_CHECKING:
     from edgecnn.targets.profile import Profile, ProfileRun
@@ -25,9 +25,9 @@ SLOWEST = 12
 @click.option(
     "--runtime",
     "runtimes",
-    type=click.Choice(tuple(RUNTIMES)),
+    type=click.Choice((*RUNTIMES, *ACCELERATED)),
     multiple=True,
-    help="Only this engine; may be given several times.  [default: all installed]",
+    help="Only this engine; may be given several times.  [default: all the target prefers]",
 )
 @click.option(
     "--threads",
@@ -136,6 +136,13 @@ def _show(found: "Profile") -> None:
             }
             sum_of = " + ".join(f"{part} {_megabytes(size)}" for part, size in parts.items())
             console.print(f"[dim]{name}: predicted = {sum_of}[/]", soft_wrap=True)
+        if run.executed_wider and run.executed_ops:
+            whole = sum(run.executed_ops.values())
+            console.print(
+                f"[yellow]{name}: the {run.precision} model ran in {run.executed_wider} "
+                f"({run.executed_ops[run.executed_wider]} of {whole} operators)[/]",
+                soft_wrap=True,
+            )
         if run.no_layers_reason:
             console.print(f"[yellow]{name}: {escape(run.no_layers_reason)}[/]", soft_wrap=True)
         if run.loadgen:

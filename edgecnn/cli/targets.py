@@ -1,7 +1,7 @@
 """`edgecnn targets`."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -13,11 +13,13 @@ from edgecnn.targets.target import TARGETS, target
 if TYPE_CHECKING:
     from edgecnn.targets.inventory import Entry, Inventory
 
+UNITS = {"_c": "°C", "_mhz": "MHz", "_w": "W"}
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 def command(as_json: bool) -> None:
-    """The board this is, and every engine and camera: available, or why not.
+    """The board this is, and every engine, camera and reading: available, or why not.
 
     \b
     edgecnn targets
@@ -36,27 +38,78 @@ def _show(found: "Inventory") -> None:
     console = Console(highlight=False)
     board = found.detected
     ram = f"{board.ram_bytes / 2**30:.1f} GiB" if board.ram_bytes else "unknown"
-    console.print(f"[bold]{board.name}[/]: {board.board}")
-    console.print(f"{board.cpu}, {board.threads} cores used, {ram} RAM")
-    readings = board.telemetry().to_json()
-    shown = ", ".join(f"{name} {value}" for name, value in readings.items() if value is not None)
-    hidden = ", ".join(name for name, value in readings.items() if value is None)
-    console.print(shown or "no temperature, clock or throttling readings", style="cyan")
-    if shown and hidden:
-        console.print(f"not shown by this machine: {hidden}", style="dim")
-    console.print(_table("runtime", found.runtimes))
-    console.print(_table("camera", found.cameras))
-    for name in TARGETS:
-        if missing := target(name).not_built:
-            console.print(f"[dim]{name}, not built yet: {'; '.join(missing)}[/]")
+    console.print(f"[bold]{board.name}[/]: {escape(board.board)}")
+    threads = "1 thread" if board.threads == 1 else f"{board.threads} threads"
+    console.print(f"{escape(board.cpu)}, {ram} RAM; engines get {threads}")
+    for detail in board.details:
+        console.print(escape(detail))
+    console.print()
+    console.print(_entries("runtime", found.runtimes))
+    console.print()
+    console.print(_entries("camera", found.cameras))
+    console.print()
+    console.print(_readings(found))
+    if board.not_built:
+        console.print()
+        console.print(f"[dim]not built for {board.name} yet: {'; '.join(board.not_built)}[/]")
+    others = [name for name in TARGETS if name != board.name and target(name).not_built]
+    if others:
+        console.print()
+        console.print(f"[dim]what is not built for {', '.join(others)}: edgecnn targets --json[/]")
 
 
-def _table(kind: str, entries: tuple["Entry", ...]) -> Table:
-    table = Table(kind, "", box=None, padding=(0, 2, 0, 0))
+def _entries(kind: str, entries: tuple["Entry", ...]) -> Table:
+    table = _table(kind)
     for entry in entries:
         state = " ".join(filter(None, ("available", entry.engine, entry.version)))
-        table.add_row(
-            entry.name,
-            f"[green]{state}[/]" if entry.available else f"[yellow]{escape(entry.reason or '')}[/]",
-        )
+        if entry.note:
+            table.add_row(entry.name, f"[yellow]{escape(f'{state}; {entry.note}')}[/]")
+        elif entry.available:
+            table.add_row(entry.name, f"[green]{escape(state)}[/]")
+        else:
+            table.add_row(entry.name, escape(entry.reason or ""))
+    return table
+
+
+def _readings(found: "Inventory") -> Table:
+    table = _table("reading")
+    for name, value in found.telemetry.items():
+        if value is not None:
+            table.add_row(*_reading(name, value))
+    # A reason that several share stands once.
+    missing: dict[str, list[str]] = {}
+    for name, reason in found.not_shown.items():
+        missing.setdefault(reason, []).append(_words(name)[0])
+    for reason, names in missing.items():
+        table.add_row(", ".join(names), escape(reason), style="dim")
+    return table
+
+
+def _reading(name: str, value: Any) -> tuple[str, str]:
+    words, unit = _words(name)
+    if isinstance(value, dict):
+        shown = ", ".join(f"{rail} {power:.2f}" for rail, power in value.items())
+    elif isinstance(value, list | tuple):
+        shown = ", ".join(value) or "no"
+    elif isinstance(value, bool):
+        shown = "yes" if value else "no"
+    elif name == "gpu_load":
+        shown = f"{value:.0%}"
+    else:
+        shown = f"{value:.1f}" if isinstance(value, float) else str(value)
+    return words, escape(f"{shown} {unit}".strip())
+
+
+def _words(name: str) -> tuple[str, str]:
+    """The name of a reading without its unit, and the unit."""
+    for end, unit in UNITS.items():
+        if name.endswith(end):
+            return name.removesuffix(end).replace("_", " "), unit
+    return name.replace("_", " "), ""
+
+
+def _table(kind: str) -> Table:
+    table = Table(kind, "", box=None, padding=(0, 2, 0, 0), show_edge=False)
+    table.columns[0].max_width = 26
+    table.columns[1].overflow = "fold"
     return table

@@ -94,7 +94,8 @@ def fit(analysis: Mapping[str, Any], name: str) -> Fit:
     """
     board = load(name)
     for runtime in target(board.kind).runtimes:
-        if runtimes.missing(runtime) is None:
+        # Of a GPU's memory this machine can tell nothing.
+        if runtime in runtimes.RUNTIMES and runtimes.missing(runtime) is None:
             break
     else:
         raise RuntimeUnavailable(

@@ -1,10 +1,10 @@
-"""One file per inference engine, and the table that names them.
+"""One file per inference engine, and the tables that name them.
 
-A new engine is a new file that offers `RUNTIME`, and one line in `RUNTIMES`. The files import
+A new engine is a new file that offers a runtime, and one line in `RUNTIMES`. The files import
 their engine only when asked to, and this one imports no numpy, so that naming them costs nothing.
 """
 
-import importlib
+import pkgutil
 from typing import TYPE_CHECKING
 
 from edgecnn.errors import RuntimeUnavailable, UnknownName
@@ -13,17 +13,27 @@ if TYPE_CHECKING:
     from edgecnn.targets.session import Runtime
 
 RUNTIMES = {
-    "litert": "edgecnn.targets.runtimes.litert",
-    "onnxruntime": "edgecnn.targets.runtimes.onnxruntime",
-    "openvino": "edgecnn.targets.runtimes.openvino",
+    "litert": "edgecnn.targets.runtimes.litert:RUNTIME",
+    "onnxruntime": "edgecnn.targets.runtimes.onnxruntime:RUNTIME",
+    "openvino": "edgecnn.targets.runtimes.openvino:RUNTIME",
 }
+"""On the processor's own cores: what every artifact is checked with."""
+
+ACCELERATED = {
+    "onnxruntime-tensorrt": "edgecnn.targets.runtimes.nvidia:TENSORRT",
+    "onnxruntime-cuda": "edgecnn.targets.runtimes.nvidia:CUDA",
+    "openvino-gpu": "edgecnn.targets.runtimes.openvino:GPU",
+    "openvino-npu": "edgecnn.targets.runtimes.openvino:NPU",
+}
+"""The same engines on another device, where there is one."""
 
 
 def get(name: str) -> "Runtime":
     """The runtime of that name, installed or not; `UnknownName` for any other word."""
-    if name not in RUNTIMES:
-        raise UnknownName("runtime", name, RUNTIMES)
-    runtime: Runtime = importlib.import_module(RUNTIMES[name]).RUNTIME
+    known = RUNTIMES | ACCELERATED
+    if name not in known:
+        raise UnknownName("runtime", name, known)
+    runtime: Runtime = pkgutil.resolve_name(known[name])
     return runtime
 
 

@@ -57,6 +57,9 @@ class LiteRt:
             "LiteRT shows no time per operator in Python: take --runtime onnxruntime or openvino."
         )
 
+    def executed(self, model: Path) -> None:
+        """Not told: it takes each operator as the file has it."""
+
     def weights_bytes(self, network: NetworkMemory) -> int:
         """Twice: the file is mapped and read through once, and XNNPACK packs a copy of its own.
 

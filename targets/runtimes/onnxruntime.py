@@ -1,8 +1,10 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime, on the CPU unless told otherwise."""
 
 import json
 import platform
 import tempfile
+from collections import Counter
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from edgecnn.targets.session import check_contract
 DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
 MMAP_THRESHOLD_BYTES = 32 * 2**20
 """glibc's `DEFAULT_MMAP_THRESHOLD_MAX` on 64-bit systems."""
+CPU = ("CPUExecutionProvider",)
 TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 
@@ -62,6 +65,9 @@ class OnnxRuntime:
             if event.get("cat") == "Node" and event["name"].endswith("_kernel_time")
         )
 
+    def executed(self, model: Path) -> None:
+        """Not told by the Python package."""
+
     def weights_bytes(self, network: NetworkMemory) -> int:
         """Twice, but for large tensors, which are there twice only one after the other.
 
@@ -88,10 +94,20 @@ class OnnxRuntime:
 
 
 class OnnxRuntimeSession:
-    """An inference session on the CPU provider."""
+    """An inference session.
+
+    `providers` are ONNX Runtime's execution providers by preference, a name or a pair of name
+    and options.
+    """
 
     def __init__(
-        self, model: Path, threads: int, engine: str, *, trace: Path | None = None
+        self,
+        model: Path,
+        threads: int,
+        engine: str,
+        *,
+        trace: Path | None = None,
+        providers: Sequence[str | tuple[str, dict[str, str]]] = CPU,
     ) -> None:
         self.engine, self.threads = engine, threads
         try:
@@ -106,13 +122,27 @@ class OnnxRuntimeSession:
             options.profile_file_prefix = str(trace)
         options.log_severity_level = 3  # errors: warnings about unused initialisers are noise
         try:
-            session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+            session = ort.InferenceSession(str(model), options, providers=list(providers))
         except Exception as error:  # its exceptions share no base class of their own
             raise RuntimeUnavailable(f"{engine} cannot open {model}: {error}") from None
         ends = session.get_inputs(), session.get_outputs()
         self.input_shape, self.classes = check_contract(model, *map(_described, ends))
         (taken,), (given,) = ends
         self._session, self._input, self._output = session, taken.name, [given.name]
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers that did load, which may be fewer than asked for."""
+        return list(self._session.get_providers())
+
+    def placed(self) -> Counter[str]:
+        """Operators by the provider that ran them, from the trace asked for; ends it."""
+        ran = {
+            event["name"]: event["args"]["provider"]
+            for event in json.loads(self.end_trace().read_text())
+            if event.get("cat") == "Node" and "provider" in event.get("args", {})
+        }
+        return Counter(ran.values())
 
     def end_trace(self) -> Path:
         """Write the trace that was asked for at the start."""

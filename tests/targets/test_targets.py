@@ -62,7 +62,7 @@ def test_every_target_names_runtimes_that_exist(name: str) -> None:
     kind = target(name)
     assert kind.name == name
     assert kind.runtimes
-    assert set(kind.runtimes) <= set(runtimes.RUNTIMES)
+    assert set(kind.runtimes) <= set(runtimes.RUNTIMES | runtimes.ACCELERATED)
 
 
 def test_cores_count_an_smt_pair_once(machine: Machines) -> None:
@@ -148,7 +148,9 @@ def test_inventory_names_a_reason_for_everything_unavailable() -> None:
     listed = inventory().to_json()
     assert set(listed) >= {"detected", "runtimes", "cameras"}
     assert set(listed["detected"]) >= {"target", "board", "cpu", "ram_bytes"}
-    assert [r["name"] for r in listed["runtimes"]] == list(runtimes.RUNTIMES)
+    assert [r["name"] for r in listed["runtimes"]] == list(
+        runtimes.RUNTIMES | runtimes.ACCELERATED
+    )
     for entry in (*listed["runtimes"], *listed["cameras"]):
         assert entry["available"] or len(entry["reason"]) > 10
     for entry in listed["runtimes"]:
