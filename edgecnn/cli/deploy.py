@@ -107,7 +107,7 @@ def command(
     runtime = "auto"
     if service or run:
         # Wrong options are found before any board is touched.
-        runtime = run_command.make_context("run", [words[0], *arguments]).params["runtime"]
+        runtime = run_command.make_context("edgecnn run", [words[0], *arguments]).params["runtime"]
     with TerminalProgress() as progress:
         if rollback:
             outcomes = deployment.rollback(hosts, python=python, progress=progress)

@@ -96,8 +96,9 @@ class Board:
         for _ in range(2):
             missing = self._missing(parcel)
             for item in {item.sha256: item for item in parcel.items}.values():
-                if missing.get(item.sha256, item.bytes) < item.bytes:
-                    self._send(item, missing[item.sha256], sent)
+                there = missing.get(item.sha256)
+                if there is not None and (there < item.bytes or item.bytes == 0):
+                    self._send(item, there, sent)
             damaged = self._ask("place", folder=parcel.folder, files=items)["damaged"]
             if not damaged:
                 return

@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -54,9 +55,8 @@ class SshBoard:
         (commands / "python3").symlink_to(self.python)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
-        for key in ("host_key", "user_key"):
-            keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / key]
-            subprocess.run(keygen, check=True)
+        for name in ("host_key", "user_key"):
+            self.make_key(name)
         self.log = self.folder / "sshd.log"
         settings = {
             "Port": self.port,
@@ -75,11 +75,17 @@ class SshBoard:
             Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists when it is root
         self.start()
 
-    def start(self) -> None:
+    def make_key(self, name: str) -> None:
+        keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / name]
+        subprocess.run(keygen, check=True)
+
+    def start(self, largest_file: int | None = None) -> None:
         assert SSHD is not None
         with self.log.open("a") as log:
             command = [SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")]
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        if largest_file:
+            resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (largest_file,) * 2)
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             try:
@@ -124,6 +130,19 @@ class SshBoard:
 
     def host_key(self) -> str:
         return f"[127.0.0.1]:{self.port} {(self.folder / 'host_key.pub').read_text()}"
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[[Callable[[], Any], str], None]:
+    """Waits until something is so."""
+
+    def wait(condition: Callable[[], Any], what: str) -> None:
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline, what
+            time.sleep(0.01)
+
+    return wait
 
 
 @pytest.fixture(scope="session")

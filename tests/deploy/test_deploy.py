@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,6 @@ def outcome(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 def sizes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
-
-
-def wait_for(condition: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def test_a_board_with_nothing_but_python(fresh: Any, tmp_path: Path) -> None:
@@ -64,7 +56,7 @@ def test_a_second_time_nothing_is_sent(user: Any, board: Any, old_bundle: Path) 
 
 
 def test_a_killed_copy_goes_on_where_it_stopped(
-    user: Any, board: Any, write_bundle: BundleWriter
+    user: Any, board: Any, write_bundle: BundleWriter, wait_for: Callable[..., None]
 ) -> None:
     old, bundle = board.current, write_bundle("heavy", ballast=4_000_000)
     staging = board.root / "staging"
