@@ -16,6 +16,24 @@ target_option: Callable[[Any], Any] = click.option(
     show_default=True,
     help="Kind of board; auto looks.",
 )
+
+
+class BoardOrHost(click.Choice[str]):
+    """A kind of board, or `USER@HOST`: a board to be reached over SSH."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As click does, but for hosts."""
+        return value if "@" in value else super().convert(value, param, ctx)
+
+
+board_or_host_option: Callable[[Any], Any] = click.option(
+    "--target",
+    type=BoardOrHost(("auto", *TARGETS)),
+    default="auto",
+    show_default=True,
+    metavar="KIND|USER@HOST",
+    help=f"Kind of board ({', '.join(TARGETS)}); auto looks. USER@HOST: do it there, over SSH.",
+)
 runtime_option: Callable[[Any], Any] = click.option(
     "--runtime",
     type=click.Choice(("auto", *RUNTIMES, *ACCELERATED)),

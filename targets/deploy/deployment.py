@@ -1,6 +1,5 @@
 """Bundles to boards: all at once, each with its own outcome."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -73,7 +72,7 @@ def deploy(
             shown.step(board.host, "profiling")
             report = profile / f"{order.bundle.name}-{board.host.replace('/', '_')}.json"
             profile.mkdir(parents=True, exist_ok=True)
-            report.write_text(json.dumps(measure(board, staged), indent=1), encoding="utf-8")
+            report.write_text(staged.profile(board, "--json"), encoding="utf-8")
         return Outcome(
             board.host,
             board=staged.board,
@@ -102,12 +101,6 @@ def rollback(
         return Outcome(board.host, current=release.current, previous=release.previous)
 
     return _on_each(hosts, python, go_back)
-
-
-def measure(board: Board, staged: Staged, options: Sequence[str] = ()) -> dict[str, Any]:
-    """The report of `edgecnn profile` with these options, made on the board."""
-    words = [*staged.edgecnn, "profile", staged.bundle_path, "--json", *options]
-    return dict(json.loads(board.run(words)))
 
 
 def _switch(board: Board, staged: Staged, run: Sequence[str] | None, progress: Progress) -> Release:

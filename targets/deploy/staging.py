@@ -33,15 +33,11 @@ class Staged:
     replaces: str | None
     """The release that was current meanwhile."""
 
-    @property
-    def bundle_path(self) -> str:
-        """Where the bundle lies on the board."""
-        return f"{self.root}/bundles/{self.bundle}"
-
-    @property
-    def edgecnn(self) -> tuple[str, ...]:
-        """The command line of edgecnn there."""
-        return f"{self.root}/venvs/{self.venv}/bin/python", "-m", "edgecnn"
+    def profile(self, board: Board, *options: str, columns: int = 80) -> str:
+        """What `edgecnn profile` prints there, with these options, on a screen so wide."""
+        edgecnn = [f"{self.root}/venvs/{self.venv}/bin/python", "-m", "edgecnn"]
+        bundle = f"{self.root}/bundles/{self.bundle}"
+        return board.run(["env", f"COLUMNS={columns}", *edgecnn, "profile", bundle, *options])
 
 
 def stage(board: Board, order: Order, progress: Progress) -> Staged:
