@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import onnx
+import onnxruntime
 import openvino as ov
 import pytest
 from ai_edge_litert.interpreter import Interpreter
@@ -86,6 +87,36 @@ def test_every_format_takes_raw_pixels_at_the_same_scale(lite0_bundle: Path) -> 
     model = ov.Core().read_model(lite0_bundle / "model.xml")
     assert model.input(0).element_type == ov.Type.u8
     assert list(model.input(0).shape) == [1, 224, 224, 3]
+
+
+@pytest.mark.filterwarnings("ignore:.*preserve_all_tensors:UserWarning")
+def test_every_runtime_computes_on_the_very_pixels(lite0_bundle: Path) -> None:
+    """What the first convolution reads, for each level of each colour, as the engines say it."""
+    image = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), np.uint8)
+    expected = ((image.astype(np.float32) - 127) / 128).transpose(0, 3, 1, 2)
+
+    tflite = Interpreter(
+        model_path=str(lite0_bundle / "model.tflite"), experimental_preserve_all_tensors=True
+    )
+    tflite.allocate_tensors()
+    tflite.set_tensor(tflite.get_input_details()[0]["index"], image)
+    tflite.invoke()
+    shape, found = list(image.shape), []
+    for detail in tflite.get_tensor_details():
+        if detail["shape"].tolist() == shape and detail["dtype"] is np.int8:
+            found.append(tflite.get_tensor(detail["index"]))
+    assert len(found) == 1, "one tensor between the picture and the first convolution"
+    np.testing.assert_array_equal(found[0].view(np.uint8), image ^ 0x80)
+
+    model = onnx.load(lite0_bundle / "model.onnx")
+    model.graph.output.append(onnx.helper.make_empty_tensor_value_info("image_dq"))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    np.testing.assert_array_equal(session.run(["image_dq"], {"image": image})[0], expected)
+
+    read = ov.Core().read_model(lite0_bundle / "model.xml")
+    read.add_outputs("image_dq")
+    compiled = ov.Core().compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    np.testing.assert_array_equal(compiled(image)["image_dq"], expected)
 
 
 def test_nothing_but_the_softmax_runs_in_float(lite0_bundle: Path) -> None:
