@@ -41,6 +41,8 @@ class Layer:
     """Height and width of a convolution's window."""
     strides: tuple[int, int] | None = None
     """Its steps down and across."""
+    input_bytes: int | None = None
+    """All it reads but its weights; None for a finished model file and in older bundles."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def analyze_graph(
             live_bytes=alive,
             kernel=_window(op),
             strides=op.attributes["strides"] if op.op in ("conv", "depthwise") else None,
+            input_bytes=sum(memory.tensor_bytes(deployed[n], dtype, batch) for n in op.inputs),
         )
         for op, alive in zip(deployed, live, strict=True)
     )

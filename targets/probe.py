@@ -1,9 +1,10 @@
-"""Two tiny networks, shipped as bundles, for looking at an engine and not at a model.
+"""Tiny networks, shipped as bundles, for looking at an engine and not at a model.
 
 `colours` tells which of red, green and blue prevails: running it proves that an engine works on
 this machine, and shows what the engine itself takes of memory. `deep` has many small operators:
-what it takes more is what an engine keeps for each. A board has no tools to make a model, so
-they come with the package; `tests/targets/make_probes.py` writes them.
+what it takes more is what an engine keeps for each. `peak` is a convolution that keeps the
+processor's multipliers busy. A board has no tools to make a model, so they come with the package;
+`tests/targets/make_probes.py` writes them.
 """
 
 from importlib import resources
@@ -18,7 +19,7 @@ SIDE = 16
 
 
 def bundle(name: str) -> Bundle:
-    """The probe of that name, `colours` or `deep`."""
+    """The probe of that name: `colours`, `deep` or `peak`."""
     return Bundle.load(Path(str(resources.files("edgecnn.targets"))) / "probes" / name)
 
 

@@ -10,6 +10,7 @@ from edgecnn.spread import Estimate, Interval
 from edgecnn.targets.layer_times import LayerTime
 from edgecnn.targets.loadgen import SingleStream
 from edgecnn.targets.moments import Drift, Moment
+from edgecnn.targets.roofline import Roofline
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ class ProfileRun:
     """MLPerf's single-stream scenario in the first process, where it was asked for."""
     drift: Drift | None = None
     """From the first to the last part, of a run that is long enough."""
+    roofline: Roofline | None = None
+    """What engine and machine can do at best, where it was asked for."""
 
     @property
     def prediction_error(self) -> float | None:

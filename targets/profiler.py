@@ -28,6 +28,7 @@ from edgecnn.targets.profile import (
     ProfileRun,
     Skipped,
 )
+from edgecnn.targets.roofline import measure_roofline
 from edgecnn.targets.session import Runtime
 from edgecnn.targets.target import detect
 
@@ -42,6 +43,7 @@ def profile(
     processes: int = 3,
     per_layer: bool = False,
     loadgen: Path | None = None,
+    roofline: bool = False,
     target: str = "auto",
     progress: Callable[[str], None] = lambda _: None,
 ) -> Profile:
@@ -53,6 +55,7 @@ def profile(
     inferences and `seconds`. What differs between processes shows how far a latency can be
     trusted. With `per_layer`, the first of them then runs under the engine's own profiler; with
     `loadgen`, LoadGen runs in it and writes its log into a folder for each run in that folder.
+    With `roofline`, what engine and machine can do at best is measured after each.
     `progress` is told what is being done. Raises `RuntimeUnavailable` if no runtime could
     be measured, or one that was asked for by name cannot be used.
     """
@@ -97,7 +100,11 @@ def profile(
                 predicted = predict(engine, network, baseline(name, count, board))
             run = _run(found, predicted, bundle.artifacts[engine.format].bytes)
             known = network.layers if network else ()
-            measured.append(replace(run, layers=_layers(found[0], known)))
+            ceilings = None
+            if roofline:
+                progress(f"{name}, {count}: what the processor can do at best")
+                ceilings = measure_roofline(name, count, board)
+            measured.append(replace(run, layers=_layers(found[0], known), roofline=ceilings))
     if not measured:
         raise RuntimeUnavailable(
             f"No engine here runs {bundle.path}. " + " ".join(s.reason for s in skipped)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edgecnn.cli.options import target_option
+from edgecnn.cli.options import board_or_host_option
 from edgecnn.targets.runtimes import ACCELERATED, RUNTIMES
 
 if TYPE_CHECKING:
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 SLOWEST = 12
 """Rows of the table of operators; the JSON has all."""
+SENSORS = {"°C": "temperature_c", "MHz": "clock_mhz", "W": "power_w"}
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
-@target_option
+@board_or_host_option
 @click.option(
     "--runtime",
     "runtimes",
@@ -81,9 +82,15 @@ def command(
     \b
     edgecnn profile exports/efficientnet_lite0-int8
     edgecnn profile exports/resnet34-int8 --html resnet34.html
+    edgecnn profile exports/resnet34-int8 --target pi@camera1
     edgecnn profile exports/resnet34-int8 --runtime litert --seconds 600   # does it hold?
     edgecnn profile exports/resnet34-int8 --runtime litert --threads 1 --threads 4 --json
     """
+    if "@" in target:
+        from edgecnn.cli.remote_profile import profile_there
+
+        profile_there(click.get_current_context())
+        return
     from edgecnn.bundle import Bundle
     from edgecnn.targets import loadgen as mlperf
     from edgecnn.targets import report
@@ -103,6 +110,7 @@ def command(
             processes=processes,
             per_layer=per_layer,
             loadgen=loadgen.absolute() if loadgen else None,
+            roofline=bool(html),
             target=target,
             progress=lambda doing: status.update(f"measuring {doing}"),
         )
@@ -180,9 +188,12 @@ def _latency(found: "Profile") -> Table:
 
 def _drift(found: "Profile") -> Table:
     part = max(run.drift.part_s for run in found.runs if run.drift)
+    shown = {
+        unit: name for unit, name in SENSORS.items() if any(_ends(run, name) for run in found.runs)
+    }
     table = _table(
         f"sustained against burst: p90 of the last and the first {part:.0f} s, ms",
-        *("burst", "sustained", "change", "95% interval", "°C", "MHz"),
+        *("burst", "sustained", "change", "95% sure", *shown),
     )
     for run in found.runs:
         if drift := run.drift:
@@ -190,17 +201,16 @@ def _drift(found: "Profile") -> Table:
             table.add_row(
                 *(run.runtime, str(run.threads)),
                 *(f"{drift.burst_p90_ms:.2f}", f"{drift.sustained_p90_ms:.2f}"),
-                *(f"{drift.change:+.1%}", f"{low:+.1%} to {high:+.1%}"),
-                _ends(run, "temperature_c"),
-                _ends(run, "clock_mhz"),
+                *(f"{drift.change:+.1%}", f"{low:+.0%}..{high:+.0%}"),
+                *(_ends(run, name) for name in shown.values()),
             )
     return table
 
 
-def _ends(run: "ProfileRun", reading: str) -> str:
-    """A reading at the start and at the end of a run."""
-    ends = [getattr(moment.telemetry, reading) for moment in (run.moments[0], run.moments[-1])]
-    return "not shown" if None in ends else "{:.0f} → {:.0f}".format(*ends)
+def _ends(run: "ProfileRun", sensor: str) -> str:
+    """What a sensor showed at the start and at the end of a run; empty where it is not there."""
+    ends = [getattr(moment.telemetry, sensor) for moment in (run.moments[0], run.moments[-1])]
+    return "" if None in ends else "{:.0f}→{:.0f}".format(*ends)
 
 
 def _frame(found: "Profile") -> Table:

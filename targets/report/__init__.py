@@ -8,6 +8,8 @@ from typing import Any
 from edgecnn.errors import EdgeCnnError, require
 from edgecnn.targets.profile import Profile
 from edgecnn.targets.report import charts
+from edgecnn.targets.report.over_time import course
+from edgecnn.targets.report.roofline import RooflineChart, roofline
 
 
 def check_installed() -> None:
@@ -39,7 +41,13 @@ def render(profile: Profile, analysis: Mapping[str, Any] | None) -> str:
         comparisons=charts.comparisons(profile.runs),
         operators=[(charts.name_of(r), charts.operators(r)) for r in profile.runs if r.layers],
         histograms=[charts.histogram(run) for run in profile.runs],
+        courses=[found for run in profile.runs if (found := course(run))],
+        rooflines=_rooflines(profile, analysis) if analysis else [],
     )
+
+
+def _rooflines(profile: Profile, analysis: Mapping[str, Any]) -> list[RooflineChart]:
+    return [drawn for run in profile.runs if (drawn := roofline(run, analysis))]
 
 
 def write(page: str, path: Path) -> None:

@@ -247,6 +247,14 @@ def name_of(run: ProfileRun) -> str:
     return f"{run.runtime}, {run.threads} thread{'s' * (run.threads > 1)}"
 
 
+def ticks_between(low: float, high: float, count: int) -> list[float]:
+    """Some `count` round values, the first at most `low` and the last at least `high`."""
+    spread = max(high - low, abs(high) * 0.02, 1e-3)
+    step = _ticks(spread, count)[1]
+    first = math.floor(low / step)
+    return [round(step * i, 9) for i in range(first, max(math.ceil(high / step), first + 1) + 1)]
+
+
 def _ticks(most: float, count: int = 4) -> list[float]:
     """Round values from 0 to at least `most`, which is positive."""
     rough = most / count

@@ -1,11 +1,14 @@
-"""Writes the two probe bundles that ship under `targets/probes/`.
+"""Writes the probe bundles that ship under `targets/probes/`, all or those named.
 
-    python tests/targets/make_probes.py
+    python tests/targets/make_probes.py [NAME...]
 
 `colours` tells red, green and blue apart. `deep` has random weights and many small operators of
 different sizes: what it takes beyond `colours` is what an engine keeps for each operator.
+`peak` is one 3×3 convolution of 128 channels, at which engines come nearest to what the
+processor can multiply: few weights, each used for many pixels, all of it inside the cache.
 """
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -52,31 +55,46 @@ def deep(units: int = 8) -> keras.Model:
     return keras.Model(picture, layers.Dense(3, activation="softmax")(x), name="deep")
 
 
+def peak(side: int = 28, width: int = 128) -> keras.Model:
+    """A 1×1 convolution to have the channels, then the 3×3 one that has 99% of the work."""
+    keras.utils.set_random_seed(0)
+    picture = keras.Input((side, side, 3))
+    x = keras.layers.Conv2D(width, 1, activation="relu", kernel_initializer="he_normal")(picture)
+    x = keras.layers.Conv2D(
+        width, 3, padding="same", activation="relu", kernel_initializer="he_normal"
+    )(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(picture, keras.layers.Dense(3, activation="softmax")(x), name="peak")
+
+
 def pictures(folder: Path) -> Path:
-    """Plain colours and noise to calibrate with."""
+    """Blots of colour to calibrate with."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for index in range(60):
-        plain = rng.integers(0, 256, 3, np.uint8) * np.ones((SIDE, SIDE, 1), np.uint8)
-        noise = rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-        cv2.imwrite(str(folder / f"{index}.png"), noise if index % 4 == 0 else plain)
+        blots = rng.integers(0, 256, (6, 6, 3), np.uint8)
+        large = cv2.resize(blots, (2 * SIDE, 2 * SIDE), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / f"{index}.png"), large)
     return folder
 
 
-def main() -> None:
-    """Export both, in int8 and all formats."""
+def main(names: list[str]) -> None:
+    """Export them in int8 and all formats."""
     with tempfile.TemporaryDirectory() as folder:
-        calibration = pictures(Path(folder) / "plain-and-noise")
-        for model in (colours(), deep()):
+        calibration = pictures(Path(folder) / "blots")
+        for make in (colours, deep, peak):
+            if names and make.__name__ not in names:
+                continue
+            model = make()
             bundle = export(
                 model,
                 calibration=calibration,
                 out=PROBES / model.name,
-                preprocessing=Preprocessing(SIDE, SIDE),
+                preprocessing=Preprocessing(*model.input_shape[1:3]),
                 labels=LABELS,
             )
             print(bundle.path, model.count_params(), "parameters")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
