@@ -1,0 +1,127 @@
+"""Emulated boards; `make test-arm` prepares what they are made of (see docs/emulation.md)."""
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as tflite
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).parents[2]
+ARM = ROOT / ".cache" / "arm"
+ANSWERS = Path(__file__).with_name("answers.py")
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board's Python, translated for this processor instruction by instruction.
+
+    Child processes of that Python are translated too: it believes to be `python`, a script that
+    starts the emulator.
+    """
+
+    python: Path
+    environment: dict[str, str] = field(repr=False)
+
+    def run(self, *arguments: str | Path, **overrides: str) -> subprocess.CompletedProcess[str]:
+        """`python ARGUMENTS` on the board, with changes to its environment."""
+        return subprocess.run(
+            [self.python, *map(str, arguments)],
+            cwd=self.python.parent,  # in the work tree, `edgecnn` would be another folder
+            env=self.environment | overrides,
+            capture_output=True,
+            text=True,
+            timeout=500,
+        )
+
+    def edgecnn(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """`edgecnn ARGUMENTS` on the board."""
+        return self.run("-m", "edgecnn", *arguments)
+
+
+def emulated(folder: Path, emulator: str, cpu: str, root: str, packages: str) -> Board:
+    """A board whose launcher is written into `folder`."""
+    python = folder / f"python-{cpu}"
+    command = [
+        ARM / "emulators/usr/bin" / emulator,
+        *("-cpu", cpu, "-L", ARM / root, "-0", python, ARM / root / "usr/bin/python3.11"),
+    ]
+    python.write_text(f'#!/bin/sh\nexec {" ".join(map(str, command))} "$@"\n')
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    environment = {
+        "HOME": str(folder),
+        "PATH": os.environ["PATH"],
+        "PYTHONHOME": str(ARM / root / "usr"),
+        "PYTHONPATH": f"{ARM / 'edgecnn'}:{ARM / packages}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return Board(python, environment)
+
+
+@pytest.fixture(scope="session", params=("cortex-a76", "cortex-a72"))
+def board64(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Board:
+    """A 64-bit system on the processors of Raspberry Pi 5 and 4."""
+    folder = tmp_path_factory.mktemp("board64")
+    return emulated(folder, "qemu-aarch64", request.param, "board64", "wheels64")
+
+
+@pytest.fixture(scope="session")
+def board32(tmp_path_factory: pytest.TempPathFactory) -> Board:
+    """A 32-bit system with Debian's numpy 1.24 and OpenCV 4.6, as on Raspberry Pi OS."""
+    folder = tmp_path_factory.mktemp("board32")
+    return emulated(folder, "qemu-arm", "cortex-a7", "board32", "wheels32")
+
+
+@pytest.fixture(scope="session")
+def integers(lite0_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle's `model.tflite` up to its last integers, without dequantisation and softmax."""
+    data = (lite0_bundle / "model.tflite").read_bytes()
+    model = tflite.ModelT.InitFromObj(tflite.Model.GetRootAs(data))
+    (graph,) = model.subgraphs
+    codes = [model.operatorCodes[o.opcodeIndex].builtinCode for o in graph.operators[-2:]]
+    assert codes == [tflite.BuiltinOperator.DEQUANTIZE, tflite.BuiltinOperator.SOFTMAX]
+    graph.operators = graph.operators[:-2]
+    graph.outputs = graph.operators[-1].outputs
+    model.signatureDefs = []
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path = tmp_path_factory.mktemp("integers") / "model.tflite"
+    path.write_bytes(builder.Output())
+    return path
+
+
+Answers = dict[str, NDArray[np.generic]]
+"""By engine, what it says of each golden picture; see answers.py."""
+
+
+@pytest.fixture(scope="session")
+def answers_of(
+    lite0_bundle: Path, integers: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Answers]:
+    """Runs answers.py with a Python and these runtimes."""
+
+    def ask(run: Callable[..., subprocess.CompletedProcess[str]], *runtimes: str) -> Answers:
+        out = tmp_path_factory.mktemp("answers") / "answers.npz"
+        done = run(ANSWERS, lite0_bundle, integers, out, *runtimes)
+        assert done.returncode == 0, done.stderr
+        with np.load(out) as found:
+            return dict(found)
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def x86_answers(answers_of: Callable[..., Answers]) -> Answers:
+    """What the engines say on this machine."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+
+    return answers_of(run, "litert", "onnxruntime")

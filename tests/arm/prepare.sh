@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Fills a folder with what the tests here need: emulators, two boards' root file systems with the
+# wheels a board installs, and a kernel with a camera driver. Nothing is installed on this machine
+# but mmdebstrap and cpio. Each part is made once; edgecnn itself anew on every call.
+#
+#     tests/arm/prepare.sh .cache/arm
+set -euo pipefail
+project=$(cd "$(dirname "$0")/../.." && pwd)
+mkdir -p "$1" && cd "$1"
+
+# Only this archive: the roots serve no network, and the security archive may be in mid-update.
+mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+pip=("$project/.venv/bin/pip" --quiet --disable-pip-version-check)
+wheels=(install --no-compile --only-binary=:all: --implementation cp --python-version 3.11
+  --abi cp311 --abi abi3 --abi none -c "$project/constraints.txt")
+
+# once NAME COMMAND...: runs COMMAND in a folder that is named NAME when it has succeeded.
+once() {
+  if [ ! -d "$1" ]; then
+    echo "Preparing $1"
+    rm -rf "$1.part" && mkdir "$1.part"
+    (cd "$1.part" && "${@:2}")
+    mv "$1.part" "$1"
+  fi
+}
+
+# debian SUITE ARCHITECTURE PACKAGES: unpacks packages and what they depend on, and runs none of
+# their scripts, which would need the other processor.
+debian() {
+  mmdebstrap --quiet --variant=extract --architectures="$2" --include="$3" "$1" . "$mirror"
+}
+
+# Debian 12's emulators are too old: engines crash in its qemu-user 7.2.
+emulators() {
+  debian trixie amd64 qemu-user,qemu-system-arm
+  find usr/bin -name 'qemu-*' ! -name qemu-arm ! -name '*-aarch64' -delete
+}
+
+board64() {
+  debian bookworm arm64 python3.11,libgomp1,libstdc++6
+}
+
+# tflite-runtime is the only engine with a 32-bit wheel; numpy and OpenCV have none.
+board32() {
+  debian bookworm armhf python3.11,libgomp1,libstdc++6,python3-numpy,python3-opencv,python3-psutil
+  # The links that update-alternatives would have made.
+  ln -s blas/libblas.so.3 lapack/liblapack.so.3 usr/lib/arm-linux-gnueabihf/
+}
+
+aarch64=(--platform manylinux2014_aarch64)
+for glibc in 17 27 28 34; do aarch64+=(--platform "manylinux_2_${glibc}_aarch64"); done
+
+wheels64() {
+  "${pip[@]}" "${wheels[@]}" "${aarch64[@]}" --target . \
+    numpy opencv-python-headless click rich psutil ai-edge-litert onnxruntime
+}
+
+# What a 64-bit board gets that takes the old engine and a new numpy.
+mismatched64() {
+  "${pip[@]}" "${wheels[@]}" "${aarch64[@]}" --target . --no-deps tflite-runtime==2.14.0
+}
+
+wheels32() {
+  "${pip[@]}" "${wheels[@]}" --platform manylinux_2_34_armv7l --target . --no-deps \
+    tflite-runtime==2.14.0 click rich markdown-it-py mdurl Pygments
+}
+
+# A stock kernel, of which only the driver of the virtual camera is kept, in loading order.
+kernel() {
+  debian bookworm arm64 linux-image-arm64,kmod,v4l-utils,busybox-static
+  local version
+  version=$(ls lib/modules)
+  kmod() { "$OLDPWD/emulators/usr/bin/qemu-aarch64" -L . -0 "$1" bin/kmod "${@:2}"; }
+  kmod depmod -b . "$version"
+  mkdir modules
+  kmod modprobe -d . -S "$version" --show-depends vivid |
+    awk '{print $2}' | nl -nrz -w2 -s' ' | while read -r number module; do
+      cp "$module" "modules/$number-$(basename "$module")"
+    done
+  mv boot/vmlinuz-* vmlinuz
+  rm -rf boot lib/modules lib/firmware
+}
+
+needed=()
+command -v mmdebstrap >/dev/null || needed+=(mmdebstrap)
+command -v cpio >/dev/null || needed+=(cpio)
+if [ ${#needed[@]} -gt 0 ]; then
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${needed[@]}"
+fi
+
+for part in emulators board64 board32 wheels64 mismatched64 wheels32 kernel; do
+  once "$part" "$part"
+done
+
+# A wheel, built from a copy: setuptools keeps files in build/ that the source no longer has.
+rm -rf edgecnn source && mkdir source
+(cd "$project" && cp -r pyproject.toml README.md LICENSE edgecnn export targets calibration \
+  "$OLDPWD/source")
+"${pip[@]}" install --no-deps --no-compile --target edgecnn ./source
+rm -rf source

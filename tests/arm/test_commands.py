@@ -1,0 +1,109 @@
+"""A board's commands, on a board's processor."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.arm
+FRAMES = 5
+
+on_one = pytest.mark.parametrize("board64", ["cortex-a76"], indirect=True)
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def photographs(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few real photographs."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for path in sorted((samples / "photographs").glob("*.jpg"))[:FRAMES]:
+        shutil.copy(path, folder)
+    return folder
+
+
+def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@on_one
+def test_help(board64: Any) -> None:
+    done = board64.edgecnn("--help")
+    assert done.returncode == 0, done.stderr
+    assert "profile" in done.stdout
+
+
+@on_one
+def test_targets_finds_the_processor_and_runs_its_engines(board64: Any) -> None:
+    done = board64.edgecnn("targets", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["detected"]["target"] == "generic"  # a board's device tree would say more
+    assert found["detected"]["cpu"].lower() in board64.python.name
+    available = {entry["name"]: entry["available"] for entry in found["runtimes"]}
+    assert available["litert"]
+    assert available["onnxruntime"]
+    assert not available["openvino"]
+
+
+def test_run_classifies_as_here(
+    board64: Any, edgecnn_cli: Cli, lite0_bundle: Path, photographs: Path
+) -> None:
+    """`run` first checks itself against the bundle's golden pictures."""
+    run = ("run", lite0_bundle, "--source", photographs, "--runtime", "litert", "--jsonl", "-")
+    here, there = lines(edgecnn_cli(*run)), lines(board64.edgecnn(*run))
+    assert len(there) == FRAMES
+    for expected, frame in zip(here, there, strict=True):
+        assert frame["label"] == expected["label"]
+        assert frame["probability"] == pytest.approx(expected["probability"], abs=2e-6)
+
+
+@on_one
+def test_a_profile_is_never_valid(board64: Any, lite0_bundle: Path) -> None:
+    """Its worker processes are emulated too, and say so."""
+    few = ("--runs", "1", "--seconds", "0", "--processes", "1", "--threads", "1")
+    done = board64.edgecnn("profile", lite0_bundle, "--runtime", "litert", *few, "--json")
+    assert done.returncode == 0, done.stderr
+    (run,) = json.loads(done.stdout)["runs"]
+    assert not run["valid"]
+    assert any("emulated by qemu-aarch64" in reason for reason in run["invalid_reasons"])
+
+
+def test_a_32_bit_board_classifies_with_tflite_runtime(
+    board32: Any, edgecnn_cli: Cli, lite0_bundle: Path, photographs: Path
+) -> None:
+    run = ("run", lite0_bundle, "--source", photographs, "--jsonl", "-")
+    here = lines(edgecnn_cli(*run, "--runtime", "litert"))
+    done = board32.edgecnn(*run)
+    there = lines(done)
+    assert "tflite-runtime 2.14.0" in done.stderr
+    assert [frame["label"] for frame in there] == [frame["label"] for frame in here]
+    for expected, frame in zip(here, there, strict=True):
+        assert frame["probability"] == pytest.approx(expected["probability"], abs=0.1)
+
+
+@on_one
+def test_numpy_2_under_tflite_runtime_is_refused_before_it_crashes(
+    board64: Any, lite0_bundle: Path, tmp_path: Path
+) -> None:
+    ours, wheels = board64.environment["PYTHONPATH"].split(":")
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    for path in Path(wheels).iterdir():
+        if not path.name.startswith("ai_edge_litert"):
+            (packages / path.name).symlink_to(path)
+    for path in (Path(wheels).parent / "mismatched64").iterdir():
+        (packages / path.name).symlink_to(path)
+    done = board64.run(
+        *("-m", "edgecnn", "run", lite0_bundle, "--source", "synthetic", "--frames", "1"),
+        *("--runtime", "litert"),
+        PYTHONPATH=f"{ours}:{packages}",
+    )
+    assert done.returncode == 2
+    assert "pip install 'numpy<2'" in done.stderr
+    assert "Traceback" not in done.stderr
