@@ -29,8 +29,10 @@ class State:
     """As `uname -m` names it."""
     free_bytes: int
     makes_venvs: bool
-    installed: bool
-    """The installation that was asked about is there and whole."""
+    venvs: list[str]
+    """Installations that are whole."""
+    venv: str | None
+    """That of the current release."""
     current: str | None
     previous: str | None
 
@@ -75,9 +77,9 @@ class Board:
         """How the user calls it."""
         return self.connection.host
 
-    def look(self, venv: str) -> State:
-        """The board's state; `venv` is the name of the wanted installation."""
-        return State(**self._ask("look", venv=venv))
+    def look(self) -> State:
+        """The board's state."""
+        return State(**self._ask("look"))
 
     def missing_bytes(self, parcel: Parcel) -> int:
         """What has yet to be sent."""

@@ -32,15 +32,16 @@ COMPLETE = ".complete"
 """In a venv: everything was installed."""
 
 
-def look(venv: str) -> Answer:
-    """What this board is and has; `venv` is the name of the installation that is wanted."""
+def look() -> Answer:
+    """What this board is and has."""
     ROOT.mkdir(parents=True, exist_ok=True)
     return {
         "root": str(ROOT),
         "machine": platform.machine(),
         "free_bytes": shutil.disk_usage(ROOT).free,
         "makes_venvs": bool(importlib.util.find_spec("ensurepip")),
-        "installed": (VENVS / venv / COMPLETE).exists(),
+        "venvs": [path.parent.name for path in VENVS.glob(f"*/{COMPLETE}")],
+        "venv": (ROOT / "current/venv").resolve().name if _release("current") else None,
         "current": _release("current"),
         "previous": _release("previous"),
     }

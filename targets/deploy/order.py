@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecnn.bundle import Bundle
-from edgecnn.targets.deploy.parcel import Parcel, pack_bundle
 from edgecnn.targets.deploy.software import Software, carried_wheels, write_wheel
 
 
 @dataclass(frozen=True)
 class Order:
-    """A packed bundle, and how it is to be installed."""
+    """A bundle, and what is to be installed to run it."""
 
     bundle: Bundle
-    parcel: Parcel
     software: Software
+    folder: Path
+    """For temporary files."""
     python: str = "python3"
     """The board's Python, to make the venv with."""
     runtime: str = "auto"
@@ -37,8 +37,8 @@ def packed(
     """A bundle with this edgecnn, ready to be sent; temporary files go when the block is left.
 
     `wheels` is a folder of wheels for boards without internet, `extras` are optional parts of
-    edgecnn. Raises `BundleError` for a bundle that is not whole, `DeployError` for one that the
-    installation could not run, or for a folder without wheels.
+    edgecnn. Raises `BundleError` for a bundle that is not whole, `DeployError` for a folder without
+    wheels.
     """
     bundle = Bundle.load(bundle_dir)
     with tempfile.TemporaryDirectory() as folder:
@@ -48,5 +48,4 @@ def packed(
             tuple(sorted(set(extras))),
             system_site_packages,
         )
-        parcel = pack_bundle(bundle, software.formats, Path(folder))
-        yield Order(bundle, parcel, software, python, runtime)
+        yield Order(bundle, software, Path(folder), python, runtime)

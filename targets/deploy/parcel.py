@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ def pack_wheels(wheels: Sequence[Path]) -> Parcel:
 def pack_bundle(bundle: Bundle, formats: Sequence[str] | None, folder: Path) -> Parcel:
     """A bundle with those of its formats that a board can run; None: all.
 
-    The manifest that names no others is written into `folder`. Raises `DeployError` if nothing
+    A manifest that names no others is written below `folder`. Raises `DeployError` if nothing
     that can run is left.
     """
     manifest = dict(bundle.manifest)
@@ -62,6 +63,7 @@ def pack_bundle(bundle: Bundle, formats: Sequence[str] | None, folder: Path) -> 
             f"{bundle.path} holds {held}, and a board's installation runs TFLite: export with "
             "--format tflite, or install more there with --with onnx or --with openvino."
         )
+    folder = Path(tempfile.mkdtemp(dir=folder))
     if kept == list(bundle.artifacts):
         shutil.copy(bundle.path / MANIFEST, folder)
     else:

@@ -3,11 +3,11 @@
 import base64
 import hashlib
 import importlib.util
-import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
+from typing import Self
 
 from edgecnn import __version__
 from edgecnn.bundle import FORMATS
@@ -19,6 +19,7 @@ WHEEL = f"edgecnn-{__version__}-py3-none-any.whl"
 DIST_INFO = f"edgecnn-{__version__}.dist-info"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 TAG = "Wheel-Version: 1.0\nGenerator: edgecnn\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+SYSTEM = "system"
 BOARD_EXTRAS = ("mqtt", "onnx", "openvino", "report", "web")
 """Optional parts that a board can use."""
 
@@ -49,14 +50,19 @@ class Software:
 
     @property
     def venv(self) -> str:
-        """Version, and a hash of what the installation holds: a name for its folder."""
-        parts = [
-            hashlib.sha256(self.wheel.read_bytes()).hexdigest(),
-            *sorted(path.name for path in self.carried),
-            *sorted(self.extras),
-            f"system {self.system_site_packages}",
-        ]
-        return f"{__version__}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
+        """A name for its folder: version, hash of this edgecnn, and what was installed with it."""
+        code = hashlib.sha256(self.wheel.read_bytes()).hexdigest()[:12]
+        system = (SYSTEM,) if self.system_site_packages else ()
+        return "-".join((__version__, code, *self.extras, *system))
+
+    def like(self, venv: str | None) -> Self:
+        """With all that an installation of that name has: an update takes nothing away."""
+        parts = set(venv.split("-")[2:]) if venv else set()
+        return replace(
+            self,
+            extras=tuple(sorted({*self.extras, *parts} - {SYSTEM})),
+            system_site_packages=self.system_site_packages or SYSTEM in parts,
+        )
 
 
 def carried_wheels(folder: Path) -> tuple[Path, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from edgecnn.errors import DeployError
 from edgecnn.targets.deploy.board import Board, State
 from edgecnn.targets.deploy.order import Order
-from edgecnn.targets.deploy.parcel import Parcel, pack_wheels
+from edgecnn.targets.deploy.parcel import Parcel, pack_bundle, pack_wheels
 from edgecnn.targets.deploy.progress import Progress
 
 VENV_BYTES = 300_000_000
@@ -45,13 +45,15 @@ def stage(board: Board, order: Order, progress: Progress) -> Staged:
 
     Raises `DeployError`; what is current on the board stays so in any case.
     """
-    host, software = board.host, order.software
+    host = board.host
     progress.step(host, "looking at the board")
-    state = board.look(software.venv)
-    if not (state.installed or state.makes_venvs):
+    state = board.look()
+    software = order.software.like(state.venv)
+    bundle = pack_bundle(order.bundle, software.formats, order.folder)
+    wheels = None if software.venv in state.venvs else pack_wheels(software.wheels)
+    if wheels and not state.makes_venvs:
         raise DeployError(f"its {order.python} makes no venvs: sudo apt install python3-venv")
-    wheels = None if state.installed else pack_wheels(software.wheels)
-    missing = {parcel: board.missing_bytes(parcel) for parcel in (wheels, order.parcel) if parcel}
+    missing = {parcel: board.missing_bytes(parcel) for parcel in (wheels, bundle) if parcel}
     _check_room(state, sum(missing.values()) + (VENV_BYTES if wheels else 0))
 
     sent = 0
@@ -66,15 +68,15 @@ def stage(board: Board, order: Order, progress: Progress) -> Staged:
         progress.step(host, "installing edgecnn, which takes minutes on a small board")
         extra = ["tflite-runtime"] if state.machine in WITHOUT_LITERT else []
         board.install(software, wheels.folder, [*software.extras, *extra])
-    _copy(board, order.parcel, missing[order.parcel], progress, count)
+    _copy(board, bundle, missing[bundle], progress, count)
     progress.step(host, "checking hashes and golden pictures there")
     python = f"{state.root}/venvs/{software.venv}/bin/python"
-    found = board.check(python, f"{state.root}/{order.parcel.folder}", order.runtime)
+    found = board.check(python, f"{state.root}/{bundle.folder}", order.runtime)
     return Staged(
         board=found["board"],
         engine=found["engine"],
         root=state.root,
-        bundle=order.parcel.name,
+        bundle=bundle.name,
         venv=software.venv,
         sent_bytes=sent,
         replaces=state.current,

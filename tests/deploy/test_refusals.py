@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +57,18 @@ def test_boards_without_a_usable_python(
 
 
 def test_packages_that_cannot_be_installed(
-    user: Any, board: Any, old_bundle: Path, tmp_path: Path
+    user: Any, make_board: Callable[[], Any], old_bundle: Path, tmp_path: Path
 ) -> None:
-    before = sorted((board.root / "venvs").iterdir())
-    old = board.current
+    board = make_board()
+    user.knows("pi", board)
     (tmp_path / "wheels").mkdir()
     assert "holds no wheels" in user.deploys(old_bundle, "pi", "--wheels", "wheels").stderr
     (tmp_path / "wheels" / "nothing-1-py3-none-any.whl").write_bytes(b"")
     # Without the board's own packages there is nothing that edgecnn could use.
     said = reason(user.types("deploy", old_bundle, "pi", "--wheels", "wheels"))
     assert "No matching distribution found" in said
-    assert sorted((board.root / "venvs").iterdir()) == before
-    assert board.current == old
+    assert not list((board.root / "venvs").iterdir())
+    assert not (board.root / "current").exists()
 
 
 @pytest.mark.parametrize(
@@ -87,11 +88,12 @@ def test_wrong_use(user: Any, old_bundle: Path, words: list[str], message: str) 
     assert message in done.stderr
 
 
-def test_a_bundle_that_nothing_there_would_run(user: Any, old_bundle: Path) -> None:
+def test_a_bundle_that_nothing_there_would_run(
+    user: Any, make_board: Callable[[], Any], old_bundle: Path
+) -> None:
+    user.knows("pi", make_board())
     manifest = json.loads((old_bundle / "manifest.json").read_text())
     del manifest["artifacts"]["tflite"]
     bundle = shutil.copytree(old_bundle, user.folder / "bundle")
     (bundle / "manifest.json").write_text(json.dumps(manifest))
-    done = user.types("deploy", bundle, "pi")
-    assert done.returncode == 1
-    assert "--with onnx or --with openvino" in done.stderr
+    assert "--with onnx or --with openvino" in reason(user.types("deploy", bundle, "pi"))
