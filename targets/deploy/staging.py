@@ -9,7 +9,7 @@ from edgecnn.targets.deploy.order import Order
 from edgecnn.targets.deploy.parcel import Parcel, pack_bundle, pack_wheels
 from edgecnn.targets.deploy.progress import Progress
 
-VENV_BYTES = 300_000_000
+VENV_BYTES = 400_000_000
 """What the light installation takes, at most."""
 SPARE_BYTES = 10_000_000
 """Left free, for logs and the like."""

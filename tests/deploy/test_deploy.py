@@ -3,10 +3,15 @@
 import json
 import re
 import subprocess
+import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+ROOT = Path(__file__).parents[2]
 BundleWriter = Callable[..., Path]
 
 
@@ -150,3 +155,29 @@ def test_one_board_of_two_fails(
     assert deployed["ok"]
     assert deployed["current"] == board.current != old
     assert stranger.current == old
+
+
+@pytest.mark.slow
+def test_a_board_without_internet(
+    user: Any, make_board: Callable[[], Any], old_bundle: Path, tmp_path: Path
+) -> None:
+    described = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:"]
+    packages = [*described["dependencies"], *described["optional-dependencies"]["mqtt"]]
+    wheels = tmp_path / "wheels"
+    subprocess.run(
+        [*download, "--constraint", ROOT / "constraints.txt", "--dest", wheels, *packages],
+        check=True,
+    )
+    board = make_board()
+    user.knows("pi", board)
+    done = user.types("deploy", old_bundle, "pi", "--wheels", wheels, "--with", "mqtt", "--json")
+    assert done.returncode == 0, done.stderr
+    assert outcome(done)["engine"].startswith("ai-edge-litert ")
+    # What the installation there cannot run has not come along.
+    there = {path.name for path in (board.root / "current/bundle").iterdir()}
+    assert there == {"manifest.json", "labels.txt", "golden.npz", "model.tflite"}
+    assert not (board.root / "wheels").exists()
+    venv = board.root / "current/venv"
+    assert sum(p.stat().st_size for p in venv.resolve().rglob("*") if p.is_file()) < 400_000_000
+    subprocess.run([venv / "bin/python", "-c", "import paho.mqtt.client"], check=True)
