@@ -79,15 +79,16 @@ def inventory(board: Target | None = None) -> Inventory:
         detected=board,
         telemetry=board.telemetry().to_json(),
         runtimes=(
-            *(_runtime(name, probe.why_not(name)) for name in runtimes.RUNTIMES),
+            *(runtime_entry(name, probe.why_not(name)) for name in runtimes.RUNTIMES),
             # The probe is an int8 network, which not every GPU takes.
-            *(_runtime(name, runtimes.missing(name)) for name in runtimes.ACCELERATED),
+            *(runtime_entry(name, runtimes.missing(name)) for name in runtimes.ACCELERATED),
         ),
         cameras=_cameras(),
     )
 
 
-def _runtime(name: str, reason: str | None) -> Entry:
+def runtime_entry(name: str, reason: str | None) -> Entry:
+    """An engine on this machine; `reason` says why it cannot be used, None that it can."""
     if reason:
         return Entry(name, False, reason)
     engine, version = runtimes.get(name).engine().split(" ", 1)

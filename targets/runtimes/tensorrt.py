@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecnn import cache
 from edgecnn.errors import RuntimeUnavailable
-from edgecnn.targets import cache
 from edgecnn.targets.machine import Machine
 from edgecnn.targets.readings.nvidia import Gpu
 

@@ -1,10 +1,11 @@
 """Real bundles, videos and network cameras for the target side."""
 
 import json
+import shlex
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from edgecnn.bundle import MANIFEST
 from edgecnn.targets import probe
+from edgecnn.targets.machine import Machine
 
 RED, GREEN, BLUE = (0, 0, 255), (0, 255, 0), (255, 0, 0)  # BGR
 
@@ -55,6 +57,44 @@ def picture(tmp_path: Path) -> Callable[[str, tuple[int, int, int]], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Callable[..., Machine]:
+    """A machine made of files and programs, as recorded from a board or written for a test."""
+
+    def make(
+        files: Mapping[str, str],
+        architecture: str = "aarch64",
+        *,
+        raw: Mapping[str, str] | None = None,
+        programs: Mapping[str, Mapping[str, str]] | None = None,
+        cores: int | None = None,
+    ) -> Machine:
+        """`raw` are files in hexadecimal, `programs` what each prints by its arguments.
+
+        `cores` is how many processors may be used; by default those that the tests may.
+        """
+        contents = {name: text.encode() for name, text in files.items()}
+        contents |= {name: bytes.fromhex(text) for name, text in (raw or {}).items()}
+        for name, content in contents.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        for name, answers in (programs or {}).items():
+            program = tmp_path / "usr/bin" / name
+            program.parent.mkdir(parents=True, exist_ok=True)
+            cases = "".join(
+                f"{shlex.quote(arguments)}) echo {shlex.quote(said)} ;;\n"
+                for arguments, said in answers.items()
+            )
+            program.write_text(f'#!/bin/sh\ncase "$*" in\n{cases}*) exit 1 ;;\nesac\n')
+            program.chmod(0o755)
+        if cores is None:
+            return Machine(tmp_path, architecture)
+        return Machine(tmp_path, architecture, frozenset(range(cores)))
+
+    return make
 
 
 class MjpegCamera:
