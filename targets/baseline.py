@@ -2,8 +2,8 @@
 
 Two probes run, each in a fresh process as a profile's run does: the small one's peak is the
 engine's baseline, and what the deep one takes more, less its own weights and activations, is
-shared out over its operators. The result lies in `~/.cache/edgecnn` (`$XDG_CACHE_HOME`) with
-what it depends on; another engine version, Python or machine is measured anew.
+shared out over its operators. The result lies in the user's cache folder with what it depends
+on; another engine version, Python or machine is measured anew.
 """
 
 import platform
@@ -12,8 +12,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 
-from edgecnn import __version__
-from edgecnn.targets import cache, probe, runtimes
+from edgecnn import __version__, cache
+from edgecnn.targets import probe, runtimes
 from edgecnn.targets.measuring import measure
 from edgecnn.targets.memory_model import EngineBaseline, NetworkMemory
 from edgecnn.targets.target import Target

@@ -13,6 +13,7 @@ from edgecnn.errors import BundleError, RuntimeUnavailable
 from edgecnn.golden import Golden
 from edgecnn.preprocessing import Frame, FramePreparer
 from edgecnn.targets import runtimes
+from edgecnn.targets.choice import Tried, choose
 from edgecnn.targets.opencv import opencv
 from edgecnn.targets.prediction import Latency, Prediction, Top
 from edgecnn.targets.region import Region
@@ -112,16 +113,20 @@ def load(
 ) -> Classifier:
     """Open a bundle in an engine.
 
-    `runtime` is a name of `runtimes.RUNTIMES` or `runtimes.ACCELERATED`, or `auto`: the first in
-    the target's order that is here and whose format the bundle holds. `threads` is by default
-    what the target has big cores for. `region` is the part of a frame to look at, the whole by
-    default. With `self_check` the bundle's golden pictures must get the answers they got at
-    export. Raises `BundleError`, `RuntimeUnavailable` or `UnknownName`.
+    `runtime` is a name of `runtimes.RUNTIMES` or `runtimes.ACCELERATED`, or `auto`: the fastest
+    on this board, see `edgecnn.targets.choice`, which tries them the first time. `threads` is by
+    default what was fastest too, or what the target has big cores for. `region` is the part of a
+    frame to look at, the whole by default. With `self_check` the bundle's golden pictures must
+    get the answers they got at export. Raises `BundleError`, `RuntimeUnavailable` or
+    `UnknownName`.
     """
     bundle = Bundle.load(bundle_dir)
     board = detect(name=target)
-    threads = threads or board.threads
-    name, session = _open(bundle, board, runtime, threads)
+    fastest = None
+    if runtime == "auto":
+        fastest = choose(bundle, board, threads, self_check=self_check)
+    threads = threads or (fastest.threads if fastest else board.threads)
+    name, session = _open(bundle, board, runtime, threads, fastest=fastest)
     if self_check and bundle.golden is not None:
         prepare = FramePreparer(bundle.preprocessing)
         golden = Golden.load(bundle.golden)
@@ -130,9 +135,16 @@ def load(
 
 
 def _open(
-    bundle: Bundle, board: Target, runtime: str, threads: int, refused: tuple[str, ...] = ()
+    bundle: Bundle,
+    board: Target,
+    runtime: str,
+    threads: int,
+    refused: tuple[str, ...] = (),
+    fastest: Tried | None = None,
 ) -> tuple[str, Session]:
-    name = choose_runtime(bundle, board, refused) if runtime == "auto" else runtime
+    name = runtime
+    if runtime == "auto":
+        name = fastest.runtime if fastest else choose_runtime(bundle, board, refused)
     engine = runtimes.get(name)
     if engine.format not in bundle.artifacts:
         raise RuntimeUnavailable(

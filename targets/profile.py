@@ -194,12 +194,19 @@ class Profile:
     """`trained`, `pretrained` or `random`."""
     runs: tuple[ProfileRun, ...]
     skipped: tuple[Skipped, ...] = ()
+    kept: bool = False
+    """Whether `--runtime auto` goes by this profile from now on."""
+
+    @property
+    def ranked(self) -> list[ProfileRun]:
+        """The valid runs, or all if none is valid, by their p90."""
+        candidates = [run for run in self.runs if run.valid] or self.runs
+        return sorted(candidates, key=lambda run: run.latency_ms.p90)
 
     @property
     def best(self) -> ProfileRun:
         """The lowest p90 among the valid runs, or among all if none is valid."""
-        candidates = [run for run in self.runs if run.valid] or list(self.runs)
-        return min(candidates, key=lambda run: run.latency_ms.p90)
+        return self.ranked[0]
 
     def to_json(self) -> dict[str, Any]:
         """As `edgecnn profile --json` prints it."""
@@ -212,5 +219,13 @@ class Profile:
             "weights": self.weights,
             "runs": [run.to_json() for run in self.runs],
             "skipped": [asdict(skipped) for skipped in self.skipped],
-            "best": {"runtime": self.best.runtime, "threads": self.best.threads},
+            "best": self._ranked_as_json()[0],
+            "ranking": self._ranked_as_json(),
+            "kept": self.kept,
         }
+
+    def _ranked_as_json(self) -> list[dict[str, Any]]:
+        return [
+            {"runtime": run.runtime, "threads": run.threads, "p90_ms": run.latency_ms.p90}
+            for run in self.ranked
+        ]

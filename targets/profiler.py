@@ -14,6 +14,7 @@ from edgecnn.errors import RuntimeUnavailable
 from edgecnn.targets import moments
 from edgecnn.targets import runtimes as registry
 from edgecnn.targets.baseline import baseline
+from edgecnn.targets.choice import Tried, keep
 from edgecnn.targets.layer_times import LayerTime, joined
 from edgecnn.targets.loadgen import SingleStream
 from edgecnn.targets.measuring import measure
@@ -56,8 +57,9 @@ def profile(
     trusted. With `per_layer`, the first of them then runs under the engine's own profiler; with
     `loadgen`, LoadGen runs in it and writes its log into a folder for each run in that folder.
     With `roofline`, what engine and machine can do at best is measured after each.
-    `progress` is told what is being done. Raises `RuntimeUnavailable` if no runtime could
-    be measured, or one that was asked for by name cannot be used.
+    Where all engines were measured and no time is invalid, `--runtime auto` goes by this profile
+    from then on. `progress` is told what is being done. Raises `RuntimeUnavailable` if no runtime
+    could be measured, or one that was asked for by name cannot be used.
     """
     bundle = Bundle.load(bundle_dir)
     board = detect(name=target)
@@ -109,6 +111,10 @@ def profile(
         raise RuntimeUnavailable(
             f"No engine here runs {bundle.path}. " + " ".join(s.reason for s in skipped)
         )
+    # A choice among all engines, made on a quiet machine.
+    whole = not runtimes and all(run.valid for run in measured)
+    if whole:
+        keep(bundle, board, [Tried(r.runtime, r.threads, r.latency_ms.p90) for r in measured])
     return Profile(
         target=board.name,
         board=board.board,
@@ -118,6 +124,7 @@ def profile(
         weights=bundle.weights.kind,
         runs=tuple(measured),
         skipped=tuple(skipped),
+        kept=whole,
     )
 
 

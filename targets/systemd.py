@@ -26,6 +26,8 @@ User={user}
 SupplementaryGroups=video
 # Passwords and tokens: EDGECNN_WEB_TOKEN=..., EDGECNN_MQTT_PASSWORD=...
 EnvironmentFile=-/etc/edgecnn.env
+# The very first start tries which engine is the fastest, which takes long on a slow board.
+TimeoutStartSec=900
 Restart=always
 RestartSec=2
 # No sign of life for this long, an engine that hangs for one: killed and started again.

@@ -39,7 +39,7 @@ runtime_option: Callable[[Any], Any] = click.option(
     type=click.Choice(("auto", *RUNTIMES, *ACCELERATED)),
     default="auto",
     show_default=True,
-    help="Engine; auto takes the board's preferred one that is installed.",
+    help="Engine; auto takes the fastest, which it tries out on the first start.",
 )
 
 

@@ -166,10 +166,18 @@ def _show(found: "Profile") -> None:
             )
     for skipped in found.skipped:
         console.print(f"[yellow]{skipped.runtime} not measured: {escape(skipped.reason)}[/]")
-    best = found.best
+    best, *others = found.ranked
+    lead = ""
+    if others:
+        second, times = others[0], (others[0].latency_ms.p90, best.latency_ms.p90)
+        lead = (
+            f", {1 - times[1] / times[0]:.0%} less than {second.runtime} with "
+            f"{_threads(second.threads)} ({times[0]:.2f} ms)"
+        )
     console.print(
         f"fastest: [bold]{best.runtime}[/] with {_threads(best.threads)}, "
-        f"p90 {best.latency_ms.p90:.2f} ms over {best.count} runs",
+        f"p90 {best.latency_ms.p90:.2f} ms over {best.count} runs{lead}"
+        f"{'; --runtime auto takes it from now on' if found.kept else ''}",
         soft_wrap=True,
     )
 

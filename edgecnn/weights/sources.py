@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from types import ModuleType
 
+from edgecnn import cache
 from edgecnn.bundle import file_sha256
 from edgecnn.errors import WeightsError, WeightsUnavailable, require
 from edgecnn.zoo.registry import Architecture, get
@@ -17,13 +18,6 @@ from edgecnn.zoo.registry import Architecture, get
 HUB_FILE = "model.safetensors"
 PINS = "pins.json"
 TIMEOUT_S = 10
-
-
-def cache_folder() -> Path:
-    """`$EDGECNN_CACHE`, else `edgecnn` in the user's cache folder."""
-    own = os.environ.get("EDGECNN_CACHE")
-    general = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(own) if own else Path(general) / "edgecnn"
 
 
 def packaged_available(name: str) -> bool:
@@ -108,7 +102,7 @@ def _download(hub: ModuleType, repository: str) -> str:
 
 
 def _check_pin(key: str, path: Path) -> None:
-    file = cache_folder() / PINS
+    file = cache.folder() / PINS
     try:
         pins = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         pinned = pins.get(key)

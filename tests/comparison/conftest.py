@@ -15,7 +15,7 @@ def colour_profile(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The JSON of a profile of the probe network in LiteRT."""
     with pytest.MonkeyPatch.context() as patch:
         cache: Path = tmp_path_factory.mktemp("cache")
-        patch.setenv("XDG_CACHE_HOME", str(cache))
+        patch.setenv("EDGECNN_CACHE", str(cache))
         found = edgecnn.profile(
             probe.bundle("colours").path, runtimes=("litert",), threads=(1,), runs=30, seconds=0
         )

@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parents[2] / "targets" / "boards"
 @pytest.fixture(autouse=True, scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("EDGECNN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

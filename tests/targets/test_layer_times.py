@@ -12,7 +12,7 @@ from edgecnn.targets.layer_times import RUNS, LayerTime, joined, medians
 @pytest.fixture(autouse=True, scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("EDGECNN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

@@ -23,7 +23,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def found(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> loadgen.SingleStream:
     """A profile of the small probe with LoadGen in LiteRT."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("EDGECNN_CACHE", str(tmp_path_factory.mktemp("cache")))
         profile = edgecnn.profile(
             probe.bundle("colours").path,
             runtimes=("litert",),

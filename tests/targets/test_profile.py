@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import edgecnn
+from edgecnn import cache
 from edgecnn.bundle import Bundle
 from edgecnn.errors import RuntimeUnavailable
-from edgecnn.targets import baseline, cache, measuring, probe, profiler, runtimes
+from edgecnn.targets import baseline, measuring, probe, profiler, runtimes
 from edgecnn.targets.load import CpuClock, Disturbance
 from edgecnn.targets.memory import Memory
 from edgecnn.targets.memory_model import EngineBaseline, NetworkMemory
@@ -43,7 +44,7 @@ def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A cache of its own, so that every baseline is measured here and now."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.setenv("EDGECNN_CACHE", str(folder))
         yield folder
 
 
@@ -98,7 +99,9 @@ def test_json_has_the_documented_shape(found: Profile) -> None:
         assert set(run) >= RUN
         assert set(run["latency_ms"]) == {"p50", "p90", "p99", "min", "max", "mean", "std"}
         assert set(run["predicted_bytes"]) >= {"weights", "arena", "baseline", "peak"}
-    assert set(data["best"]) == {"runtime", "threads"}
+    assert set(data["best"]) == {"runtime", "threads", "p90_ms"}
+    assert data["ranking"][0] == data["best"]
+    assert len(data["ranking"]) <= len(data["runs"])
 
 
 def test_best_is_the_lowest_p90_of_the_valid_runs(found: Profile) -> None:
@@ -132,14 +135,13 @@ def test_a_baseline_is_measured_once(
     assert {name: baseline.baseline(name, 1, board) for name in runtimes.RUNTIMES} == before
     with pytest.raises(AssertionError, match="measured again"):
         baseline.baseline("litert", 2, board)
-    kept = json.loads((cache_home / "edgecnn" / "baselines.json").read_text())
+    kept = json.loads((cache_home / baseline.FILE).read_text())
     assert all(entry["provenance"]["measured_at"] for entry in kept)
 
 
 def test_a_cut_off_cache_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path))
     kept = cache.folder() / baseline.FILE
-    kept.parent.mkdir()
     kept.write_text('[{"peak_bytes": 12')
     found = baseline.baseline("litert", 1, detect())
     assert found.peak_bytes > 10e6
@@ -287,7 +289,8 @@ def test_the_command_prints_json_alone_on_stdout(colour_bundle: Path) -> None:
     command = [sys.executable, "-m", "edgecnn", "profile", str(colour_bundle), *options]
     done = subprocess.run([*command, "--json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["best"] == {"runtime": "litert", "threads": 1}
+    best = json.loads(done.stdout)["best"]
+    assert (best["runtime"], best["threads"]) == ("litert", 1)
     table = subprocess.run(command, capture_output=True, text=True)
     assert table.returncode == 0, table.stderr
     assert "predicted" in table.stdout

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from edgecnn import weights, zoo
+from edgecnn import cache, weights, zoo
 from edgecnn.errors import MissingExtra, UnknownName, WeightsError, WeightsUnavailable
 from edgecnn.weights import sources
 from edgecnn.weights.labels import imagenet_labels
@@ -94,7 +94,7 @@ def test_a_hub_file_is_downloaded_once_pinned_and_checked(hub: dict[str, Any]) -
     hub["file"].write_bytes(b"second")
     with pytest.raises(WeightsError, match="not the file that was pinned"):
         sources.pretrained_file(RESNET18)
-    pins = sources.cache_folder() / "pins.json"
+    pins = cache.folder() / "pins.json"
     assert len(json.loads(pins.read_text())) == 1
     pins.write_text("[]")
     with pytest.raises(WeightsError, match="not the JSON"):

@@ -1,4 +1,4 @@
-"""What was measured on this machine and need not be measured again: JSON in the user's cache."""
+"""The user's cache folder, and JSON in it: what was found out here and need not be again."""
 
 import json
 import os
@@ -9,9 +9,10 @@ from edgecnn.errors import EdgeCnnError
 
 
 def folder() -> Path:
-    """`$XDG_CACHE_HOME/edgecnn`, by default `~/.cache/edgecnn`."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(root) / "edgecnn"
+    """`$EDGECNN_CACHE`, else `edgecnn` in the user's cache folder."""
+    own = os.environ.get("EDGECNN_CACHE")
+    general = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    return Path(own) if own else Path(general) / "edgecnn"
 
 
 def read(name: str) -> Any:
@@ -32,6 +33,6 @@ def write(name: str, kept: Any) -> None:
         unfinished.replace(path)
     except OSError as error:
         raise EdgeCnnError(
-            f"Cannot write {path}: {error.strerror}. Set XDG_CACHE_HOME to a folder that can be "
+            f"Cannot write {path}: {error.strerror}. Set EDGECNN_CACHE to a folder that can be "
             "written."
         ) from None

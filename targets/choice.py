@@ -1,0 +1,96 @@
+"""Which engine runs a bundle on this board, and with how many threads: the one that was fastest.
+
+Tried once (see `edgecnn.targets.trial`) and kept in the user's cache folder for this board, these
+versions of the engines and these model files; `edgecnn profile` brings it up to date.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgecnn import cache
+from edgecnn.bundle import Bundle
+from edgecnn.errors import EdgeCnnError
+from edgecnn.targets import runtimes
+from edgecnn.targets.target import Target
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How fast an engine was with a number of threads."""
+
+    runtime: str
+    threads: int
+    p90_ms: float
+
+    def __str__(self) -> str:
+        return f"{self.runtime} with {self.threads} thread{'s' * (self.threads > 1)}"
+
+
+def choose(
+    bundle: Bundle, board: Target, threads: int | None = None, *, self_check: bool = True
+) -> Tried | None:
+    """The fastest of the engines that are here, with `threads` or else with one or all cores.
+
+    Looked up, or tried out now (seconds to a minute, told on the log). None where fewer than two
+    engines can run the bundle, or all fail: there is nothing to choose.
+    """
+    usable = usable_engines(bundle, board)
+    if len(usable) < 2:
+        return None
+    counts = (threads,) if threads else tuple(sorted({1, board.threads}))
+    kept = _read(bundle, board)
+    tried = [one for one in kept if one.threads in counts and one.runtime in usable]
+    if not tried:
+        from edgecnn.targets.trial import try_out
+
+        tried = try_out(bundle, board, usable, counts, self_check=self_check)
+        try:
+            keep(bundle, board, tried)
+        except EdgeCnnError as error:
+            log.warning("edgecnn: every start will try them again: %s", error)
+    return min(tried, key=lambda one: one.p90_ms, default=None)
+
+
+def keep(bundle: Bundle, board: Target, tried: Iterable[Tried]) -> None:
+    """Remember what was measured, beside what is known of other numbers of threads.
+
+    Raises `EdgeCnnError` where the cache cannot be written.
+    """
+    known = {(one.runtime, one.threads): one for one in (*_read(bundle, board), *tried)}
+    key = _key(bundle, board)
+    cache.write(_name(key), key | {"tried": [asdict(one) for one in known.values()]})
+
+
+def usable_engines(bundle: Bundle, board: Target) -> tuple[str, ...]:
+    """The board's engines that are installed and whose format the bundle holds, by preference."""
+    return tuple(
+        name
+        for name in board.runtimes
+        if runtimes.get(name).format in bundle.artifacts and not runtimes.missing(name)
+    )
+
+
+def _read(bundle: Bundle, board: Target) -> list[Tried]:
+    kept = cache.read(_name(_key(bundle, board)))
+    return [Tried(**one) for one in kept["tried"]] if kept else []
+
+
+def _key(bundle: Bundle, board: Target) -> dict[str, Any]:
+    return {
+        "board": board.board,
+        "cpu": board.cpu,
+        "cores": board.threads,
+        "engines": [runtimes.get(name).engine() for name in usable_engines(bundle, board)],
+        "files": sorted(file.sha256 for one in bundle.artifacts.values() for file in one.files),
+    }
+
+
+def _name(key: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
+    return f"choices/{digest[:16]}.json"
