@@ -24,6 +24,8 @@ class Settings:
     max_drop: float | None
     """Top-1 that an artifact may lose, in percentage points."""
     explain_layers: bool
+    verdict: bool
+    """Whether int8 is measured against float on this machine."""
 
     def to_json(self) -> dict[str, Any]:
         """All of them, by name."""

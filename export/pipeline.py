@@ -1,7 +1,9 @@
 """From a network to a bundle: lower, fold, calibrate, quantise, write, audit, verify."""
 
 import json
+import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +28,7 @@ from edgecnn.export.order import Order, Precision, Settings, checked
 from edgecnn.export.progress import Progress
 from edgecnn.export.recipe import Kitchen, Recipe
 from edgecnn.export.verify import check_lowering, check_preprocessing, open_artifact, reference
+from edgecnn.export.worth import worth
 from edgecnn.golden import COUNT, Golden
 from edgecnn.pictures import class_indices, prepare
 from edgecnn.preprocessing import Preprocessing
@@ -46,6 +49,7 @@ def export(
     weight_bits: Literal[7, 8] = 8,
     max_drop: float | None = None,
     explain_layers: bool = False,
+    verdict: bool = False,
     preprocessing: Preprocessing | None = None,
     labels: Sequence[str] | None = None,
     progress: Progress | None = None,
@@ -64,12 +68,13 @@ def export(
     With `max_drop`, raises `CheckFailed` and writes nothing if an artifact loses more top-1 than
     that, in percentage points, on the held-out pictures; where they have no labels, every
     picture on which it disagrees with the float network counts as lost. With `explain_layers`
-    the bundle also says how far each layer of each int8 artifact is from float.
+    the bundle also says how far each layer of each int8 artifact is from float; with `verdict`,
+    what each costs on this machine beside a float one (see `edgecnn.export.worth`).
     """
     progress = progress or Progress()
     formats = checked(formats)
     settings = Settings(
-        precision, Recipe(method, weight_bits=weight_bits), max_drop, explain_layers
+        precision, Recipe(method, weight_bits=weight_bits), max_drop, explain_layers, verdict
     )
     clock = Clock(progress)
     with clock.step("load the network"):
@@ -91,8 +96,24 @@ def export(
         formats = checked([*formats, *kept.artifacts])
     with atomic_folder(out) as folder:
         manifest = _fill(folder, order, formats, clock, kept) | {"fingerprint": mark}
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        _write_manifest(folder, manifest)
+        if verdict and precision == "int8":
+            manifest["worth"] = _worth(folder, order, formats, clock)
+            manifest["seconds"] |= clock.seconds
+            _write_manifest(folder, manifest)
     return Bundle.load(out)
+
+
+def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def _worth(folder: Path, order: Order, formats: Sequence[str], clock: Clock) -> dict[str, Any]:
+    few = replace(order.pictures, held_out=order.pictures.held_out[:COUNT])
+    with tempfile.TemporaryDirectory() as beside, clock.step("int8 against float"):
+        real = export(order.network, formats, "fp32", few, Path(beside) / "float").path
+        found = worth(folder, real, lambda name: clock.progress.step(f"int8 and float in {name}"))
+    return found.to_json()
 
 
 def _network(

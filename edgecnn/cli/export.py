@@ -12,9 +12,11 @@ from edgecnn.bundle import FORMATS
 METHODS = ("minmax", "percentile", "entropy", "mse")
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from edgecnn.bundle import Bundle
+    from edgecnn.export.worth import Worth
 
 
 @click.command("export")
@@ -67,6 +69,11 @@ if TYPE_CHECKING:
     help="Fail (exit 1) if an artifact loses more top-1 than this, in percentage points.",
 )
 @click.option("--explain", "explain_layers", is_flag=True, help="Report and plot every layer.")
+@click.option(
+    "--verdict/--no-verdict",
+    default=True,
+    help="Measure int8 against float on this machine, or not.  [default: do]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
 def command(
     model: str,
@@ -79,6 +86,7 @@ def command(
     weight_bits: str,
     max_drop: float | None,
     explain_layers: bool,
+    verdict: bool,
     as_json: bool,
 ) -> None:
     """Quantise a network into a bundle that boards run.
@@ -103,6 +111,7 @@ def command(
             weight_bits=7 if weight_bits == "7" else 8,
             max_drop=max_drop,
             explain_layers=explain_layers,
+            verdict=verdict,
             progress=progress,
         )
     if as_json:
@@ -131,6 +140,7 @@ def summary(bundle: "Bundle") -> dict[str, Any]:
         "calibration": bundle.manifest["calibration"],
         "quantisation": bundle.manifest["quantisation"],
         "artifacts": artifacts,
+        "worth": bundle.manifest.get("worth"),
         "layers_sqnr_db": bundle.manifest.get("layers_sqnr_db"),
         "seconds": bundle.manifest["seconds"],
     }
@@ -142,6 +152,7 @@ def show(bundle: "Bundle") -> None:
     from rich.table import Table
 
     from edgecnn.export.explain import worst
+    from edgecnn.export.worth import Worth
 
     calibration, weights = bundle.manifest["calibration"], bundle.weights
     table = Table(
@@ -176,6 +187,8 @@ def show(bundle: "Bundle") -> None:
     if len(ladder) > 1:
         console.print(_ladder_table(ladder))
     console.print(table)
+    if "worth" in bundle.manifest:
+        _show_worth(console, Worth.from_json(bundle.manifest["worth"]))
     for name, ratios in bundle.manifest.get("layers_sqnr_db", {}).items():
         found = ", ".join(f"{layer} {ratio:.1f} dB" for layer, ratio in worst(ratios))
         console.print(f"worst layers, {name}: {found}", highlight=False)
@@ -186,6 +199,31 @@ def show(bundle: "Bundle") -> None:
         highlight=False,
     )
     console.print(f"[bold]{bundle.path}[/bold]  ← edgecnn run {bundle.path} --source 0")
+
+
+def _show_worth(console: "Console", worth: "Worth") -> None:
+    from rich.table import Table
+
+    table = Table(
+        title=f"int8 / float32 on {worth.cpu}, threads: {worth.threads}", title_justify="left"
+    )
+    table.add_column("runtime")
+    for column in ("ms", "faster", "MB", "peak memory, MB"):
+        table.add_column(column, justify="right")
+    for duel in worth.duels:
+        a, b = duel.int8, duel.float32
+        table.add_row(
+            duel.runtime,
+            f"{a.p50_ms:.2f} / {b.p50_ms:.2f}",
+            f"{duel.speedup:.1f}×",
+            f"{a.bytes / 1e6:.2f} / {b.bytes / 1e6:.2f}",
+            f"{a.peak_bytes / 1e6:.0f} / {b.peak_bytes / 1e6:.0f}",
+        )
+    console.print(table)
+    console.print(worth.verdict, highlight=False)
+    if worth.disturbances:
+        reason = f"[yellow]The machine was not quiet:[/yellow] {worth.disturbances[0]}."
+        console.print(reason, highlight=False)
 
 
 def _ladder_table(ladder: list[dict[str, Any]]) -> "Table":

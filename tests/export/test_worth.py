@@ -1,0 +1,53 @@
+"""Whether int8 is worth it, measured on the machine of the export."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgecnn.export.worth import Cost, Duel, Worth
+
+
+def test_an_export_measures_both_in_every_runtime(lenet5_bundle: Path) -> None:
+    manifest = json.loads((lenet5_bundle / "manifest.json").read_text())
+    found = Worth.from_json(manifest["worth"])
+    assert [duel.runtime for duel in found.duels] == ["litert", "onnxruntime", "openvino"]
+    for duel in found.duels:
+        assert duel.float32.bytes > duel.int8.bytes
+        for cost in (duel.int8, duel.float32):
+            assert cost.p50_ms > 0
+            assert cost.peak_bytes > 20e6, "a whole process"
+    assert found.to_json() == manifest["worth"]
+    sizes = {
+        name: sum(file["bytes"] for file in artifact["files"])
+        for name, artifact in manifest["artifacts"].items()
+    }
+    assert {duel.int8.bytes for duel in found.duels} == set(sizes.values())
+
+
+@pytest.mark.parametrize(
+    ("int8_ms", "float_ms", "said"),
+    [
+        (
+            2.0,
+            6.0,
+            "worth it here: int8 in litert (2.00 ms) against float in litert (6.00 ms), 3.0",
+        ),
+        (2.0, 2.1, "no faster here"),
+        (2.1, 2.0, "no faster here"),
+        (6.0, 3.0, "slower here: int8 in litert (6.00 ms) against float in litert (3.00 ms), 2.0"),
+    ],
+)
+def test_the_verdict_says_when_int8_loses(int8_ms: float, float_ms: float, said: str) -> None:
+    duel = Duel("litert", Cost(int8_ms, 10, 100), Cost(float_ms, 40, 200))
+    verdict = Worth("a processor", 4, (duel,), ()).verdict
+    assert said in verdict
+    assert "4.0 times smaller" in verdict
+
+
+def test_the_best_of_each_are_compared_over_all_runtimes() -> None:
+    """A runtime in which float is slow must not make int8 look fast."""
+    slow_float = Duel("onnxruntime", Cost(4.0, 10, 100), Cost(20.0, 40, 200))
+    fast_float = Duel("openvino", Cost(5.0, 10, 100), Cost(3.0, 40, 200))
+    verdict = Worth("a processor", 4, (slow_float, fast_float), ()).verdict
+    assert "slower here: int8 in onnxruntime (4.00 ms) against float in openvino (3.00" in verdict
