@@ -68,7 +68,7 @@ class NvidiaRuntime(OnnxRuntime):
             session.infer(np.zeros(session.input_shape, np.uint8))
             placed = session.placed()
         session.engine = f"{super().engine()} ({shown(placed)} operators)"
-        self._check(session.providers, placed)
+        self.check_placement(session.providers, placed)
         return session
 
     def _providers(
@@ -92,7 +92,8 @@ class NvidiaRuntime(OnnxRuntime):
         built.folder.mkdir(parents=True, exist_ok=True)
         return [(TENSORRT_PROVIDER, built.options()), CUDA_PROVIDER, CPU_PROVIDER]
 
-    def _check(self, loaded: Sequence[str], placed: Counter[str]) -> None:
+    def check_placement(self, loaded: Sequence[str], placed: Counter[str]) -> None:
+        """Raise `RuntimeUnavailable` unless the provider loaded and ran some of the operators."""
         name = NAMES[self.provider]
         if self.provider not in loaded:
             raise RuntimeUnavailable(
