@@ -103,6 +103,6 @@ class Golden:
                 raise RuntimeUnavailable(
                     f"{engine} gives other answers here than at export (a probability is off by "
                     f"{error:.2f}): its int8 kernels are wrong on this processor, or its version "
-                    "is. Try another --runtime, or go on without this check (self_check=False, "
-                    "--no-self-check)."
+                    "is. x86 without VNNI: export with --weight-bits 7. Otherwise try another "
+                    "--runtime, or go on without this check (self_check=False, --no-self-check)."
                 )
