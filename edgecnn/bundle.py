@@ -130,6 +130,11 @@ class Bundle:
         """Architecture and precision, `resnet34-int8`."""
         return f"{self.architecture}-{self.precision}"
 
+    @property
+    def version(self) -> str:
+        """The beginning of its manifest's hash, which covers every file's."""
+        return file_sha256(self.path / MANIFEST)[:12]
+
     def model_file(self, format: str) -> Path:
         """The file an engine opens for that format."""
         if format not in self.artifacts:

@@ -74,9 +74,12 @@ class Outputs:
 
             add(WebPage(self.web, classifier, board))
         if self.mqtt:
+            from edgecnn.targets.sinks.health import Health
             from edgecnn.targets.sinks.mqtt import Mqtt
 
-            add(Mqtt(self.mqtt), only_changes=self.on_change)
+            mqtt = Mqtt(self.mqtt)
+            add(mqtt, only_changes=self.on_change)
+            add(Health(mqtt.tell, classifier, board))
         if self.ros2:
             from edgecnn.targets.sinks.ros2 import Ros2
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "classify a camera, video or pictures",
     "profile": "latency and memory of a bundle on this board",
     "deploy": "bring a bundle to boards over SSH, prove it there, switch to it",
+    "fleet": "which boards run what, how fast and how hot",
     "compare": "judge a new report against an old one",
     "targets": "the board, engines and cameras found here",
 }

@@ -1,69 +1,25 @@
 """The newest answer on an MQTT broker.
 
 `TOPIC` holds the newest JSON line, retained; `TOPIC/status` is `online` or, by the last will,
-`offline`. The newest state is what matters: one message is on its way at a time, states that
-came meanwhile are replaced, and after every reconnection the newest is sent again, because a
-broker that was restarted may have forgotten it.
+`offline`; what else a sink tells stands beside it. The newest state is what matters: one message
+is on its way at a time, states that came meanwhile are replaced, and after every reconnection the
+newest is sent again, because a broker that was restarted may have forgotten it.
 """
 
 import json
 import logging
-import os
-import socket
-import ssl
 import sys
 import threading
-import urllib.parse
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any
 
-from edgecnn.errors import EdgeCnnError, require
+from edgecnn.targets.broker import Broker
 from edgecnn.targets.prediction import Prediction
 from edgecnn.targets.sources.source import Captured
 
 log = logging.getLogger(__name__)
-USERNAME, PASSWORD, CA = "EDGECNN_MQTT_USERNAME", "EDGECNN_MQTT_PASSWORD", "EDGECNN_MQTT_CA"
-PORTS = {"mqtt": 1883, "mqtts": 8883}
-KEEPALIVE_S = 15
 LONGEST_PAUSE_S = 15
 GOODBYE_S = 0.5
-
-
-@dataclass(frozen=True)
-class Broker:
-    """Where to publish, from `mqtt[s]://HOST[:PORT][/TOPIC][?qos=N]`."""
-
-    host: str
-    port: int
-    tls: bool
-    topic: str
-    qos: int
-
-    @classmethod
-    def parse(cls, url: str) -> Self:
-        """Raises `EdgeCnnError` for anything else, and for a password in the URL."""
-        wrong = EdgeCnnError(
-            "--mqtt: it is mqtt://HOST[:PORT][/TOPIC][?qos=0|1|2], or mqtts://... for TLS."
-        )
-        parts = urllib.parse.urlsplit(url)
-        if parts.username or parts.password:
-            # Every user of a machine sees its processes' command lines.
-            raise EdgeCnnError(
-                f"--mqtt: user and password come from the environment, {USERNAME} and {PASSWORD}."
-            )
-        try:
-            port = parts.port
-        except ValueError:
-            raise wrong from None
-        query = urllib.parse.parse_qs(parts.query)
-        qos = query.pop("qos", ["1"])[-1]
-        topic = urllib.parse.unquote(parts.path.strip("/")) or f"edgecnn/{socket.gethostname()}"
-        if parts.scheme not in PORTS or not parts.hostname or query or qos not in ("0", "1", "2"):
-            raise wrong
-        if set(topic) & set("+#"):
-            raise EdgeCnnError(f"--mqtt: a topic to publish to has no + or #: {topic}.")
-        tls = parts.scheme == "mqtts"
-        return cls(parts.hostname, port or PORTS[parts.scheme], tls, topic, int(qos))
 
 
 class Mqtt:
@@ -71,14 +27,9 @@ class Mqtt:
 
     def __init__(self, url: str) -> None:
         self._broker = broker = Broker.parse(url)
-        mqtt: Any = require("paho.mqtt.client", what="--mqtt", package="paho-mqtt", extra="mqtt")
-        self._client = client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        self._client = client = broker.client()
         self._status_topic = f"{broker.topic}/status"
         client.will_set(self._status_topic, "offline", broker.qos, retain=True)
-        if username := os.environ.get(USERNAME):
-            client.username_pw_set(username, os.environ.get(PASSWORD))
-        if broker.tls:
-            client.tls_set_context(_tls(os.environ.get(CA)))
         client.reconnect_delay_set(1, LONGEST_PAUSE_S)
         client.on_connect = self._connected
         client.on_connect_fail = self._failed
@@ -92,7 +43,7 @@ class Mqtt:
         self._acknowledgements: set[int] = set()
         self._trouble = ""
         # Connecting happens in paho's thread: a robot may be up before its broker is.
-        client.connect_async(broker.host, broker.port, KEEPALIVE_S)
+        client.connect_async(broker.host, broker.port, broker.keepalive_s)
         client.loop_start()
         self._thread = threading.Thread(target=self._send, name="mqtt", daemon=True)
         self._thread.start()
@@ -102,6 +53,14 @@ class Mqtt:
         with self._change:
             self._newest = prediction
             self._change.notify_all()
+
+    def tell(self, name: str, state: Mapping[str, Any]) -> None:
+        """Publish a state as `TOPIC/name`, retained, unless the broker is away."""
+        if self._online:
+            line = json.dumps(state, ensure_ascii=False)
+            self._client.publish(
+                f"{self._broker.topic}/{name}", line, self._broker.qos, retain=True
+            )
 
     def close(self) -> None:
         """Say goodbye, if the broker is there, and disconnect."""
@@ -152,7 +111,7 @@ class Mqtt:
             self._say(f"refuses the connection: {reason}")
             return
         if self._trouble:
-            log.warning("edgecnn: MQTT broker %s is back.", self._name)
+            log.warning("edgecnn: MQTT broker %s is back.", self._broker.name)
             self._trouble = ""
         client.publish(self._status_topic, "online", self._broker.qos, retain=True)
         with self._change:
@@ -180,18 +139,7 @@ class Mqtt:
             self._acknowledgements.add(number)
             self._change.notify_all()
 
-    @property
-    def _name(self) -> str:
-        return f"{self._broker.host}:{self._broker.port}"
-
     def _say(self, trouble: str) -> None:
         if trouble != self._trouble:
-            log.warning("edgecnn: MQTT broker %s %s. Trying again.", self._name, trouble)
+            log.warning("edgecnn: MQTT broker %s %s. Trying again.", self._broker.name, trouble)
             self._trouble = trouble
-
-
-def _tls(authorities: str | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=authorities)
-    except OSError as error:
-        raise EdgeCnnError(f"{CA}={authorities} cannot be read: {error}.") from None

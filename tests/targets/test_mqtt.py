@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgecnn.bundle import Bundle
 from edgecnn.errors import EdgeCnnError
+from edgecnn.targets.broker import Broker
 from edgecnn.targets.prediction import Latency, Prediction, Top
-from edgecnn.targets.sinks.mqtt import Broker, Mqtt
+from edgecnn.targets.sinks.mqtt import Mqtt
 from edgecnn.targets.sources.source import Captured
 
 paho = pytest.importorskip("paho.mqtt.client", reason="--mqtt needs the extra 'mqtt'")
@@ -280,3 +282,76 @@ def test_urls_that_make_no_sense(url: str, message: str) -> None:
     with pytest.raises(EdgeCnnError, match=message) as caught:
         Broker.parse(url)
     assert "secret" not in str(caught.value)
+
+
+def fleet(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edgecnn", "fleet", *words], capture_output=True, text=True
+    )
+
+
+@needs_broker
+def test_the_fleet(broker: Mosquitto, colour_bundle: Path) -> None:
+    url = f"mqtt://127.0.0.1:{broker.port}"
+
+    def members() -> dict[str, dict[str, Any]]:
+        done = fleet("--mqtt", f"{url}/robots", "--json")
+        assert done.returncode == 0, done.stderr
+        return {board["topic"]: board for board in json.loads(done.stdout)["boards"]}
+
+    def start(name: str, *options: str) -> subprocess.Popen[bytes]:
+        run = [sys.executable, "-m", "edgecnn", "run", str(colour_bundle), "--runtime", "litert"]
+        source = ["--source", "synthetic:64x48@20", "--mqtt", f"{url}/robots/{name}"]
+        return subprocess.Popen([*run, *source, *options])
+
+    assert members() == {}
+    assert "No board" in fleet("--mqtt", f"{url}/robots").stderr
+    before = time.time()
+    # The second decides rarely, and is seen all the same.
+    with start("left") as left, start("right", "--on-change", "--smooth", "majority:99") as right:
+        try:
+            until(
+                lambda: (
+                    len(found := members()) == 2
+                    and all(board["frames"] > 20 for board in found.values())
+                ),
+                "both with frames",
+            )
+            found = members()
+            assert set(found) == {"robots/left", "robots/right"}
+            for board in found.values():
+                assert board["state"] == "online"
+                assert board["bundle"] == "colours-int8"
+                assert board["bundle_version"] == Bundle.load(colour_bundle).version
+                assert 0 < board["latency_p99_ms"] <= board["age_p99_ms"]
+                assert before < board["since"] < time.time()
+                assert "temperature_c" in board
+            left.kill()
+            until(lambda: members()["robots/left"]["state"] == "offline", "the last will")
+            assert members()["robots/right"]["state"] == "online"
+            right.terminate()
+            until(lambda: members()["robots/right"]["state"] == "offline", "goodbye")
+        finally:
+            left.kill()
+            right.kill()
+    shown = fleet("--mqtt", f"{url}/robots").stdout
+    assert "robots/left" in shown
+    assert shown.count("offline") == 2
+
+
+@needs_broker
+def test_a_fleet_without_a_broker(broker: Mosquitto) -> None:
+    broker.kill()
+    done = fleet("--mqtt", f"mqtt://127.0.0.1:{broker.port}")
+    assert done.returncode == 2
+    assert "cannot be reached" in done.stderr
+    assert "Is it running?" in done.stderr
+
+
+@needs_broker
+def test_a_fleet_behind_a_password(start_broker: Callable[..., Mosquitto], tmp_path: Path) -> None:
+    (tmp_path / "passwords").write_text("")
+    broker = start_broker("allow_anonymous false", f"password_file {tmp_path / 'passwords'}")
+    done = fleet("--mqtt", f"mqtt://127.0.0.1:{broker.port}")
+    assert done.returncode == 2
+    assert "refuses the connection" in done.stderr
