@@ -4,6 +4,7 @@ import re
 
 from edgecnn.targets.machine import Machine
 from edgecnn.targets.readings import ina3221, nvpmodel
+from edgecnn.targets.readings.modules import module
 from edgecnn.targets.readings.nvidia import gpu
 from edgecnn.targets.target import Target
 from edgecnn.targets.telemetry import event_count
@@ -55,11 +56,14 @@ class Jetson(Target):
 
     @property
     def details(self) -> tuple[str, ...]:
-        """The GPU, and what it lacks."""
-        found = gpu(self.machine)
-        if found is None:
-            return ()
-        return (found.name if found.int8 else f"{found.name}: no int8, networks run in fp16 on it",)
+        """The module, and its GPU with what that lacks."""
+        found = []
+        if name := module(self.machine):
+            found.append(f"module: {name}")
+        if card := gpu(self.machine):
+            lacks = "" if card.int8 else ": no int8, networks run in fp16 on it"
+            found.append(f"GPU: {card.name}{lacks}")
+        return tuple(found)
 
     def power_mode(self) -> str | None:
         """The mode nvpmodel has set."""
