@@ -12,6 +12,8 @@ from edgecnn.targets.sources.source import Wish
 
 log = logging.getLogger(__name__)
 DEV = Path("/dev")
+OPENCV_TIMEOUT_S = 10.0
+"""How long its V4L2 backend waits for a frame, whatever is asked of it."""
 
 
 def devices(dev: Path = DEV) -> list[Path]:
@@ -43,9 +45,8 @@ def open_camera(device: Path, wish: Wish, timeout_s: float) -> CaptureDevice:
             f"No camera: {reason}. Plug one in, or use --source FILE, a URL or `synthetic`."
         )
     cv2 = opencv()
-    capture = cv2.VideoCapture(
-        str(device), cv2.CAP_V4L2, [cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(timeout_s * 1000)]
-    )
+    # It takes no time-out: asked for one, the V4L2 backend does not open at all.
+    capture = cv2.VideoCapture(str(device), cv2.CAP_V4L2)
     if not capture.isOpened():
         capture.release()
         raise SourceError(
@@ -55,7 +56,7 @@ def open_camera(device: Path, wish: Wish, timeout_s: float) -> CaptureDevice:
     ask(capture, wish)
     if difference := unmet(capture, wish):
         log.warning("edgecnn: %s %s.", device, difference)
-    return CaptureDevice(str(device), capture, timeout_s)
+    return CaptureDevice(str(device), capture, min(timeout_s, OPENCV_TIMEOUT_S))
 
 
 def ask(capture: Any, wish: Wish) -> None:
