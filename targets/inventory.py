@@ -101,11 +101,9 @@ def _note(name: str, engine: str) -> str | None:
     if name not in runtimes.RUNTIMES:
         return None
     runtime = runtimes.get(name)
-    ran = runtime.executed(probe.bundle("colours").model_file(runtime.format)) or {}
-    wider = {precision: count for precision, count in ran.items() if precision != "int8"}
-    if sum(wider.values()) <= ran.get("int8", 0):
-        return None
-    return f"runs int8 networks in {max(wider, key=wider.__getitem__)} on this processor"
+    ran = runtime.executed(probe.bundle("deep").model_file(runtime.format)) or {"int8": 1}
+    most = max(ran, key=ran.__getitem__)
+    return None if most == "int8" else f"runs int8 networks in {most} on this processor"
 
 
 def _cameras() -> tuple[Entry, ...]:

@@ -56,7 +56,7 @@ class Runtime(Protocol):
         ...
 
     def executed(self, model: Path) -> dict[str, int] | None:
-        """How many operators really run in `int8`, `fp16`, `bf16` or `fp32` on this machine.
+        """How many operators with weights run in `int8`, `fp16`, `bf16` or `fp32` here.
 
         From the engine's own execution graph: it may compute wider than the file says. None
         where the engine does not tell. Raises `RuntimeUnavailable`.

@@ -196,8 +196,7 @@ def test_what_really_ran_stands_in_a_profile(colour_bundle: Path) -> None:
 
     found = profile(colour_bundle, runtimes=["openvino", "litert"], runs=3, seconds=0, processes=1)
     openvino, litert = found.runs
-    assert openvino.executed_ops is not None
-    assert openvino.executed_ops["int8"] >= 4
+    assert openvino.executed_ops == {"int8": 2}  # a convolution and the classifier
     assert openvino.executed_wider is None
     assert litert.executed_ops is None
-    assert replace(openvino, executed_ops={"fp16": 4, "int8": 1}).executed_wider == "fp16"
+    assert replace(openvino, executed_ops={"fp32": 23, "int8": 2}).executed_wider == "fp32"
