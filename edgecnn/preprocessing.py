@@ -144,6 +144,12 @@ class FramePreparer:
         self._to_color(plan.scaled)
         return self.buffer
 
+    def buffer_bytes(self, shape: tuple[int, ...]) -> int:
+        """Bytes of all buffers that a frame of that shape goes through, the input among them."""
+        plan = self._plan_for(np.broadcast_to(np.uint8(0), shape))
+        decimated = 0 if plan.decimated is None else plan.decimated.nbytes
+        return decimated + plan.scaled.nbytes + self.buffer.nbytes
+
     def _to_color(self, picture: Frame) -> None:
         import cv2
 

@@ -82,7 +82,7 @@ def command(
     if fit and not fit.fits:
         raise CheckFailed(
             f"{what} does not fit {fit.board.name}: it needs "
-            f"{_megabytes(fit.predicted.peak)} and {_megabytes(fit.board.free_bytes)} are free. "
+            f"{_megabytes(fit.peak_bytes)} and {_megabytes(fit.board.free_bytes)} are free. "
             "Take int8, a smaller --input or a smaller network."
         )
 
@@ -96,14 +96,14 @@ def show_fit(fit: "Fit") -> None:
     console.print(
         f"[bold {colour}]{verdict}[/] {board.name} ({board.cores} × {board.cpu}, "
         f"{board.clock_mhz} MHz, {board.ram_bytes / 2**30:g} GiB): predicted peak "
-        f"{_megabytes(predicted.peak)} with {fit.runtime}, {_megabytes(board.free_bytes)} free "
+        f"{_megabytes(fit.peak_bytes)} with {fit.runtime}, {_megabytes(board.free_bytes)} free "
         f"({board.free_basis}), margin {_megabytes(fit.margin_bytes)}",
         soft_wrap=True,
     )
     console.print(
         f"[dim]predicted = engine {_megabytes(predicted.baseline)} (as on this machine) + weights "
         f"{_megabytes(predicted.weights)} + activations {_megabytes(predicted.arena)} + operators "
-        f"{_megabytes(predicted.graph)}[/]",
+        f"{_megabytes(predicted.graph)} + frames {_megabytes(fit.frame_bytes)} (640×480)[/]",
         soft_wrap=True,
     )
     for quirk in board.quirks:
@@ -115,26 +115,32 @@ def show(found: "RamAnalysis", training: bool) -> None:
     from rich.table import Table
 
     table = Table(
-        title=f"{found.architecture}, {found.dtype}, batch {found.batch}", title_justify="left"
+        title=f"{found.architecture}, {found.dtype}, batch {found.batch}",
+        title_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
     )
     table.add_column("layer", overflow="fold")
-    table.add_column("type")
-    for column in ("output", "parameters", "MACs", "output bytes", "live bytes"):
-        table.add_column(column, justify="right")
+    table.add_column("type", no_wrap=True)
+    for column in ("output", "params", "MACs", "out kB", "live kB"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     peak = found.peak_layer.name
     for layer in found.layers:
         table.add_row(
             layer.name,
             layer.type,
             "×".join(map(str, layer.output_shape)),
-            f"{layer.parameters:,}" if layer.parameters else "",
-            f"{layer.macs:,}" if layer.macs else "",
-            f"{layer.output_bytes:,}",
-            f"{layer.live_bytes:,}{' ◄ peak' if layer.name == peak else ''}",
+            _short(layer.parameters),
+            _short(layer.macs),
+            f"{layer.output_bytes / 1e3:,.1f}",
+            f"{layer.live_bytes / 1e3:,.1f}",
+            "◄" if layer.name == peak else "",
             style="bold" if layer.name == peak else None,
         )
-    console = Console()
+    console = Console(highlight=False)
     console.print(table)
+    console.print()
     totals = Table(show_header=False, box=None)
     totals.add_column(style="bold")
     totals.add_column(justify="right")
@@ -196,6 +202,14 @@ def ways_to_lower(found: "RamAnalysis") -> list[str]:
     if found.batch > 1:
         ways.append(f"one picture at a time needs {_megabytes(peak // found.batch)}")
     return ways
+
+
+def _short(count: int) -> str:
+    """At most six characters; nothing for nothing."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.1f}{letter}"
+    return str(count) if count else ""
 
 
 def _megabytes(count: int) -> str:

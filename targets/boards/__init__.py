@@ -12,7 +12,7 @@ from typing import Any
 from edgecnn.errors import RuntimeUnavailable, UnknownName
 from edgecnn.targets import runtimes
 from edgecnn.targets.baseline import baseline
-from edgecnn.targets.memory_model import NetworkMemory
+from edgecnn.targets.memory_model import NetworkMemory, frame_bytes
 from edgecnn.targets.profile import PredictedBytes
 from edgecnn.targets.profiler import predict
 from edgecnn.targets.target import detect, target
@@ -41,11 +41,18 @@ class Fit:
     board: Board
     runtime: str
     predicted: PredictedBytes
+    frame_bytes: int
+    """A 640×480 camera's frames, and the buffers in which they become the network's input."""
+
+    @property
+    def peak_bytes(self) -> int:
+        """Of a process that classifies a camera."""
+        return self.predicted.peak + self.frame_bytes
 
     @property
     def margin_bytes(self) -> int:
         """What stays free; negative where the network does not fit."""
-        return self.board.free_bytes - self.predicted.peak
+        return self.board.free_bytes - self.peak_bytes
 
     @property
     def fits(self) -> bool:
@@ -60,8 +67,8 @@ class Fit:
             "free_bytes": self.board.free_bytes,
             "free_basis": self.board.free_basis,
             "fits": self.fits,
-            "predicted_peak_bytes": self.predicted.peak,
-            "predicted_bytes": asdict(self.predicted),
+            "predicted_peak_bytes": self.peak_bytes,
+            "predicted_bytes": asdict(self.predicted) | {"frames": self.frame_bytes},
             "margin_bytes": self.margin_bytes,
             "runtime": self.runtime,
             "quirks": list(self.board.quirks),
@@ -106,4 +113,6 @@ def fit(analysis: Mapping[str, Any], name: str) -> Fit:
     # Engines keep something for each thread: as many threads as this machine and the board have.
     constants = baseline(runtime, min(board.cores, here.threads), here)
     network = NetworkMemory.of_analysis(analysis)
-    return Fit(name, board, runtime, predict(runtimes.get(runtime), network, constants))
+    picture = analysis["layers"][0]["output_shape"]
+    predicted = predict(runtimes.get(runtime), network, constants)
+    return Fit(name, board, runtime, predicted, frame_bytes(picture))

@@ -17,6 +17,8 @@ from edgecnn.targets.sources.source import Captured
 
 log = logging.getLogger(__name__)
 STOP_POLL_S = 0.1
+BUFFERS = 3
+"""One frame is the reader's, one the newest, and one is being filled."""
 
 
 class Device(Protocol):
@@ -69,7 +71,7 @@ class NewestFrame:
         self._last_index = -1
         self._opened = self._ended = False
         self._error: EdgeCnnError | None = None
-        # One buffer is the reader's, one holds the newest frame, one is being filled.
+        # With those in `_newest` and `_lent`, there are never more than `BUFFERS`.
         self._spare: list[Frame] = []
         self._lent: Captured | None = None
         self._thread = threading.Thread(target=self._grab, name=f"grab {uri}", daemon=True)

@@ -72,7 +72,8 @@ def test_an_output_folder_that_cannot_be_written(edgecnn_cli: Cli, lenet5_run: P
 
 
 def test_a_camera_that_is_not_there(edgecnn_cli: Cli, lenet5_bundle: Path) -> None:
-    refused(edgecnn_cli("run", lenet5_bundle, "--source", "/dev/video77"), "/dev/video77")
+    done = edgecnn_cli("run", lenet5_bundle, "--runtime", "litert", "--source", "/dev/video77")
+    refused(done, "/dev/video77")
 
 
 def test_labels_the_network_does_not_have(

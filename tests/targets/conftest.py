@@ -14,8 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edgecnn.bundle import MANIFEST
+from edgecnn.bundle import MANIFEST, Bundle
 from edgecnn.targets import probe
+from edgecnn.targets.choice import choose
+from edgecnn.targets.target import detect
 from edgecnn.targets.machine import Machine
 
 RED, GREEN, BLUE = (0, 0, 255), (0, 255, 0), (255, 0, 0)  # BGR
@@ -37,7 +39,9 @@ def write_bundle() -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def colour_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Red, green or blue: a real int8 network in all three formats."""
-    return _write_bundle(tmp_path_factory.mktemp("bundles") / "colours-int8")
+    path = _write_bundle(tmp_path_factory.mktemp("bundles") / "colours-int8")
+    choose(Bundle.load(path), detect())  # tried now, not while a test waits for an answer
+    return path
 
 
 @pytest.fixture(scope="session")

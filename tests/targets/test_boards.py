@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,13 @@ from hypothesis import strategies as st
 
 from edgecnn.analysis import analyze
 from edgecnn.errors import RuntimeUnavailable, UnknownName
+from edgecnn.preprocessing import FramePreparer, Preprocessing
 from edgecnn.targets import boards, probe, runtimes
 from edgecnn.targets.boards import Board, Fit
+from edgecnn.targets.memory_model import frame_bytes
 from edgecnn.targets.profile import PredictedBytes
+from edgecnn.targets.sources import open_frames
+from edgecnn.targets.sources.newest import BUFFERS
 from edgecnn.targets.target import TARGETS
 
 FOLDER = Path(__file__).parents[2] / "targets" / "boards"
@@ -54,7 +60,7 @@ def test_every_board_file_is_listed() -> None:
 @given(st.integers(0, 2**34), st.integers(0, 2**34))
 def test_the_margin_decides(free: int, peak: int) -> None:
     board = Board("b", "raspberrypi", "c", 4, 1000, 2**35, free, "published", ())
-    found = Fit("b", board, "litert", PredictedBytes(0, 0, 0, peak, peak))
+    found = Fit("b", board, "litert", PredictedBytes(0, 0, 0, peak, peak), frame_bytes=0)
     assert found.fits == (peak <= free)
     assert found.margin_bytes == free - peak
     assert found.to_json()["fits"] == found.fits
@@ -102,3 +108,31 @@ def test_the_command_says_whether_it_fits() -> None:
     assert "does not fit Raspberry Pi Zero 2 W" in too_big.stderr
     assert "margin -" in too_big.stdout
     assert run("lenet5", "--board", "raspberrypi").returncode == 2
+
+
+def test_the_frames_are_those_the_live_loop_holds() -> None:
+    """Counted in a running loop."""
+    seen: dict[int, int] = {}
+    source = open_frames("synthetic:640x480@200")
+    prepare = FramePreparer(Preprocessing(224, 224))
+    with closing(source):
+        for _ in range(50):
+            captured = source.read()
+            assert captured is not None
+            prepare(captured.image)
+            seen[captured.image.ctypes.data] = captured.image.nbytes
+    assert len(seen) == BUFFERS
+    prepared = prepare.buffer_bytes((480, 640, 3))
+    # A 480×480 cut of the frame, halved to 240×240, scaled and swapped to 224×224.
+    assert prepared == 3 * (240 * 240 + 2 * 224 * 224)
+    assert frame_bytes((224, 224, 3)) == sum(seen.values()) + prepared
+
+
+def test_a_board_has_to_hold_the_frames_too() -> None:
+    analysis = analyze("lenet5").to_json()
+    found = boards.fit(analysis, "raspberrypi-zero2w")
+    assert found.frame_bytes == frame_bytes((32, 32, 1)) > 3 * 640 * 480 * 3
+    assert found.to_json()["predicted_peak_bytes"] == found.predicted.peak + found.frame_bytes
+    exact = replace(found.board, free_bytes=found.predicted.peak + found.frame_bytes)
+    assert replace(found, board=exact).fits
+    assert not replace(found, board=replace(exact, free_bytes=exact.free_bytes - 1)).fits
