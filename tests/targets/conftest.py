@@ -17,8 +17,8 @@ import pytest
 from edgecnn.bundle import MANIFEST, Bundle
 from edgecnn.targets import probe
 from edgecnn.targets.choice import choose
-from edgecnn.targets.target import detect
 from edgecnn.targets.machine import Machine
+from edgecnn.targets.target import detect
 
 RED, GREEN, BLUE = (0, 0, 255), (0, 255, 0), (255, 0, 0)  # BGR
 
