@@ -56,8 +56,8 @@ class X86(Target):
         if units:
             return (f"int8 units: {', '.join(units)}; vectors: {vectors}",)
         return (
-            f"no int8 units (VNNI, AMX); vectors: {vectors or 'narrower than AVX2'}. int8 is less "
-            "of a gain here, and sums of two products may overflow",
+            f"no int8 units (VNNI, AMX); vectors: {vectors or 'narrower than AVX2'}. int8 gains "
+            "less here, and sums of products may overflow: export with --weight-bits 7",
         )
 
     def throttle_events(self) -> int | None:
