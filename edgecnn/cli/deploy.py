@@ -171,9 +171,11 @@ def _run_there(host: str, arguments: list[str]) -> int:
 
 def _table(outcomes: "Sequence[Outcome]") -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("board", "", "engine", "current", "sent", "time"):
-        figure = name in ("sent", "time")
-        table.add_column(name, justify="right" if figure else "left", overflow="fold")
+    table.add_column("board", no_wrap=True)
+    for name in ("", "engine", "current"):
+        table.add_column(name, overflow="fold")
+    for name in ("sent", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
     for one in outcomes:
         table.add_row(
             escape(one.host),

@@ -126,14 +126,23 @@ def _switch(board: Board, staged: Staged, run: Sequence[str] | None, progress: P
 
 
 def _on_each(hosts: Sequence[str], python: str, act: Callable[[Board], Outcome]) -> list[Outcome]:
+    connections: list[Connection] = []
+
     def one(host: str) -> Outcome:
         start = time.monotonic()
         try:
             with Connection(host) as connection:
+                connections.append(connection)
                 outcome = act(Board(connection, python))
         except EdgeCnnError as error:
             outcome = Outcome(host, str(error))
         return replace(outcome, seconds=round(time.monotonic() - start, 1))
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        return list(threads.map(one, dict.fromkeys(hosts)))
+        try:
+            return list(threads.map(one, dict.fromkeys(hosts)))
+        except BaseException:
+            # Ctrl-C: without this, every board would be waited for.
+            for connection in connections:
+                connection.hang_up()
+            raise

@@ -97,9 +97,13 @@ class Connection:
         """Run a command with this process's own input and output; returns its exit code."""
         return subprocess.run(self._words(command, "-t" if terminal else "-T")).returncode
 
-    def close(self) -> None:
-        """Hang up."""
+    def hang_up(self) -> None:
+        """End every command that is running, from any thread; they raise `DeployError`."""
         self._master.terminate()
+
+    def close(self) -> None:
+        """Hang up and tidy up."""
+        self.hang_up()
         self._master.communicate()
         shutil.rmtree(self._folder)
 
@@ -115,16 +119,24 @@ class Connection:
         self.close()
 
     def _words(self, command: str, terminal: str = "-T") -> list[str]:
+        if self._master.poll() is not None:
+            # ssh would open another connection by itself.
+            raise broken("")
         return [*self._base, terminal, "--", self.host, command]
 
     def _judged(self, done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
         # ssh's own code for its own failures.
         if done.returncode == SSH_FAILED:
-            raise DeployError(
-                f"the connection broke ({last_lines(done.stderr) or 'no reason given'}): deploy "
-                "again, what has arrived is not sent again"
-            )
+            raise broken(last_lines(done.stderr))
         return done
+
+
+def broken(said: str) -> DeployError:
+    """A connection that ended before its time."""
+    reason = f" ({said})" if said else ""
+    return DeployError(
+        f"the connection broke{reason}: deploy again, what has arrived is not sent again"
+    )
 
 
 def last_lines(text: str) -> str:

@@ -223,6 +223,7 @@ class User:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # a terminal's Ctrl-C reaches all of them
         )
 
     def types(self, *words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -1,7 +1,9 @@
 """Deploying over a real sshd on loopback, as a user does."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -61,14 +63,25 @@ def test_a_second_time_nothing_is_sent(user: Any, board: Any, old_bundle: Path) 
     assert stamps() == before
 
 
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_copy_goes_on_where_it_stopped(
-    user: Any, board: Any, write_bundle: BundleWriter, wait_for: Callable[..., None]
+    user: Any,
+    board: Any,
+    write_bundle: BundleWriter,
+    wait_for: Callable[..., None],
+    how: signal.Signals,
 ) -> None:
     old, bundle = board.current, write_bundle("heavy", ballast=4_000_000)
     staging = board.root / "staging"
     with user.start("deploy", "--system-site-packages", bundle, "pi", LINK="slow") as copying:
         wait_for(lambda: staging.exists() and sizes(staging) > 1_000_000, "bytes on the board")
-        copying.kill()
+        if how == signal.SIGINT:
+            os.killpg(copying.pid, how)
+            _, said = copying.communicate()
+            assert copying.returncode == 130
+            assert said.endswith("edgecnn: Interrupted.\n")
+        else:
+            copying.kill()
     wait_for(lambda: board.sessions() == 0, "the board's sessions end")
     assert board.current == old
     arrived = sizes(staging)
