@@ -25,8 +25,8 @@ class State:
 
     root: str
     """The folder of all deployments, absolute."""
-    machine: str
-    """As `uname -m` names it."""
+    bits: int
+    """Of its programs: 64 or 32."""
     free_bytes: int
     makes_venvs: bool
     venvs: list[str]

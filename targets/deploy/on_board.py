@@ -28,6 +28,8 @@ ROOT = Path.home() / ".local/share/edgecnn"
 STAGING, BUNDLES, VENVS, RELEASES = (
     ROOT / name for name in ("staging", "bundles", "venvs", "releases")
 )
+BITS = 64 if sys.maxsize > 2**32 else 32
+"""Of the board's programs; its kernel may have 64 where they have 32."""
 COMPLETE = ".complete"
 """In a venv: everything was installed."""
 
@@ -37,7 +39,7 @@ def look() -> Answer:
     ROOT.mkdir(parents=True, exist_ok=True)
     return {
         "root": str(ROOT),
-        "machine": platform.machine(),
+        "bits": BITS,
         "free_bytes": shutil.disk_usage(ROOT).free,
         "makes_venvs": bool(importlib.util.find_spec("ensurepip")),
         "venvs": [path.parent.name for path in VENVS.glob(f"*/{COMPLETE}")],
@@ -112,6 +114,9 @@ def install(
         flags = ["--system-site-packages"] if system_site_packages else []
         what = f"{carried / wheel}[{','.join(extras)}]" if extras else str(carried / wheel)
         pip = [str(folder / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install"]
+        if BITS == 32 and platform.machine() == "aarch64":
+            # Or pip would want what only 64-bit programs can use.
+            pip.insert(0, "linux32")
         source = ["--no-index", "--find-links", str(carried)] if offline else []
         try:
             _call([sys.executable, "-m", "venv", *flags, str(folder)])

@@ -13,8 +13,6 @@ VENV_BYTES = 400_000_000
 """What the light installation takes, at most."""
 SPARE_BYTES = 10_000_000
 """Left free, for logs and the like."""
-WITHOUT_LITERT = ("armv6l", "armv7l")
-"""Machines for which there is no LiteRT wheel."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,8 @@ def stage(board: Board, order: Order, progress: Progress) -> Staged:
     if wheels:
         _copy(board, wheels, missing[wheels], progress, count)
         progress.step(host, "installing edgecnn, which takes minutes on a small board")
-        extra = ["tflite-runtime"] if state.machine in WITHOUT_LITERT else []
+        # There is no LiteRT wheel for 32 bits.
+        extra = ["tflite-runtime"] if state.bits == 32 else []
         board.install(software, wheels.folder, [*software.extras, *extra])
     _copy(board, bundle, missing[bundle], progress, count)
     progress.step(host, "checking hashes and golden pictures there")
