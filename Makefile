@@ -6,7 +6,7 @@ SAMPLES := .cache/samples
 TREE := .cache/types/edgecnn
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full check types bench clean
+.PHONY: help setup demo test test-full test-arm check types bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,10 +28,14 @@ demo: setup $(SAMPLES)/complete  ## The whole pipeline on real photographs
 test: setup $(SAMPLES)/complete types  ## Lint, types and all tests that gate a release
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -m 'not slow and not arm'
 
 test-full: setup $(SAMPLES)/complete  ## Also the tests that take minutes each
-	$(BIN)/pytest
+	$(BIN)/pytest -m 'not arm'
+
+test-arm: setup $(SAMPLES)/complete  ## The board's code on emulated boards; Debian, as root
+	tests/arm/prepare.sh .cache/arm
+	$(BIN)/pytest -m arm tests/arm
 
 check: setup types  ## Format, lint, types
 	$(BIN)/ruff format .

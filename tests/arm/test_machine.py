@@ -1,0 +1,129 @@
+"""A whole emulated board with a V4L2 camera: photographs seen, unplugged, plugged in again."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+pytestmark = pytest.mark.arm
+ARM = Path(__file__).parents[2] / ".cache" / "arm"
+INIT = Path(__file__).parent / "machine" / "init"
+PHOTOGRAPHS = 5
+
+
+@pytest.fixture(scope="module")
+def frames(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Photographs in the camera's size."""
+    folder = tmp_path_factory.mktemp("frames")
+    for path in sorted((samples / "photographs").glob("*.jpg"))[:PHOTOGRAPHS]:
+        frame = cv2.resize(cv2.imread(str(path)), (640, 480))
+        cv2.imwrite(str(folder / f"{path.stem}.png"), frame)
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def console(
+    frames: list[Path], lite0_bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """What the machine's serial console showed, by step of `machine/init`."""
+    folder = tmp_path_factory.mktemp("machine")
+    given = folder / "given" / "test"
+    given.mkdir(parents=True)
+    shutil.copy(INIT, given.parent)
+    shutil.copytree(lite0_bundle, given / "bundle")
+    (given / "frames.raw").write_bytes(b"".join(cv2.imread(str(p)).tobytes() for p in frames))
+    memory_disk = folder / "initrd"
+    with memory_disk.open("wb") as disk:
+        # The kernel unpacks archives that follow one another.
+        for base, paths in (
+            (ARM / "board64", "."),
+            (ARM / "kernel", "bin lib usr/lib usr/bin modules"),
+            (ARM, "wheels64 edgecnn"),
+            (given.parent, "."),
+        ):
+            archive = f"find {paths} | cpio --quiet -o -H newc"
+            subprocess.run(["sh", "-c", archive], cwd=base, stdout=disk, check=True)
+    said = subprocess.run(
+        [*emulator(), "-kernel", ARM / "kernel/vmlinuz", "-initrd", memory_disk],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert said.returncode == 0, said.stderr
+    steps = re.split(r"^== (.*?)\r?\n", said.stdout, flags=re.MULTILINE)
+    print(said.stdout)  # pytest shows it if a test fails
+    return dict(zip(steps[1::2], steps[2::2], strict=True))
+
+
+def emulator() -> list[str | Path]:
+    """A board like a Raspberry Pi 5. QEMU runs with its own C library, newer than this system's."""
+    root = ARM / "emulators" / "usr"
+    libraries = root / "lib/x86_64-linux-gnu"
+    return [
+        *(root / "lib64/ld-linux-x86-64.so.2", "--library-path", libraries),
+        *(root / "bin/qemu-system-aarch64", "-L", root / "share/qemu"),
+        *("-machine", "virt", "-cpu", "cortex-a76", "-smp", "2", "-m", "2G"),
+        *("-append", "console=ttyAMA0 quiet loglevel=1 panic=-1", "-no-reboot"),
+        *("-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none"),
+    ]
+
+
+def step(console: dict[str, str], name: str) -> str:
+    (found,) = [text for said, text in console.items() if said.startswith(name)]
+    return found
+
+
+def answers(console: dict[str, str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Before the camera was unplugged, and after."""
+    (ended,) = [said for said in console if said.startswith("exit")]
+    lines = [json.loads(line) for line in console[ended].splitlines()]
+    before = int(ended.split()[-1])
+    return lines[:before], lines[before:]
+
+
+def test_the_camera_is_listed(console: dict[str, str]) -> None:
+    found = json.loads(step(console, "targets"))
+    cameras = {entry["name"]: entry["available"] for entry in found["cameras"]}
+    assert cameras["/dev/video0"]
+    assert found["detected"]["cpu"] == "Cortex-A76"
+
+
+@pytest.mark.parametrize("board64", ["cortex-a76"], indirect=True)
+def test_every_frame_is_classified_as_the_photograph_it_shows(
+    console: dict[str, str], board64: Any, lite0_bundle: Path, frames: list[Path]
+) -> None:
+    """As from a file on the same processor: OpenCV scales a little differently on x86."""
+    run = ("run", lite0_bundle, "--source", frames[0].parent, "--runtime", "litert")
+    done = board64.edgecnn(*run, "--jsonl", "-")
+    assert done.returncode == 0, done.stderr
+    from_files = [json.loads(line) for line in done.stdout.splitlines()]
+    expected = {frame["label"]: frame["probability"] for frame in from_files}
+    assert len(expected) == PHOTOGRAPHS
+    before, after = answers(console)
+    for frame in before + after:
+        assert frame["probability"] == pytest.approx(expected[frame["label"]], abs=2e-6)
+    assert len({frame["label"] for frame in before}) > 1
+    assert len(before) >= 8
+    assert len(after) >= 8
+
+
+def test_an_unplugged_camera_is_reported_and_connected_again(console: dict[str, str]) -> None:
+    assert "/dev/video0 ended its stream. Connecting again." in step(console, "unplug")
+    assert "there is no /dev/video0" in step(console, "unplug")
+    assert re.search(r"/dev/video0 is back after \d+\.\d s\.", step(console, "plug in"))
+    assert "gave up" not in console
+    before, after = answers(console)
+    assert after[0]["captured_at"] - before[-1]["captured_at"] > 3
+    numbers = [frame["frame"] for frame in before + after]
+    assert numbers == sorted(set(numbers))
+
+
+def test_it_ends_when_asked(console: dict[str, str]) -> None:
+    (ended,) = [said for said in console if said.startswith("exit")]
+    assert ended.startswith("exit 0 ")
