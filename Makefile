@@ -54,8 +54,8 @@ bench: setup $(SAMPLES)/complete  ## Measure against named peers, ratios in one 
 	$(BIN)/python benchmarks/live.py .cache/bench/mobilenet_v2-int8
 	$(BIN)/edgecnn export efficientnet_lite0 --int8 --out .cache/bench/efficientnet_lite0-int8
 	$(BIN)/python benchmarks/start.py .cache/bench/efficientnet_lite0-int8 \
-	$(BIN)/python benchmarks/compare.py
 		$(SAMPLES)/photographs/imagenet_18_317.jpg
+	$(BIN)/python benchmarks/compare.py
 
 clean:  ## Remove everything that make made
 	rm -rf $(VENV) .cache demo build dist *.egg-info
