@@ -16,7 +16,7 @@ from edgecnn.targets.classifier import Classifier, load
 BLACK = np.zeros((32, 32, 3), np.uint8)
 WARMUP_S = 0.1
 MEASURED_S = 0.3
-FEWEST = 5
+FEWEST = 3
 """Inferences, on a board that takes long for one."""
 
 
