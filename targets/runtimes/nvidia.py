@@ -26,6 +26,9 @@ NAMES = {
 }
 """In the order of preference: what one cannot run goes to the next."""
 TENSORRT_PROVIDER, CUDA_PROVIDER, CPU_PROVIDER = NAMES
+WITH_WEIGHTS = frozenset(
+    {"Conv", "ConvTranspose", "FusedConv", "Gemm", "MatMul", "QGemm", "QLinearConv"}
+)
 
 
 class NvidiaRuntime(OnnxRuntime):
@@ -68,7 +71,7 @@ class NvidiaRuntime(OnnxRuntime):
             session.infer(np.zeros(session.input_shape, np.uint8))
             placed = session.placed()
         session.engine = f"{super().engine()} ({shown(placed)} operators)"
-        self.check_placement(session.providers, placed)
+        self.check_placement(session.providers, placed, quantised=tensorrt.has_qdq(model))
         return session
 
     def _providers(
@@ -92,8 +95,14 @@ class NvidiaRuntime(OnnxRuntime):
         built.folder.mkdir(parents=True, exist_ok=True)
         return [(TENSORRT_PROVIDER, built.options()), CUDA_PROVIDER, CPU_PROVIDER]
 
-    def check_placement(self, loaded: Sequence[str], placed: Counter[str]) -> None:
-        """Raise `RuntimeUnavailable` unless the provider loaded and ran some of the operators."""
+    def check_placement(
+        self, loaded: Sequence[str], placed: Counter[tuple[str, str]], *, quantised: bool
+    ) -> None:
+        """Raise `RuntimeUnavailable` unless the provider loaded and runs the network.
+
+        `placed` are the operators by provider and kind. TensorRT shows all it takes as one; of a
+        quantised network it may take scraps only.
+        """
         name = NAMES[self.provider]
         if self.provider not in loaded:
             raise RuntimeUnavailable(
@@ -101,21 +110,27 @@ class NvidiaRuntime(OnnxRuntime):
                 f"{_names(loaded)}: its libraries are missing or of another version. "
                 "Take --runtime onnxruntime for the CPU."
             )
-        if not placed[self.provider]:
+        elsewhere = any(
+            kind in WITH_WEIGHTS and provider != self.provider for provider, kind in placed
+        )
+        if all(provider != self.provider for provider, _ in placed) or (quantised and elsewhere):
             raise RuntimeUnavailable(
-                f"{name} takes no operator of this model, they went to {shown(placed)}. TensorRT's "
-                "int8 wants zero points of 0, which int8 bundles do not have: export with --fp16 "
-                "for it, or take --runtime litert for int8 on the CPU."
+                f"{name} does not take this network, its operators went to {shown(placed)}. "
+                "TensorRT's int8 wants zero points of 0, which int8 bundles do not have: export "
+                "with --fp16 for it, or take --runtime litert for int8 on the CPU."
             )
-        if placed[CPU_PROVIDER]:
+        if elsewhere:
             log.warning(
-                "edgecnn: %s does not run all of this model: %s operators.", name, shown(placed)
+                "edgecnn: %s does not run all of this network: %s operators.", name, shown(placed)
             )
 
 
-def shown(placed: Counter[str]) -> str:
+def shown(placed: Counter[tuple[str, str]]) -> str:
     """`TensorRT 1, CPU 3`."""
-    return ", ".join(f"{NAMES.get(name, name)} {count}" for name, count in placed.items())
+    counts: Counter[str] = Counter()
+    for (provider, _), count in placed.items():
+        counts[NAMES.get(provider, provider)] += count
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _names(providers: Sequence[str]) -> str:

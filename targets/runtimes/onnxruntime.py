@@ -135,10 +135,10 @@ class OnnxRuntimeSession:
         """The execution providers that did load, which may be fewer than asked for."""
         return list(self._session.get_providers())
 
-    def placed(self) -> Counter[str]:
-        """Operators by the provider that ran them, from the trace asked for; ends it."""
+    def placed(self) -> Counter[tuple[str, str]]:
+        """How many operators ran, by provider and kind, from the trace asked for; ends it."""
         ran = {
-            event["name"]: event["args"]["provider"]
+            event["name"]: (event["args"]["provider"], event["args"]["op_name"])
             for event in json.loads(self.end_trace().read_text())
             if event.get("cat") == "Node" and "provider" in event.get("args", {})
         }

@@ -173,14 +173,37 @@ def test_the_processor_runs_all_where_nothing_else_is_asked(tmp_path: Path) -> N
     assert session.providers == ["CPUExecutionProvider"]
     session.infer(np.zeros(session.input_shape, np.uint8))
     placed = session.placed()
-    assert set(placed) == {"CPUExecutionProvider"}
-    assert placed.total() > 3
+    assert {provider for provider, _ in placed} == {"CPUExecutionProvider"}
+    assert placed["CPUExecutionProvider", "QLinearConv"] >= 1
     assert nvidia.shown(placed) == f"CPU {placed.total()}"
 
 
-def test_nothing_on_the_gpu_is_no_gpu_run() -> None:
-    with pytest.raises(RuntimeUnavailable, match=r"TensorRT takes no operator.*CUDA 30.*--fp16"):
-        nvidia.TENSORRT.check_placement(list(nvidia.NAMES), Counter({nvidia.CUDA_PROVIDER: 30}))
+TRT, ON_CUDA, ON_CPU = nvidia.NAMES
+
+
+@pytest.mark.parametrize(
+    ("placed", "quantised", "went"),
+    [
+        ({(ON_CUDA, "Conv"): 30, (ON_CPU, "Softmax"): 1}, False, "CUDA 30, CPU 1"),
+        # It took the softmax alone.
+        ({(TRT, "TRTKernel"): 1, (ON_CUDA, "Conv"): 30}, True, "TensorRT 1, CUDA 30"),
+    ],
+)
+def test_scraps_on_the_gpu_are_no_gpu_run(
+    placed: dict[tuple[str, str], int], quantised: bool, went: str
+) -> None:
+    with pytest.raises(RuntimeUnavailable, match=rf"does not take this network.*{went}.*--fp16"):
+        nvidia.TENSORRT.check_placement(list(nvidia.NAMES), Counter(placed), quantised=quantised)
+
+
+def test_a_network_that_is_partly_on_the_gpu_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    whole = Counter({(TRT, "TRTKernel"): 1, (ON_CPU, "Cast"): 1})
+    nvidia.TENSORRT.check_placement(list(nvidia.NAMES), whole, quantised=False)
+    assert not caplog.text
+    nvidia.TENSORRT.check_placement(
+        list(nvidia.NAMES), whole | Counter({(ON_CUDA, "Conv"): 2}), quantised=False
+    )
+    assert "TensorRT 1, CPU 1, CUDA 2 operators" in caplog.text
 
 
 def test_openvino_settings() -> None:
