@@ -95,7 +95,7 @@ def rollback(
     def go_back(board: Board) -> Outcome:
         release = board.rollback()
         shown.step(board.host, f"current is {release.current}")
-        if service.is_installed(board.connection):
+        if service.read(board.connection) is not None:
             shown.step(board.host, "restarting the service")
             service.restart(board.connection)
         return Outcome(board.host, current=release.current, previous=release.previous)
@@ -104,25 +104,37 @@ def rollback(
 
 
 def _switch(board: Board, staged: Staged, run: Sequence[str] | None, progress: Progress) -> Release:
+    old_unit = service.read(board.connection)
     if run is not None:
         service.check_rights(board.connection)
     release = board.switch(staged.bundle, staged.venv)
     progress.step(board.host, f"current is {release.current}")
-    if run is not None:
-        progress.step(board.host, "installing the service")
-        service.install(board.connection, staged.root, run)
-    elif release.current == staged.replaces or not service.is_installed(board.connection):
+    if run is None and (old_unit is None or release.current == staged.replaces):
         return release
-    progress.step(board.host, "restarting the service")
     try:
+        if run is not None:
+            progress.step(board.host, "installing the service")
+            unit = service.make(board.connection, staged.root, run)
+            service.install(board.connection, unit)
+        progress.step(board.host, "restarting the service")
         service.restart(board.connection)
     except DeployError as error:
-        if staged.replaces in (None, release.current):
+        if staged.replaces and staged.replaces != release.current:
+            board.rollback()
+        if old_unit is None:
             raise
-        board.rollback()
-        service.restart(board.connection)
-        raise DeployError(f"{error}; {staged.replaces} is current again") from None
+        raise DeployError(f"{error}; {_restored(board, old_unit)}") from None
     return release
+
+
+def _restored(board: Board, unit: str) -> str:
+    """Run again what ran before; says whether it does."""
+    try:
+        service.install(board.connection, unit)
+        service.restart(board.connection)
+    except DeployError as error:
+        return f"and what ran before does not either: {error}"
+    return "what ran before runs again"
 
 
 def _on_each(hosts: Sequence[str], python: str, act: Callable[[Board], Outcome]) -> list[Outcome]:

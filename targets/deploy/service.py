@@ -1,4 +1,4 @@
-"""The systemd unit of a board: written once, it runs whatever release is current."""
+"""The systemd unit of a board."""
 
 import getpass
 import shlex
@@ -12,9 +12,10 @@ FILE = f"/etc/systemd/system/{UNIT}"
 AS_ROOT = '[ "$(id -u)" = 0 ] && as_root= || as_root="sudo -n"; '
 
 
-def is_installed(connection: Connection) -> bool:
-    """Whether the board has the unit."""
-    return connection.run(f"systemctl cat {UNIT}").returncode == 0
+def read(connection: Connection) -> str | None:
+    """The unit that is installed, or None."""
+    done = connection.run(f'cat "$(systemctl show -p FragmentPath --value {UNIT})"')
+    return done.stdout if done.returncode == 0 else None
 
 
 def check_rights(connection: Connection) -> None:
@@ -24,16 +25,21 @@ def check_rights(connection: Connection) -> None:
     _do(connection, "$as_root true")
 
 
-def install(connection: Connection, root: str, arguments: Sequence[str]) -> None:
-    """Write and enable a unit that runs the current release with these arguments of `run`."""
+def make(connection: Connection, root: str, arguments: Sequence[str]) -> str:
+    """A unit that runs whatever release is current, with these arguments of `edgecnn run`."""
     words = ["current/venv/bin/python", "-m", "edgecnn", "run", f"{root}/current/bundle"]
     command = shlex.join([*words, *arguments, "--print-systemd"])
     done = connection.run(f"cd {shlex.quote(root)} && {command}")
     if done.returncode:
         raise DeployError(f"the unit cannot be made: {last_lines(done.stderr)}")
+    return done.stdout
+
+
+def install(connection: Connection, unit: str) -> None:
+    """Write a unit and enable it."""
     _do(
         connection,
-        f"printf %s {shlex.quote(done.stdout)} | $as_root tee {FILE} >/dev/null"
+        f"printf %s {shlex.quote(unit)} | $as_root tee {FILE} >/dev/null"
         f" && $as_root systemctl daemon-reload && $as_root systemctl enable {UNIT}",
     )
 
@@ -41,9 +47,17 @@ def install(connection: Connection, root: str, arguments: Sequence[str]) -> None
 def restart(connection: Connection) -> None:
     """Start what is current now; returns when it has answered its golden pictures.
 
-    The unit is of systemd's `notify` type: raises `DeployError` when the program ends before.
+    The unit is of systemd's `notify` type: raises `DeployError` when the program ends before,
+    with its own words.
     """
-    _do(connection, f"$as_root systemctl restart {UNIT}")
+    try:
+        _do(connection, f"$as_root systemctl restart {UNIT}")
+    except DeployError as error:
+        log = f"$as_root journalctl --unit {UNIT} --lines 20 --output cat"
+        said = connection.run(f"{AS_ROOT}{log} | grep ^edgecnn: | tail -n 1").stdout.strip()
+        if not said:
+            raise
+        raise DeployError(f"{UNIT} does not start: {said.removeprefix('edgecnn: ')}") from error
 
 
 def _do(connection: Connection, command: str) -> None:

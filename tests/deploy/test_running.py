@@ -33,13 +33,15 @@ def systemd(board: Any) -> Path:
     folder = board.folder / "systemd"
     folder.mkdir()
     programs = {
-        # A restart fails where the current bundle's manifest says so.
+        # A restart fails where the current bundle's manifest or the unit says so.
         "systemctl": f"""
             echo "$@" >> {folder}/calls
             case "$1" in
-                cat) test -e {folder}/edgecnn.service ;;
-                restart) ! grep -q '"note": "unable"' {board.root}/current/bundle/manifest.json ;;
+                show) echo {folder}/edgecnn.service ;;
+                restart) ! grep -q -e '"note": "unable"' -e nowhere \\
+                    {board.root}/current/bundle/manifest.json {folder}/edgecnn.service ;;
             esac""",
+        "journalctl": "echo edgecnn: starting; echo edgecnn: no such camera",
         "tee": f'cat > {folder}/"$(basename "$1")"',
         "sudo": '[ "$1" = -n ] && shift; exec "$@"',
     }
@@ -53,7 +55,7 @@ def calls(systemd: Path) -> list[str]:
     """What systemctl was asked to change since the last time."""
     made = (systemd / "calls").read_text().splitlines()
     (systemd / "calls").write_text("")
-    return [call for call in made if not call.startswith("cat ")]
+    return [call for call in made if not call.startswith("show ")]
 
 
 def test_the_unit_runs_whatever_is_current(
@@ -85,13 +87,19 @@ def test_the_unit_runs_whatever_is_current(
 def test_a_release_that_does_not_come_up_is_taken_back(
     user: Any, board: Any, systemd: Path, write_bundle: BundleWriter
 ) -> None:
-    old = board.current
-    (systemd / "edgecnn.service").touch()
+    old, unit = board.current, systemd / "edgecnn.service"
+    unit.write_text("# as before\n")
     done = user.deploys(write_bundle("unable"), "pi")
     assert done.returncode == 1
-    assert f"{old} is current again" in done.stderr
+    assert "does not start: no such camera; what ran before runs again" in done.stderr
     assert board.current == old
-    assert calls(systemd) == ["restart edgecnn.service"] * 2
+    # Nor with options that do not work.
+    bundle = write_bundle("able")
+    done = user.deploys(bundle, "pi", "--service", "--", "--source", "/nowhere.mp4")
+    assert done.returncode == 1
+    assert "what ran before runs again" in done.stderr
+    assert unit.read_text() == "# as before\n"
+    assert board.current == old
 
 
 def test_no_way_to_root(user: Any, board: Any, systemd: Path, write_bundle: BundleWriter) -> None:
