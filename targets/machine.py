@@ -8,6 +8,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,8 @@ class Machine:
     architecture: str = field(default_factory=platform.machine)
     allowed: frozenset[int] = field(default_factory=lambda: frozenset(os.sched_getaffinity(0)))
     """The logical processors this process may run on."""
+    bits: int = 64 if sys.maxsize > 2**32 else 32
+    """Of its programs: a Raspberry Pi's 32-bit system may have a 64-bit kernel."""
 
     def read_bytes(self, path: str) -> bytes | None:
         """A file's content, or None."""

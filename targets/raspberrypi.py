@@ -32,7 +32,7 @@ class RaspberryPi(Target):
             ram = f"{revision.ram_bytes / 2**30:g} GB" if revision.ram_bytes else None
             parts = (revision.model, f"revision {revision.revision}", revision.processor, ram)
             found.append(f"{', '.join(filter(None, parts))} (code {revision.code})")
-        if self.machine.architecture.startswith("armv"):
+        if self.machine.bits == 32:
             found.append(
                 "32-bit system: tflite-runtime is the only engine for it; a 64-bit system on the "
                 "same board runs LiteRT several times faster"

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -38,7 +39,10 @@ class OnnxRuntime:
                 return f"{distribution} {metadata.version(distribution)}"
             except metadata.PackageNotFoundError:
                 continue
-        raise RuntimeUnavailable("ONNX Runtime is not installed: pip install 'edgecnn[onnx]'")
+        way_out = "pip install 'edgecnn[onnx]'"
+        if sys.maxsize < 2**32:
+            way_out = "it has no wheel for 32-bit systems, take litert"
+        raise RuntimeUnavailable(f"ONNX Runtime is not installed: {way_out}")
 
     def open(self, model: Path, threads: int) -> "OnnxRuntimeSession":
         """Load and optimise a model file."""

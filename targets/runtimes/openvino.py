@@ -1,5 +1,6 @@
 """OpenVINO on the CPU, and on Intel's GPUs and NPUs."""
 
+import sys
 from collections import Counter
 from importlib import metadata
 from pathlib import Path
@@ -41,9 +42,10 @@ class OpenVino:
         try:
             engine = f"openvino {metadata.version('openvino')}"
         except metadata.PackageNotFoundError:
-            raise RuntimeUnavailable(
-                "OpenVINO is not installed: pip install 'edgecnn[openvino]'"
-            ) from None
+            way_out = "pip install 'edgecnn[openvino]'"
+            if sys.maxsize < 2**32:
+                way_out = "it has no wheel for 32-bit systems, take litert"
+            raise RuntimeUnavailable(f"OpenVINO is not installed: {way_out}") from None
         if self.device == "CPU":
             return engine
         found = _devices(engine)

@@ -74,6 +74,7 @@ def machine(tmp_path: Path) -> Callable[..., Machine]:
         raw: Mapping[str, str] | None = None,
         programs: Mapping[str, Mapping[str, str]] | None = None,
         cores: int | None = None,
+        bits: int = 64,
     ) -> Machine:
         """`raw` are files in hexadecimal, `programs` what each prints by its arguments.
 
@@ -95,8 +96,8 @@ def machine(tmp_path: Path) -> Callable[..., Machine]:
             program.write_text(f'#!/bin/sh\ncase "$*" in\n{cases}*) exit 1 ;;\nesac\n')
             program.chmod(0o755)
         if cores is None:
-            return Machine(tmp_path, architecture)
-        return Machine(tmp_path, architecture, frozenset(range(cores)))
+            return Machine(tmp_path, architecture, bits=bits)
+        return Machine(tmp_path, architecture, frozenset(range(cores)), bits)
 
     return make
 

@@ -1,6 +1,8 @@
 import math
+import sys
 import tomllib
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ def test_a_recorded_board_is_recognised(path: Path, machine: Machines) -> None:
             raw=board.get("bytes"),
             programs=board.get("programs"),
             cores=expected.get("cores", 1),
+            bits=board.get("bits", 64),
         )
     )
     assert found.name == expected["target"]
@@ -134,3 +137,21 @@ def test_an_engine_that_computes_wider_than_the_network_says_so(
     entry = listing.runtime_entry("openvino", None)
     assert entry.available
     assert entry.note == "runs int8 networks in fp32 on this processor"
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_engines_without_a_32_bit_wheel_are_not_to_be_installed(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def version(distribution: str) -> str:
+        raise metadata.PackageNotFoundError(distribution)
+
+    monkeypatch.setattr(metadata, "version", version)
+    reason = runtimes.missing(name)
+    assert reason is not None
+    assert "pip install" in reason
+    monkeypatch.setattr(sys, "maxsize", 2**31 - 1)
+    reason = runtimes.missing(name)
+    assert reason is not None
+    assert "32-bit" in reason
+    assert "pip install" not in reason
