@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edgecnn.targets.machine import Machine
@@ -53,6 +54,17 @@ class Disturbance:
         stolen = end.stolen - start.stolen  # type: ignore[operator]
         # The kernel counts in ticks of 10 ms, so the difference can come out below nothing.
         return cls(max(0.0, others / wall), stolen / wall)
+
+    @classmethod
+    def worst(cls, parts: Iterable["Disturbance"]) -> "Disturbance":
+        """The most of each, of at least one."""
+        others, stolen = zip(*((part.others, part.stolen) for part in parts), strict=True)
+        return cls(
+            *(
+                max((x for x in column if x is not None), default=None)
+                for column in (others, stolen)
+            )
+        )
 
     def reasons(self, allowed: float = BUSY_CORES) -> tuple[str, ...]:
         """Why a measurement made meanwhile is not valid; empty when it is."""

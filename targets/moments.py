@@ -74,19 +74,18 @@ def joined(parts: Sequence[Sequence[Moment]], starts: Sequence[float]) -> tuple[
     )
 
 
-def reasons(along: Sequence[Moment]) -> tuple[str, ...]:
-    """Why a run is not valid for what happened in the midst of it; empty when it is."""
-    found = []
-    for moment in along:
-        if moment.telemetry.throttled:
-            found.append(f"throttled: {', '.join(moment.telemetry.throttled)}")
-            break
-    busiest = max(along, key=lambda moment: moment.disturbance.others or 0.0)
-    robbed = max(along, key=lambda moment: moment.disturbance.stolen or 0.0)
-    for moment in dict.fromkeys((busiest, robbed)):
-        for reason in moment.disturbance.reasons(MOMENT_CORES):
-            found.append(f"{reason} after {moment.time_s:.0f} s")
-    return tuple(dict.fromkeys(found))
+def reasons(along: Sequence[Moment], processes: Iterable[Disturbance]) -> tuple[str, ...]:
+    """Why a run is not valid; empty when it is.
+
+    `processes` is how each of its processes was disturbed on the whole; where that is little, one
+    bad second still counts.
+    """
+    throttled = (moment.telemetry.throttled for moment in along if moment.telemetry.throttled)
+    found = tuple(f"throttled: {', '.join(why)}" for why in islice(throttled, 1))
+    if disturbed := Disturbance.worst(processes).reasons():
+        return found + disturbed
+    worst = Disturbance.worst(moment.disturbance for moment in along).reasons(MOMENT_CORES)
+    return found + tuple(f"{reason} for a second" for reason in worst)
 
 
 @dataclass(frozen=True)

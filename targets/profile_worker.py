@@ -84,7 +84,7 @@ def measure(
         starts, samples = np.fromfile(file).reshape(-1, 2).T
     # Opened only now: the memory above is the network's alone.
     latencies = [p.latency_ms for p, _ in answers(Synthetic(), classifier, frames=max(runs, 20))]
-    reasons = Disturbance.between(clock, end).reasons()
+    reasons: tuple[str, ...] = ()
     if held_back := thermal_after.throttled:
         reasons += (f"throttled: {', '.join(held_back)}",)
     events = thermal_before.throttle_events, thermal_after.throttle_events
@@ -115,6 +115,7 @@ def measure(
             "final": final.to_json(),
         },
         "thermal": {"before": thermal_before.to_json(), "after": thermal_after.to_json()},
+        "disturbance": asdict(Disturbance.between(clock, end)),
         "invalid_reasons": reasons,
         "loadgen": asdict(
             single_stream(

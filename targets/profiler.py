@@ -16,6 +16,7 @@ from edgecnn.targets import runtimes as registry
 from edgecnn.targets.baseline import baseline
 from edgecnn.targets.choice import Tried, keep
 from edgecnn.targets.layer_times import LayerTime, joined
+from edgecnn.targets.load import Disturbance
 from edgecnn.targets.loadgen import SingleStream
 from edgecnn.targets.measuring import measure
 from edgecnn.targets.memory_model import EngineBaseline, NetworkMemory
@@ -162,7 +163,8 @@ def _run(
     total = Distribution.of(way.pop("total"))
     along = moments.joined([p["moments"] for p in found], [p["started_at"] for p in found])
     said = [reason for part in found for reason in part["invalid_reasons"]]
-    reasons = tuple(dict.fromkeys([*said, *moments.reasons(along)]))
+    disturbed = [Disturbance(**part["disturbance"]) for part in found]
+    reasons = tuple(dict.fromkeys([*said, *moments.reasons(along, disturbed)]))
     return ProfileRun(
         runtime=middle["runtime"],
         engine=middle["engine"],
