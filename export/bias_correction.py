@@ -72,7 +72,7 @@ def _correct(
 def mean_output(op: Operator, mean_input: Array, kernel: Array) -> Array:
     """Mean over all positions of what the operator makes of a picture with that kernel, (out)."""
     if op.op == "dense":
-        found: Array = mean_input.reshape(-1).astype(np.float64) @ kernel
+        found: Array = mean_input.reshape(-1).astype(kernel.dtype) @ kernel
         return found
     windows = mean_windows(op, mean_input)  # (kh, kw, in)
     if op.op == "depthwise":

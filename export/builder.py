@@ -38,7 +38,8 @@ class Builder:
     def value(self, variable: Any) -> Array:
         """A variable's value, or its stand-in."""
         if self._values:
-            return np.asarray(variable, np.float32)
+            # A view of the tensor: of the variable itself it would be a copy.
+            return np.asarray(variable.value.read_value(), np.float32)
         return np.broadcast_to(np.float32(0), tuple(variable.shape))
 
     def activate(self, x: str, shape: Shape, function: Any) -> str:

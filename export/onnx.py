@@ -23,6 +23,8 @@ IR_VERSION = 9
 """The oldest that has what is used, so that a board's older engine reads it."""
 
 INPUT, OUTPUT = "image", "probabilities"
+LARGE = 1 << 16
+"""Bytes from which weights may be kept outside of the model."""
 
 
 def to_onnx(
@@ -32,13 +34,16 @@ def to_onnx(
     half: bool = False,
     outputs: Sequence[str] = (),
     for_openvino: bool = False,
+    apart: dict[str, Array] | None = None,
 ) -> onnx.ModelProto:
     """The model, with `outputs` (tensor names) as further results behind the probabilities.
 
     With `half` the weights and the arithmetic are float16; the probabilities stay float32.
-    `for_openvino` spells two things as OpenVINO's reader needs them: see `_Writer`.
+    `for_openvino` spells two things as OpenVINO's reader needs them: see `_Writer`. Large weights
+    go into `apart` where it is given, and the model only names them.
     """
-    writer = _Writer(graph, quantised, np.dtype(np.float16 if half else np.float32), for_openvino)
+    dtype = np.dtype(np.float16 if half else np.float32)
+    writer = _Writer(graph, quantised, dtype, for_openvino, apart)
     for op in graph:
         writer.write(op)
     return writer.model(outputs)
@@ -65,6 +70,15 @@ def channels_first(shape: Shape) -> Shape:
     return (shape[0], shape[3], shape[1], shape[2]) if len(shape) == 4 else shape
 
 
+def _named(name: str, value: Array) -> TensorProto:
+    """A constant whose values are elsewhere."""
+    tensor = TensorProto(name=name, dims=value.shape)
+    tensor.data_type = helper.np_dtype_to_tensor_dtype(value.dtype)
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="in memory")
+    return tensor
+
+
 class _Writer:
     """Writes operators in order.
 
@@ -83,8 +97,9 @@ class _Writer:
         quantised: Quantised | None,
         dtype: np.dtype[Any],
         for_openvino: bool,
+        apart: dict[str, Array] | None,
     ) -> None:
-        self.graph, self.quantised, self.dtype = graph, quantised, dtype
+        self.graph, self.quantised, self.dtype, self.apart = graph, quantised, dtype, apart
         self.for_openvino = for_openvino and quantised is not None
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
@@ -97,7 +112,11 @@ class _Writer:
     def constant(self, name: str, value: Array) -> str:
         if name not in self._constants:
             self._constants.add(name)
-            self.initializers.append(numpy_helper.from_array(np.array(value, order="C"), name))
+            if self.apart is None or value.nbytes < LARGE:
+                self.initializers.append(numpy_helper.from_array(np.array(value, order="C"), name))
+            else:
+                self.apart[name] = np.ascontiguousarray(value)
+                self.initializers.append(_named(name, value))
         return name
 
     def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:

@@ -180,10 +180,11 @@ def int_weights(op: Operator, input_scale: float, output_scale: float, bits: int
     kernel, bias = op.weights["kernel"], op.weights["bias"].astype(np.float64)
     flat = kernel.reshape(-1, bias.size)  # the last axes are the output channels
     largest = 2 ** (bits - 1) - 1
-    scales = np.abs(flat).max(axis=0).astype(np.float64) / largest
+    scales = np.maximum(flat.max(axis=0), -flat.min(axis=0)).astype(np.float64) / largest
     scales = np.maximum(scales, np.abs(bias) / (input_scale * 2**30))
     scales = np.maximum(scales, output_scale / (input_scale * 2**30))
     scales = np.where(scales > 1e-30, scales, 1.0).astype(np.float32)
-    ints = np.clip(np.round(flat / scales), -largest, largest).astype(np.int8).reshape(kernel.shape)
+    ints = flat / scales
+    np.clip(np.round(ints, out=ints), -largest, largest, out=ints)
     int_bias = np.round(bias / (scales.astype(np.float64) * np.float32(input_scale)))
-    return IntWeights(ints, int_bias.astype(np.int32), scales)
+    return IntWeights(ints.astype(np.int8).reshape(kernel.shape), int_bias.astype(np.int32), scales)

@@ -55,7 +55,12 @@ class GraphRun:
         self.tensors = [name for name in tensors if name != graph.output]
         options = ort.SessionOptions()
         options.log_severity_level = 3
-        model = to_onnx(graph, quantised, outputs=self.tensors)
+        # The engine reads the weights where they are: for VGG-16, its copies would take 2 GB.
+        options.add_session_config_entry("session.disable_prepacking", "1")
+        self._weights: dict[str, Array] = {}
+        model = to_onnx(graph, quantised, outputs=self.tensors, apart=self._weights)
+        values = [ort.OrtValue.ortvalue_from_numpy(value) for value in self._weights.values()]
+        options.add_external_initializers(list(self._weights), values)
         self._session = ort.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
