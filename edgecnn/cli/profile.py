@@ -144,6 +144,12 @@ def _show(found: "Profile") -> None:
             }
             sum_of = " + ".join(f"{part} {_megabytes(size)}" for part, size in parts.items())
             console.print(f"[dim]{name}: predicted = {sum_of}[/]", soft_wrap=True)
+        if run.engine.startswith("tflite-runtime"):
+            console.print(
+                f"[yellow]{name}: by {escape(run.engine)}, several times slower at int8 than "
+                "ai-edge-litert, which needs a 64-bit system[/]",
+                soft_wrap=True,
+            )
         if run.executed_wider and run.executed_ops:
             whole = sum(run.executed_ops.values())
             console.print(
