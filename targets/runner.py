@@ -32,19 +32,20 @@ def run(
 
     Returns the exit code: 0, or 130 after Ctrl-C.
     """
+    options = options or LiveOptions()
+    board = detect(name=target)
+    board.pin(threads or board.threads)
+    # Before signals only set a flag: the first start tries engines for a while.
+    classifier = load(
+        bundle_dir,
+        runtime,
+        threads,
+        target=target,
+        region=options.region,
+        self_check=self_check,
+    )
+    _warn_if_meaningless(classifier)
     with stop_on_signals() as stop, ExitStack() as held:
-        options = options or LiveOptions()
-        board = detect(name=target)
-        board.pin(threads or board.threads)
-        classifier = load(
-            bundle_dir,
-            runtime,
-            threads,
-            target=target,
-            region=options.region,
-            self_check=self_check,
-        )
-        _warn_if_meaningless(classifier)
         opened = options.open(source, stop)
         held.callback(opened.close)
         sinks = outputs.open(held, opened, classifier, board, stop)

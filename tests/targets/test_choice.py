@@ -2,7 +2,12 @@
 
 import json
 import logging
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +147,19 @@ def test_heat_is_shared_and_the_hopeless_are_spared(
     times = {one.runtime: one.p90_ms for one in found}
     # The second was always the earlier, and cooler, of the two the first time.
     assert times["onnxruntime"] / times["litert"] == pytest.approx(1.05)
+
+
+def test_ctrl_c_ends_a_trial_and_nothing_is_kept(colours: Bundle, empty_cache: Path) -> None:
+    run = [sys.executable, "-m", "edgecnn", "run", str(colours.path), "--source", "synthetic"]
+    with subprocess.Popen(
+        run, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stderr is not None
+        assert "looking for the fastest" in process.stderr.readline()
+        time.sleep(0.3)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        left = process.stderr.read()
+    assert process.returncode == 130
+    assert "Interrupted." in left
+    assert "left out" not in left
+    assert not list(empty_cache.glob("choices/*"))
