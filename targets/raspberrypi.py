@@ -50,11 +50,13 @@ class RaspberryPi(Target):
         return vcgencmd.clock_mhz(self.machine) if shown is None else shown
 
     def throttling(self) -> Throttling:
-        """From the firmware, or else the kernel's voltage alarm alone."""
+        """From the firmware, or else the kernel's voltage alarm and heat limits, without a past."""
         if told := vcgencmd.throttling(self.machine):
             return told
-        alarm = self._undervoltage_alarm()
-        return Throttling() if alarm is None else Throttling(("under-voltage",) * bool(alarm))
+        heat, alarm = super().throttling(), self._undervoltage_alarm()
+        if alarm is None:
+            return heat
+        return Throttling(("under-voltage",) * bool(alarm) + (heat.now or ()))
 
     def power_rails_w(self) -> dict[str, float]:
         """The rails of the Raspberry Pi 5's power chip.

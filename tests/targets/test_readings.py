@@ -94,6 +94,9 @@ def test_raspberry_pi_voltage_alarm(
     )
     assert board.throttling().now == meaning
     assert board.throttling().since_boot is None
+    device = "sys/class/thermal/cooling_device0"
+    machine({f"{device}/type": "cpufreq-cpu0", f"{device}/cur_state": "1"})
+    assert board.throttling().now == (*meaning, "clock capped by heat")
 
 
 def test_a_program_may_fail_or_hang(
