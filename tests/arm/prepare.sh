@@ -33,7 +33,7 @@ debian() {
 # Debian 12's emulators are too old: engines crash in its qemu-user 7.2.
 emulators() {
   debian trixie amd64 qemu-user,qemu-system-arm
-  find usr/bin -name 'qemu-*' ! -name qemu-arm ! -name '*-aarch64' -delete
+  find usr/bin -name 'qemu-*' ! -name qemu-arm ! -name qemu-x86_64 ! -name '*-aarch64' -delete
 }
 
 board64() {
