@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SAMPLES := .cache/samples
+EMULATED ?= arm
 TREE := .cache/types/edgecnn
 
 .DEFAULT_GOAL := help
@@ -35,7 +36,7 @@ test-full: setup $(SAMPLES)/complete  ## Also the tests that take minutes each
 
 test-arm: setup $(SAMPLES)/complete  ## The board's code on emulated boards; Debian, as root
 	tests/arm/prepare.sh .cache/arm
-	$(BIN)/pytest -m arm tests/arm
+	$(BIN)/pytest -m '$(EMULATED)' tests/arm
 
 check: setup types  ## Format, lint, types
 	$(BIN)/ruff format .

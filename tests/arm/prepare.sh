@@ -27,7 +27,8 @@ once() {
 # debian SUITE ARCHITECTURE PACKAGES: unpacks packages and what they depend on, and runs none of
 # their scripts, which would need the other processor.
 debian() {
-  mmdebstrap --quiet --variant=extract --architectures="$2" --include="$3" "$1" . "$mirror"
+  mmdebstrap --quiet --variant=extract --aptopt='Acquire::Retries "3"' --architectures="$2" \
+    --include="$3" "$1" . "$mirror"
 }
 
 # Debian 12's emulators are too old: engines crash in its qemu-user 7.2.

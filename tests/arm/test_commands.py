@@ -77,8 +77,8 @@ def test_a_profile_is_never_valid(board64: Any, lite0_bundle: Path) -> None:
 def test_a_32_bit_board_classifies_with_tflite_runtime(
     board32: Any, edgecnn_cli: Cli, lite0_bundle: Path, photographs: Path
 ) -> None:
-    run = ("run", lite0_bundle, "--source", photographs, "--jsonl", "-")
-    here = lines(edgecnn_cli(*run, "--runtime", "litert"))
+    run = ("run", lite0_bundle, "--source", photographs, "--runtime", "litert", "--jsonl", "-")
+    here = lines(edgecnn_cli(*run))
     done = board32.edgecnn(*run)
     there = lines(done)
     assert "tflite-runtime 2.14.0" in done.stderr

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import pytest
 
-pytestmark = pytest.mark.arm
+pytestmark = [pytest.mark.arm, pytest.mark.slow]
 ARM = Path(__file__).parents[2] / ".cache" / "arm"
 INIT = Path(__file__).parent / "machine" / "init"
 PHOTOGRAPHS = 5
