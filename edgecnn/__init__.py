@@ -14,6 +14,7 @@ _HOME = {
     "calibrate": "edgecnn.calibration",
     "compare": "edgecnn.comparison",
     "classify": "edgecnn.targets.live",
+    "deploy": "edgecnn.targets.deploy.deployment",
     "evaluate": "edgecnn.export.evaluate",
     "load": "edgecnn.targets.classifier",
     "profile": "edgecnn.targets.profiler",

@@ -102,7 +102,7 @@ def command(
     hosts = words if rollback else words[1:]
     _check_usage(ctx, hosts, arguments, rollback, service, run, as_json)
     from edgecnn.targets.deploy import deployment
-    from edgecnn.targets.deploy.order import packed
+    from edgecnn.targets.deploy.order import Installation
 
     runtime = "auto"
     if service or run:
@@ -112,21 +112,15 @@ def command(
         if rollback:
             outcomes = deployment.rollback(hosts, python=python, progress=progress)
         else:
-            with packed(
+            outcomes = deployment.deploy(
                 words[0],
-                wheels=wheels,
-                extras=extras,
-                system_site_packages=system_site_packages,
-                python=python,
+                hosts,
+                installation=Installation(extras, wheels, system_site_packages, python),
                 runtime=runtime,
-            ) as order:
-                outcomes = deployment.deploy(
-                    order,
-                    hosts,
-                    run=arguments if service else None,
-                    profile=PROFILES if profile else None,
-                    progress=progress,
-                )
+                run=arguments if service else None,
+                profile=PROFILES if profile else None,
+                progress=progress,
+            )
     if as_json:
         click.echo(json.dumps({"boards": [outcome.to_json() for outcome in outcomes]}, indent=1))
     else:

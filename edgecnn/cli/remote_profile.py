@@ -19,7 +19,7 @@ def profile_there(ctx: click.Context) -> None:
     what the board prints is printed here. Raises what deploying does.
     """
     from edgecnn.targets.deploy.board import Board
-    from edgecnn.targets.deploy.order import packed
+    from edgecnn.targets.deploy.order import Installation, packed
     from edgecnn.targets.deploy.ssh import Connection
     from edgecnn.targets.deploy.staging import stage
 
@@ -28,7 +28,7 @@ def profile_there(ctx: click.Context) -> None:
         ctx.fail("--loadgen needs LoadGen on the board: run it there.")
     with (
         TerminalProgress() as progress,
-        packed(bundle, extras=("report",) if html else ()) as order,
+        packed(bundle, Installation(("report",) if html else ())) as order,
         Connection(host) as connection,
     ):
         board = Board(connection)

@@ -10,7 +10,7 @@ from typing import Any
 from edgecnn.errors import DeployError, EdgeCnnError
 from edgecnn.targets.deploy import service
 from edgecnn.targets.deploy.board import Board, Release
-from edgecnn.targets.deploy.order import Order
+from edgecnn.targets.deploy.order import Installation, packed
 from edgecnn.targets.deploy.progress import Progress
 from edgecnn.targets.deploy.ssh import Connection
 from edgecnn.targets.deploy.staging import Staged, stage
@@ -48,19 +48,22 @@ class Outcome:
 
 
 def deploy(
-    order: Order,
+    bundle_dir: Path | str,
     hosts: Sequence[str],
     *,
+    installation: Installation | None = None,
+    runtime: str = "auto",
     run: Sequence[str] | None = None,
     profile: Path | None = None,
     progress: Progress | None = None,
 ) -> list[Outcome]:
     """Bring a bundle to boards (`USER@HOST`); what fails on one stops no other.
 
-    On each the bundle is copied, checked and switched to: the one before stays current until the
-    new one has passed. With `run`, arguments of `edgecnn run`, a systemd unit is installed; a
-    unit that is there is restarted, and if the new release does not come up the old one is
-    current again. With `profile`, each board's report is written into that folder.
+    On each the bundle is copied, checked in `runtime` and switched to: the one before stays
+    current until the new one has passed. With `run`, arguments of `edgecnn run`, a systemd unit is
+    installed; a unit that is there is restarted, and if the new release does not come up, what ran
+    before runs again. With `profile`, each board's report is written into that folder. Raises
+    `BundleError` for a bundle that is not whole; what goes wrong on a board stands in its outcome.
     """
     shown = progress or Progress()
 
@@ -83,7 +86,8 @@ def deploy(
             profile=str(report) if report else None,
         )
 
-    return _on_each(hosts, order.python, deliver)
+    with packed(bundle_dir, installation, runtime) as order:
+        return _on_each(hosts, order.python, deliver)
 
 
 def rollback(

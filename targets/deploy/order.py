@@ -1,13 +1,27 @@
 """What every board is to get: a bundle and the software that runs it, packed."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgecnn.bundle import Bundle
 from edgecnn.targets.deploy.software import Software, carried_wheels, write_wheel
+
+
+@dataclass(frozen=True)
+class Installation:
+    """How edgecnn gets onto a board."""
+
+    extras: tuple[str, ...] = ()
+    """Optional parts beside the light installation; see `software.BOARD_EXTRAS`."""
+    wheels: Path | None = None
+    """A folder of wheels to install from alone, for boards without internet."""
+    system_site_packages: bool = False
+    """Let it see the board's own packages, such as picamera2."""
+    python: str = "python3"
+    """The board's Python, 3.11 or newer."""
 
 
 @dataclass(frozen=True)
@@ -18,34 +32,26 @@ class Order:
     software: Software
     folder: Path
     """For temporary files."""
-    python: str = "python3"
+    python: str
     """The board's Python, to make the venv with."""
-    runtime: str = "auto"
+    runtime: str
     """What the check on the board runs in."""
 
 
 @contextmanager
 def packed(
-    bundle_dir: Path | str,
-    *,
-    wheels: Path | None = None,
-    extras: Sequence[str] = (),
-    system_site_packages: bool = False,
-    python: str = "python3",
-    runtime: str = "auto",
+    bundle_dir: Path | str, how: Installation | None = None, runtime: str = "auto"
 ) -> Iterator[Order]:
     """A bundle with this edgecnn, ready to be sent; temporary files go when the block is left.
 
-    `wheels` is a folder of wheels for boards without internet, `extras` are optional parts of
-    edgecnn. Raises `BundleError` for a bundle that is not whole, `DeployError` for a folder without
-    wheels.
+    Raises `BundleError` for a bundle that is not whole, `DeployError` for a folder without wheels.
     """
-    bundle = Bundle.load(bundle_dir)
+    bundle, how = Bundle.load(bundle_dir), how or Installation()
     with tempfile.TemporaryDirectory() as folder:
         software = Software(
             write_wheel(Path(folder)),
-            carried_wheels(wheels) if wheels else (),
-            tuple(sorted(set(extras))),
-            system_site_packages,
+            carried_wheels(how.wheels) if how.wheels else (),
+            tuple(sorted(set(how.extras))),
+            how.system_site_packages,
         )
-        yield Order(bundle, software, Path(folder), python, runtime)
+        yield Order(bundle, software, Path(folder), how.python, runtime)

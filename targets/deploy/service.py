@@ -1,6 +1,5 @@
 """The systemd unit of a board."""
 
-import getpass
 import shlex
 from collections.abc import Sequence
 
@@ -65,9 +64,5 @@ def _do(connection: Connection, command: str) -> None:
     if done.returncode:
         said = last_lines(done.stderr)
         if "sudo:" in said:
-            said = f"sudo asks for a password there: allow {_user(connection)} to go without"
+            said = f"it needs root, or sudo without a password ({said})"
         raise DeployError(f"{UNIT}: {said}")
-
-
-def _user(connection: Connection) -> str:
-    return connection.host.rpartition("@")[0] or getpass.getuser()
