@@ -90,7 +90,7 @@ def write_wheel(folder: Path) -> Path:
                 if path.is_file() and "__pycache__" not in inner.parts:
                     files["/".join((*package.split("."), *inner.parts))] = path.read_bytes()
     described = metadata.distribution("edgecnn")
-    for name in ("METADATA", "entry_points.txt"):
+    for name in ("METADATA", "entry_points.txt", "licenses/LICENSE"):
         files[f"{DIST_INFO}/{name}"] = (described.read_text(name) or "").encode()
     files[f"{DIST_INFO}/WHEEL"] = TAG.encode()
     record = f"{DIST_INFO}/RECORD"
