@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -116,11 +117,14 @@ def test_the_frames_are_those_the_live_loop_holds() -> None:
     source = open_frames("synthetic:640x480@200")
     prepare = FramePreparer(Preprocessing(224, 224))
     with closing(source):
-        for _ in range(50):
+        dropped = 0
+        while dropped < 100:
             captured = source.read()
             assert captured is not None
+            dropped += captured.dropped
             prepare(captured.image)
             seen[captured.image.ctypes.data] = captured.image.nbytes
+            time.sleep(0.02)  # slower than the camera: frames come while one is looked at
     assert len(seen) == BUFFERS
     prepared = prepare.buffer_bytes((480, 640, 3))
     # A 480×480 cut of the frame, halved to 240×240, scaled and swapped to 224×224.
