@@ -32,6 +32,7 @@ from edgecnn.export.worth import worth
 from edgecnn.golden import COUNT, Golden
 from edgecnn.pictures import class_indices, prepare
 from edgecnn.preprocessing import Preprocessing
+from edgecnn.targets.target import detect
 
 if TYPE_CHECKING:
     import keras
@@ -81,6 +82,11 @@ def export(
         network = _network(model, weights, preprocessing, labels)
     for note in network.notes:
         progress.note(note)
+    if precision == "int8" and weight_bits == 8 and detect().sums_overflow:
+        progress.note(
+            "This processor has no int8 units (VNNI): sums of 8-bit products overflow in ONNX "
+            "Runtime and OpenVINO here. --weight-bits 7 prevents it."
+        )
     pictures = calibration_set(calibration, network, progress)
     out = Path(out) if out else Path("exports") / f"{network.architecture}-{precision}"
     with clock.step("lower and fold"):

@@ -71,6 +71,11 @@ class Target(ABC):
         return self.machine.cpu
 
     @property
+    def sums_overflow(self) -> bool:
+        """Whether ONNX Runtime and OpenVINO add two 8-bit products in 16 bits here."""
+        return False
+
+    @property
     def details(self) -> tuple[str, ...]:
         """What else is worth knowing about the board: revision, release, instruction sets."""
         return ()

@@ -46,6 +46,12 @@ class X86(Target):
         return " ".join(parts) or self.machine.architecture
 
     @property
+    def sums_overflow(self) -> bool:
+        """As `Target.sums_overflow`: where the processor has no int8 units."""
+        flags = self.machine.cpu_flags
+        return bool(flags) and not any(flag in flags for flag in INT8_UNITS)
+
+    @property
     def details(self) -> tuple[str, ...]:
         """The widest vectors and the int8 units of the processor."""
         flags = self.machine.cpu_flags
