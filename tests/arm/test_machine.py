@@ -1,4 +1,4 @@
-"""A whole emulated board with a V4L2 camera: photographs seen, unplugged, plugged in again."""
+"""A whole emulated board whose V4L2 camera sees photographs, falls silent and is unplugged."""
 
 import json
 import re
@@ -111,6 +111,12 @@ def test_every_frame_is_classified_as_the_photograph_it_shows(
     assert len({frame["label"] for frame in before}) > 1
     assert len(before) >= 8
     assert len(after) >= 8
+
+
+def test_a_silent_camera_is_reported_and_connected_again(console: dict[str, str]) -> None:
+    said = step(console, "fall silent")
+    assert "/dev/video0 sent no frame for 5 s" in said
+    assert re.search(r"/dev/video0 is back after \d+\.\d s\.", said)
 
 
 def test_an_unplugged_camera_is_reported_and_connected_again(console: dict[str, str]) -> None:
