@@ -1,16 +1,12 @@
 """Really exported networks on the target side: answers on real photographs, and memory."""
 
 import csv
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import edgecnn
 from edgecnn.targets import runtimes
-
-Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.mark.parametrize("runtime", runtimes.RUNTIMES)
@@ -37,11 +33,11 @@ def test_the_predicted_memory_is_near_the_measured(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet34", "vgg16"])
-def test_so_it_is_of_larger_networks(name: str, edgecnn_cli: Cli, work: Path) -> None:
-    done = edgecnn_cli("export", name, "--int8", "--weights", "random")
-    assert done.returncode == 0, done.stderr
-    found = edgecnn.profile(work / "exports" / f"{name}-int8", runs=10, seconds=0)
+def test_so_it_is_of_larger_networks(name: str, tmp_path: Path) -> None:
+    bundle = edgecnn.export(name, weights="random", out=tmp_path / name)
+    found = edgecnn.profile(bundle.path, runs=10, seconds=0)
     errors = {run.runtime: run.prediction_error for run in found.runs}
     assert set(errors) == set(runtimes.RUNTIMES)
     assert all(error is not None and abs(error) < 0.1 for error in errors.values()), errors
