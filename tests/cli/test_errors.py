@@ -1,5 +1,6 @@
 """Bad input: one clear line on stderr, exit 2, no traceback, nothing half-written."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -120,6 +121,18 @@ def test_ctrl_c_in_the_middle_of_an_export(lenet5_run: Path, tmp_path: Path) -> 
     assert "Traceback" not in stderr
     assert "Interrupted." in stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_that_native_code_swallows_ends_the_next_step() -> None:
+    from edgecnn.cli.progress import TerminalProgress
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), TerminalProgress() as progress:  # noqa: PT012
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        progress.step("the next")
+        pytest.fail("it went on")
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_flat_calibration_pictures_are_refused(
