@@ -1,21 +1,17 @@
 """What export is doing, on stderr."""
 
-import signal
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Self
 
 from rich import progress
 from rich.console import Console
 
 from edgecnn.export.progress import Progress
+from edgecnn.interrupt import Interrupt
 
 
 class TerminalProgress(Progress):
-    """Steps and progress bars.
-
-    Native code that calls back into Python may clear a KeyboardInterrupt there: after Ctrl-C the
-    next step raises it again.
-    """
+    """Steps and progress bars; between steps, Ctrl-C is noticed for certain."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -28,10 +24,10 @@ class TerminalProgress(Progress):
             transient=True,
         )
         self._task = self._bar.add_task("", total=None)
-        self._interrupted = False
+        self._interrupt = Interrupt()
 
     def __enter__(self) -> Self:
-        self._before = signal.signal(signal.SIGINT, self._interrupt)
+        self._interrupt.__enter__()
         self._bar.start()
         return self
 
@@ -42,24 +38,16 @@ class TerminalProgress(Progress):
         traceback: TracebackType | None,
     ) -> None:
         self._bar.stop()
-        signal.signal(signal.SIGINT, self._before)
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        self._interrupted = True
-        raise KeyboardInterrupt
-
-    def _go_on(self) -> None:
-        if self._interrupted:
-            raise KeyboardInterrupt
+        self._interrupt.__exit__()
 
     def step(self, name: str, total: int | None = None) -> None:
         """Show a step."""
-        self._go_on()
+        self._interrupt.check()
         self._bar.reset(self._task, total=total, description=name)
 
     def advance(self) -> None:
         """Move the bar on."""
-        self._go_on()
+        self._interrupt.check()
         self._bar.advance(self._task)
 
     def note(self, message: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgecnn.errors import EdgeCnnError
+from edgecnn.interrupt import Interrupt
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.training.inputs import Inputs
 from edgecnn.training.network import Network, training_graph
@@ -95,10 +96,11 @@ def run_phases(
             graph = make_graph()
             if state.best and not done:
                 graph.load_weights(state.weights_file(state.best))
-            callbacks: list[Any] = [_epoch_end(state, phase, settings, folder)]
+            interrupt = Interrupt()
+            callbacks: list[Any] = [_epoch_end(state, phase, settings, folder, interrupt)]
             if settings.tensorboard:
                 callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
-            with distribution.scope():
+            with interrupt, distribution.scope():
                 compile_graph(
                     graph,
                     settings,
@@ -139,7 +141,7 @@ def _ended_early(state: RunState, phase: Phase, settings: Settings) -> bool:
 
 
 def _epoch_end(
-    state: RunState, phase: Phase, settings: Settings, folder: Path
+    state: RunState, phase: Phase, settings: Settings, folder: Path, interrupt: Interrupt
 ) -> "keras.callbacks.Callback":
     """Keeps the epoch in `state` and ends the phase when it gains nothing more."""
     import keras
@@ -148,6 +150,9 @@ def _epoch_end(
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
             self.began = time.monotonic()
             seed_random_layers(self.model, settings.seed, epoch)
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+            interrupt.check()
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             row: Row = {
