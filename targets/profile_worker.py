@@ -5,13 +5,10 @@ arguments of `measure`, prints one line of JSON: the measurement, or `{"error": 
 imported here is what a live classifier imports, so that its memory is that of `edgecnn run`.
 """
 
-import json
 import statistics
 import struct
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle
-from edgecnn.errors import EdgeCnnError, RuntimeUnavailable
+from edgecnn.errors import RuntimeUnavailable
 from edgecnn.targets import runtimes
 from edgecnn.targets.classifier import Classifier
 from edgecnn.targets.emulation import emulation
@@ -32,8 +29,8 @@ from edgecnn.targets.opencv import opencv
 from edgecnn.targets.session import Runtime, Session
 from edgecnn.targets.sources.synthetic import Synthetic
 from edgecnn.targets.target import detect
+from edgecnn.targets.worker import BLACK, serve, since_ms, timed
 
-BLACK = np.zeros((32, 32, 3), np.uint8)
 WINDOW = 10
 STABLE = 0.02
 WARMUP_LIMIT_S = 5.0
@@ -60,14 +57,14 @@ def measure(
     before_load = Memory.now()
     started = time.perf_counter()
     session = engine.open(model, threads)
-    load_ms = _since(started)
+    load_ms = since_ms(started)
     after_load = Memory.now()
 
     classifier = Classifier(opened, runtime, session)
     image = classifier.prepare(BLACK)
     started = time.perf_counter()
     session.infer(image)
-    first_inference_ms = _since(started)
+    first_inference_ms = since_ms(started)
     after_first = Memory.now()
 
     warmup_count = _warm_up(session, image)
@@ -75,7 +72,7 @@ def measure(
     clock = CpuClock.now(board.machine)
     with tempfile.TemporaryFile() as file:
         # In a file: kept in memory, the samples of ten minutes would count as the network's.
-        for start, ms in _timed(session, image, runs, seconds):
+        for start, ms in timed(session, image, runs, seconds):
             file.write(SAMPLE.pack(start, ms))
         end = CpuClock.now(board.machine)
         thermal_after = board.telemetry()
@@ -147,23 +144,11 @@ def _warm_up(session: Session, image: Any) -> int:
     count, previous = 0, float("inf")
     deadline = time.perf_counter() + WARMUP_LIMIT_S
     while True:
-        median = statistics.median(ms for _, ms in _timed(session, image, WINDOW, 0))
+        median = statistics.median(ms for _, ms in timed(session, image, WINDOW, 0))
         count += WINDOW
         if abs(median / previous - 1) < STABLE or time.perf_counter() > deadline:
             return count
         previous = median
-
-
-def _timed(
-    session: Session, image: Any, runs: int, seconds: float
-) -> Iterator[tuple[float, float]]:
-    """Start on `time.perf_counter` and milliseconds of at least `runs` inferences and `seconds`."""
-    count, until = 0, time.perf_counter() + seconds
-    while count < runs or time.perf_counter() < until:
-        started = time.perf_counter()
-        session.infer(image)
-        yield started, _since(started)
-        count += 1
 
 
 def _seconds(starts: NDArray[np.float64]) -> list[tuple[int, int]]:
@@ -172,18 +157,5 @@ def _seconds(starts: NDArray[np.float64]) -> list[tuple[int, int]]:
     return list(zip(seconds.tolist(), counts.tolist(), strict=True))
 
 
-def _since(started: float) -> float:
-    return (time.perf_counter() - started) * 1e3
-
-
-def main() -> None:
-    """Measure as the argument says."""
-    try:
-        result = measure(**json.loads(sys.argv[1]))
-    except EdgeCnnError as error:
-        result = {"error": str(error)}
-    print(json.dumps(result))
-
-
 if __name__ == "__main__":
-    main()
+    serve(measure)

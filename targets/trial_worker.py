@@ -4,16 +4,11 @@
 arguments of `measure`, prints one line of JSON: its latency, or `{"error": ...}`.
 """
 
-import json
-import sys
-import time
-
 import numpy as np
 
-from edgecnn.errors import EdgeCnnError
-from edgecnn.targets.classifier import Classifier, load
+from edgecnn.targets.classifier import load
+from edgecnn.targets.worker import BLACK, serve, timed
 
-BLACK = np.zeros((32, 32, 3), np.uint8)
 WARMUP_S = 0.1
 MEASURED_S = 0.3
 FEWEST = 3
@@ -25,31 +20,12 @@ def measure(
 ) -> dict[str, float]:
     """The 90th percentile of the latency over a moment, once warm."""
     classifier = load(bundle, runtime, threads, target=target, self_check=self_check)
-    _times_ms(classifier, WARMUP_S, 1)
-    times = _times_ms(classifier, MEASURED_S, FEWEST)
+    session, image = classifier.session, classifier.prepare(BLACK)
+    for _ in timed(session, image, 1, WARMUP_S):
+        pass
+    times = [ms for _, ms in timed(session, image, FEWEST, MEASURED_S)]
     return {"p90_ms": float(np.percentile(times, 90, method="inverted_cdf"))}
 
 
-def _times_ms(classifier: Classifier, seconds: float, fewest: int) -> list[float]:
-    image = classifier.prepare(BLACK)
-    times: list[float] = []
-    until = time.perf_counter() + seconds
-    while len(times) < fewest or time.perf_counter() < until:
-        started = time.perf_counter()
-        classifier.infer(image)
-        times.append((time.perf_counter() - started) * 1e3)
-    return times
-
-
-def main() -> None:
-    """Measure as the argument says."""
-    result: dict[str, float | str]
-    try:
-        result = {**measure(**json.loads(sys.argv[1]))}
-    except EdgeCnnError as error:
-        result = {"error": str(error)}
-    print(json.dumps(result))
-
-
 if __name__ == "__main__":
-    main()
+    serve(measure)
