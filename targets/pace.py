@@ -5,6 +5,8 @@ import math
 import threading
 import time
 
+from edgecnn.targets.ranks import nearest_rank
+
 log = logging.getLogger(__name__)
 WINDOW = 100
 WINDOW_S = 10.0
@@ -36,7 +38,7 @@ class AgeLimit:
         passed = clock - self._started
         if len(self._ages) < WINDOW and passed < WINDOW_S:
             return None
-        p99 = sorted(self._ages)[math.ceil(0.99 * len(self._ages)) - 1]
+        p99 = nearest_rank(self._ages, 0.99)
         achieved = len(self._ages) / max(passed, 1e-9)
         self._ages.clear()
         self._started = clock

@@ -1,16 +1,16 @@
 """How a run is doing, for who watches over many: `edgecnn fleet` reads it."""
 
 import itertools
-import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from edgecnn import __version__
 from edgecnn.targets.classifier import Classifier
 from edgecnn.targets.prediction import Prediction
+from edgecnn.targets.ranks import nearest_rank
 from edgecnn.targets.sources.source import Captured
 from edgecnn.targets.target import Target
 
@@ -91,6 +91,5 @@ class Health:
             }
 
 
-def _p99(values: Iterable[float]) -> float | None:
-    ordered = sorted(values)
-    return round(ordered[math.ceil(0.99 * len(ordered)) - 1], 3) if ordered else None
+def _p99(values: Collection[float]) -> float | None:
+    return round(nearest_rank(values, 0.99), 3) if values else None
