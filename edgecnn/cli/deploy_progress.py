@@ -1,6 +1,5 @@
 """What is being done on each board, on stderr."""
 
-from types import TracebackType
 from typing import Self
 
 from rich import progress
@@ -31,12 +30,7 @@ class TerminalProgress(Progress):
         self._bars.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bars.stop()
 
     def step(self, host: str, doing: str, total_bytes: int = 0) -> None:

@@ -1,6 +1,5 @@
 """What export is doing, on stderr."""
 
-from types import TracebackType
 from typing import Self
 
 from rich import progress
@@ -31,14 +30,9 @@ class TerminalProgress(Progress):
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bar.stop()
-        self._interrupt.__exit__()
+        self._interrupt.__exit__(*error)
 
     def step(self, name: str, total: int | None = None) -> None:
         """Show a step."""
