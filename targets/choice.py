@@ -44,7 +44,7 @@ def choose(
     if len(usable) < 2:
         return None
     counts = (threads,) if threads else tuple(sorted({1, board.threads}))
-    kept = _read(bundle, board)
+    kept = _read(_key(bundle, board, usable))
     tried = [one for one in kept if one.threads in counts and one.runtime in usable]
     if not tried:
         from edgecnn.targets.trial import try_out
@@ -62,8 +62,8 @@ def keep(bundle: Bundle, board: Target, tried: Iterable[Tried]) -> None:
 
     Raises `EdgeCnnError` where the cache cannot be written.
     """
-    known = {(one.runtime, one.threads): one for one in (*_read(bundle, board), *tried)}
-    key = _key(bundle, board)
+    key = _key(bundle, board, usable_engines(bundle, board))
+    known = {(one.runtime, one.threads): one for one in (*_read(key), *tried)}
     cache.write(_name(key), key | {"tried": [asdict(one) for one in known.values()]})
 
 
@@ -76,17 +76,17 @@ def usable_engines(bundle: Bundle, board: Target) -> tuple[str, ...]:
     )
 
 
-def _read(bundle: Bundle, board: Target) -> list[Tried]:
-    kept = cache.read(_name(_key(bundle, board)))
+def _read(key: dict[str, Any]) -> list[Tried]:
+    kept = cache.read(_name(key))
     return [Tried(**one) for one in kept["tried"]] if kept else []
 
 
-def _key(bundle: Bundle, board: Target) -> dict[str, Any]:
+def _key(bundle: Bundle, board: Target, usable: Iterable[str]) -> dict[str, Any]:
     return {
         "board": board.board,
         "cpu": board.cpu,
         "cores": board.threads,
-        "engines": [runtimes.get(name).engine() for name in usable_engines(bundle, board)],
+        "engines": [runtimes.get(name).engine() for name in usable],
         "files": sorted(file.sha256 for one in bundle.artifacts.values() for file in one.files),
     }
 
