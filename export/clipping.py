@@ -9,16 +9,13 @@
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.export.methods import Method
 from edgecnn.export.statistics import GraphRun, Range
 from edgecnn.graph import Array, Graph
-
-Method = Literal["minmax", "percentile", "mse", "entropy"]
-METHODS: tuple[Method, ...] = ("minmax", "percentile", "mse", "entropy")
 
 BINS = 2048
 OUTLIERS = 1e-4

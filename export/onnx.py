@@ -15,8 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgecnn.errors import ExportError
 from edgecnn.export.about import About
+from edgecnn.export.onnx_parts import channels_first, named_only, onnx_pads
 from edgecnn.export.quantised import IntWeights, Quantised, Scale
-from edgecnn.graph import WEIGHTED, Array, Graph, Operator, Shape
+from edgecnn.graph import WEIGHTED, Array, Graph, Operator
 
 OPSET = 17
 IR_VERSION = 9
@@ -65,20 +66,6 @@ def write_onnx(
     onnx.save(model, folder / "model.onnx")
 
 
-def channels_first(shape: Shape) -> Shape:
-    """NHWC to NCHW; other ranks stay."""
-    return (shape[0], shape[3], shape[1], shape[2]) if len(shape) == 4 else shape
-
-
-def _named(name: str, value: Array) -> TensorProto:
-    """A constant whose values are elsewhere."""
-    tensor = TensorProto(name=name, dims=value.shape)
-    tensor.data_type = helper.np_dtype_to_tensor_dtype(value.dtype)
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="in memory")
-    return tensor
-
-
 class _Writer:
     """Writes operators in order.
 
@@ -116,7 +103,7 @@ class _Writer:
                 self.initializers.append(numpy_helper.from_array(np.array(value, order="C"), name))
             else:
                 self.apart[name] = np.ascontiguousarray(value)
-                self.initializers.append(_named(name, value))
+                self.initializers.append(named_only(name, value))
         return name
 
     def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
@@ -231,7 +218,7 @@ class _Writer:
             window = {
                 "kernel_shape": attributes["size"],
                 "strides": attributes["strides"],
-                "pads": _onnx_pads(attributes["pads"]),
+                "pads": onnx_pads(attributes["pads"]),
             }
             return self.node(
                 "MaxPool" if op.op == "max_pool" else "AveragePool", inputs, name, **window
@@ -247,7 +234,7 @@ class _Writer:
         if op.op == "concat":
             return self.node("Concat", inputs, name, axis=1)
         if op.op == "pad":
-            top, left, bottom, right = _onnx_pads(attributes["pads"])
+            top, left, bottom, right = onnx_pads(attributes["pads"])
             around = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
             return self.node("Pad", [*inputs, self.constant(f"{name}_pads", around)], name)
         if op.op == "reshape":
@@ -333,7 +320,7 @@ class _Writer:
             op.name,
             kernel_shape=op.weights["kernel"].shape[:2],
             strides=attributes["strides"],
-            pads=_onnx_pads(attributes["pads"]),
+            pads=onnx_pads(attributes["pads"]),
             dilations=attributes["dilation"],
             group=groups,
         )
@@ -404,9 +391,3 @@ class _Writer:
             ir_version=IR_VERSION,
             producer_name="edgecnn",
         )
-
-
-def _onnx_pads(pads: Sequence[int]) -> list[int]:
-    """(top, bottom, left, right) to ONNX's begins and ends."""
-    top, bottom, left, right = pads
-    return [top, left, bottom, right]

@@ -16,13 +16,13 @@ from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.export import network as networks
 from edgecnn.export.accuracy import Accuracy, Probabilities
 from edgecnn.export.calibration_choice import calibration_set
-from edgecnn.export.clipping import Method
 from edgecnn.export.earlier import find, fingerprint, missing
 from edgecnn.export.explain import PLOT, draw, explain
 from edgecnn.export.folding import fold
 from edgecnn.export.job import Clock, Job, check, quantise_and_write
 from edgecnn.export.lowering import lower, with_probabilities
 from edgecnn.export.manifest import describe
+from edgecnn.export.methods import Method
 from edgecnn.export.network import Network
 from edgecnn.export.order import Order, Precision, Settings, checked
 from edgecnn.export.progress import Progress
@@ -115,10 +115,17 @@ def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def _worth(folder: Path, order: Order, formats: Sequence[str], clock: Clock) -> dict[str, Any]:
-    few = replace(order.pictures, held_out=order.pictures.held_out[:COUNT])
+    real = replace(
+        order,
+        pictures=replace(order.pictures, held_out=order.pictures.held_out[:COUNT]),
+        settings=replace(order.settings, precision="fp32", max_drop=None),
+    )
     with tempfile.TemporaryDirectory() as beside, clock.step("int8 against float"):
-        real = export(order.network, formats, "fp32", few, Path(beside) / "float").path
-        found = worth(folder, real, lambda name: clock.progress.step(f"int8 and float in {name}"))
+        float32 = Path(beside)
+        _write_manifest(float32, _fill(float32, real, formats, Clock(Progress()), None))
+        found = worth(
+            folder, float32, lambda name: clock.progress.step(f"int8 and float in {name}")
+        )
     return found.to_json()
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.export.bias_correction import correct_biases, correct_biases_in_sequence
-from edgecnn.export.clipping import Method, clip
+from edgecnn.export.clipping import clip
 from edgecnn.export.equalise import equalised
+from edgecnn.export.methods import Method
 from edgecnn.export.quantise import quantise
 from edgecnn.export.quantised import Quantised
 from edgecnn.export.statistics import Range, Statistics, observe

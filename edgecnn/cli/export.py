@@ -8,8 +8,7 @@ import click
 
 import edgecnn
 from edgecnn.bundle import FORMATS
-
-METHODS = ("minmax", "percentile", "entropy", "mse")
+from edgecnn.export.methods import METHODS
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,0 +1,6 @@
+"""Names of the ways to choose an activation's range; `clipping` has the ways."""
+
+from typing import Literal, get_args
+
+Method = Literal["minmax", "percentile", "mse", "entropy"]
+METHODS: tuple[Method, ...] = get_args(Method)
