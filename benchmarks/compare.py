@@ -6,8 +6,8 @@
 - slower: a bundle at least 15% slower (ResNet-18 with larger pictures): every try must flag it;
 - loadgen: our p90 against MLPerf's LoadGen over the same session: within 3%.
 
-Exit code 1 where a claim does not hold, 2 where other programs kept the machine busy: times that
-were disturbed prove nothing. Bundles are exported to .cache/bench once. Memory needs no quiet
+A profile that other programs disturbed says so itself and proves nothing; it is taken again, and
+counted. Exit code 1 where a claim does not hold, 2 where the machine stayed busy. Bundles are exported to .cache/bench once. Memory needs no quiet
 machine: `pytest tests/comparison/test_real_bundles.py`.
 """
 
@@ -27,6 +27,7 @@ BUNDLES = Path(__file__).parents[1] / ".cache" / "bench"
 SIDE, LARGER = 224, 256
 SLOWER = 1.15
 AGREEMENT = 0.03
+ATTEMPTS = 5
 
 
 class Busy(Exception):
@@ -43,12 +44,14 @@ def bundle(side: int) -> Path:
 
 
 def profiled(path: Path, runtime: str, **options: object) -> ProfileRun:
-    """One run; raises `Busy` where its times are not valid."""
-    found: Profile = edgecnn.profile(path, runtimes=(runtime,), **options)
-    (run,) = found.runs
-    if not run.valid:
-        raise Busy("; ".join(run.invalid_reasons))
-    return run
+    """One valid run; raises `Busy` where none of `ATTEMPTS` was."""
+    for _ in range(ATTEMPTS):
+        found: Profile = edgecnn.profile(path, runtimes=(runtime,), **options)
+        (run,) = found.runs
+        if run.valid:
+            return run
+        print(f"  taken again: {'; '.join(run.invalid_reasons)}", flush=True)
+    raise Busy("; ".join(run.invalid_reasons))
 
 
 def compared(old: ProfileRun, new: ProfileRun, folder: Path) -> Comparison:
@@ -69,7 +72,7 @@ def same(tries: int, runtime: str, folder: Path) -> bool:
         found = compared(old, new, folder)
         flagged.append(len(found.regressions))
         changes = ", ".join(f"{f.name} {f.change:+.1%}" for f in found.figures[:2])
-        print(f"same {number + 1}: {changes}: {len(found.regressions)} regressions")
+        print(f"same {number + 1}: {changes}: {len(found.regressions)} regressions", flush=True)
     print(f"same bundle: flagged in {sum(map(bool, flagged))} of {tries} tries")
     return not any(flagged)
 
@@ -85,7 +88,7 @@ def slower(tries: int, runtime: str, folder: Path) -> bool:
             return False
         names = {figure.name for figure in compared(old, new, folder).regressions}
         caught += "latency p50" in names
-        print(f"slower {number + 1}: {ratio - 1:+.1%}: flagged {', '.join(sorted(names))}")
+        print(f"slower {number + 1}: {ratio - 1:+.1%}: flagged {', '.join(sorted(names))}", flush=True)
     print(f"slower bundle: flagged in {caught} of {tries} tries")
     return caught == tries
 
@@ -100,7 +103,7 @@ def loadgen(tries: int, runtime: str, folder: Path) -> bool:
         assert run.loadgen is not None
         ours, theirs = Distribution.of(run.samples_ms).p90, run.loadgen.p90_ms
         differences.append(ours / theirs - 1)
-        print(f"loadgen {number + 1}: ours {ours:.3f} ms, theirs {theirs:.3f} ms")
+        print(f"loadgen {number + 1}: ours {ours:.3f} ms, theirs {theirs:.3f} ms", flush=True)
     middle = statistics.median(differences)
     worst = max(differences, key=abs)
     print(f"p90 against LoadGen's: median {middle:+.1%}, worst {worst:+.1%} of {tries} tries")
