@@ -6,9 +6,10 @@
 - slower: a bundle at least 15% slower (ResNet-18 with larger pictures): every try must flag it;
 - loadgen: our p90 against MLPerf's LoadGen over the same session: within 3%.
 
-A profile that other programs disturbed says so itself and proves nothing; it is taken again, and
-counted. Exit code 1 where a claim does not hold, 2 where the machine stayed busy. Bundles are exported to .cache/bench once. Memory needs no quiet
-machine: `pytest tests/comparison/test_real_bundles.py`.
+A profile that other programs disturbed says so itself and proves nothing; it is printed and taken
+again. Exit code 1 where a claim does not hold, 2 where the machine stayed busy. Bundles are
+exported to .cache/bench once. Memory needs no quiet machine:
+`pytest tests/comparison/test_real_bundles.py`.
 """
 
 import argparse
@@ -88,7 +89,9 @@ def slower(tries: int, runtime: str, folder: Path) -> bool:
             return False
         names = {figure.name for figure in compared(old, new, folder).regressions}
         caught += "latency p50" in names
-        print(f"slower {number + 1}: {ratio - 1:+.1%}: flagged {', '.join(sorted(names))}", flush=True)
+        print(
+            f"slower {number + 1}: {ratio - 1:+.1%}: flagged {', '.join(sorted(names))}", flush=True
+        )
     print(f"slower bundle: flagged in {caught} of {tries} tries")
     return caught == tries
 

@@ -42,7 +42,8 @@ def climb(
     `attempt(name, recipe)` writes and judges the artifacts. Returns every rung in order; the
     best is the one to keep, and whether it holds is for the caller to see.
     """
-    tried = [attempt("per-channel weights", replace(start, bias_correction="none"))]
+    plain = replace(start, rounding="nearest", bias_correction="none")
+    tried = [attempt("per-channel weights", plain)]
     for name, change in _changes(kitchen, tried):
         if best(tried).score[0] <= bound:
             break
@@ -60,6 +61,7 @@ def _changes(
 ) -> Iterator[tuple[str, Callable[[Recipe], Recipe]]]:
     yield "fast bias correction", lambda r: replace(r, bias_correction="fast")
     yield "mse ranges", lambda r: replace(r, method="mse")
+    yield "adaptive rounding", lambda r: replace(r, rounding="adaptive")
     yield "full bias correction", lambda r: replace(r, bias_correction="full")
     yield "cross-layer equalisation", lambda r: replace(r, equalise=True)
     ranked = rank_layers(kitchen, best(tried).recipe)
@@ -76,8 +78,8 @@ def _changes(
 def rank_layers(kitchen: Kitchen, recipe: Recipe) -> list[str]:
     """Layers by how much the answers improve when that layer alone computes in float."""
     images = kitchen.sample(RANKING_PICTURES)
-    # Re-cooking with the full correction for every layer would take minutes and rank the same.
-    fast = replace(recipe, bias_correction="fast")
+    # Re-cooking for every layer with all corrections would take minutes and rank the same.
+    fast = replace(recipe, rounding="nearest", bias_correction="fast")
     expected = _answers(GraphRun(kitchen.graph, ()), images)
     left: dict[str, float] = {}
     for layer in kitchen.cook(fast).weights:

@@ -13,8 +13,9 @@ from edgecnn.export.equalise import equalised
 from edgecnn.export.methods import Method
 from edgecnn.export.quantise import quantise
 from edgecnn.export.quantised import Quantised
+from edgecnn.export.rounding import covariances, round_adaptively
 from edgecnn.export.statistics import Range, Statistics, observe
-from edgecnn.graph import Graph
+from edgecnn.graph import Array, Graph
 
 SAMPLE = 32
 """Pictures for the costly steps, which look at means and extremes that few pictures settle."""
@@ -27,6 +28,7 @@ class Recipe:
     method: Method = "minmax"
     weight_bits: Literal[7, 8] = 8
     """7 for x86 processors without VNNI, whose engines add two 8-bit products in 16 bits."""
+    rounding: Literal["nearest", "adaptive"] = "adaptive"
     bias_correction: Literal["none", "fast", "full"] = "fast"
     equalise: bool = False
     float_layers: tuple[str, ...] = ()
@@ -56,6 +58,7 @@ class Kitchen:
         self._representative = representative
         self._prepared: dict[bool, tuple[Graph, Statistics]] = {}
         self._ranges: dict[tuple[bool, Method], dict[str, Range]] = {}
+        self._covariances: dict[bool, dict[str, Array]] = {}
 
     def observe(self) -> None:
         """Look at all calibration pictures now rather than when the first recipe needs them."""
@@ -79,6 +82,12 @@ class Kitchen:
             representative=self._representative,
             weight_bits=recipe.weight_bits,
         )
+        if recipe.rounding == "adaptive":
+            if recipe.equalise not in self._covariances:
+                self._covariances[recipe.equalise] = covariances(graph, sample)
+            quantised = round_adaptively(
+                graph, quantised, self._covariances[recipe.equalise], recipe.weight_bits
+            )
         if recipe.bias_correction == "none":
             return quantised
         quantised = correct_biases(graph, quantised, seen.means)

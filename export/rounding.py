@@ -1,0 +1,139 @@
+"""Adaptive rounding: a weight's rounding error is made up for by the weights not yet rounded.
+
+Rounding each weight to the nearest integer is best only if its inputs have nothing to do with each
+other. In pictures neighbours are alike, so that what one weight lost another can mostly restore.
+How alike the inputs of a layer are is their covariance over the calibration pictures; its inverse
+says, column after column, by how much every weight still real is to move (Frantar et al., GPTQ:
+Accurate Post-Training Quantization for Generative Pre-trained Transformers, 2022; here for
+convolutions, whose inputs are the windows they see).
+
+The covariance is about the mean, since what is lost of the mean the bias restores for nothing: see
+`bias_correction`.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from edgecnn.export.quantised import IntWeights, Quantised
+from edgecnn.export.statistics import GraphRun, channels_last
+from edgecnn.graph import WEIGHTED, Array, Graph, Operator
+
+WIDEST = 1152
+"""Inputs of an output from which a layer is left alone: over so many, rounding errors average out
+by themselves, and the inverse costs the third power."""
+
+POSITIONS = 256
+"""Windows of a picture that are looked at, spread over it: their neighbours say the same."""
+
+DAMPING = 0.01
+"""Of the mean variance, added to every variance: no picture says all about the next."""
+
+BLOCK = 128
+"""Columns whose effect on later ones is applied at once, as one product of matrices."""
+
+
+def round_adaptively(
+    graph: Graph, quantised: Quantised, seen: dict[str, Array], weight_bits: int
+) -> Quantised:
+    """Round weights anew, of the layers whose `covariances` were seen."""
+    weights = dict(quantised.weights)
+    for op in graph:
+        if op.name in weights and op.name in seen:
+            weights[op.name] = rounded(op, weights[op.name], seen[op.name], weight_bits)
+    return replace(quantised, weights=weights)
+
+
+def inputs_of(op: Operator) -> int:
+    """How many numbers one number of the result is made of."""
+    kernel = op.weights["kernel"]
+    kept = kernel.shape[:-2] if op.op == "depthwise" else kernel.shape[:-1]
+    return int(np.prod(kept))
+
+
+def groups_of(op: Operator) -> int:
+    """Into how many independent parts the channels of a layer fall."""
+    if op.op == "depthwise":
+        return int(op.weights["kernel"].shape[2])
+    return int(op.attributes.get("groups", 1))
+
+
+def covariances(graph: Graph, images: NDArray[np.uint8]) -> dict[str, Array]:
+    """Of the inputs of each layer that is not too wide, by its name: (groups, inputs, inputs).
+
+    `images` are uint8 pictures (count, H, W, C).
+    """
+    layers = [op for op in graph if op.op in WEIGHTED and inputs_of(op) <= WIDEST]
+    products = {op.name: np.zeros((), np.float32) for op in layers}
+    sums = {op.name: np.zeros(()) for op in layers}
+    counts = dict.fromkeys(products, 0)
+    run = GraphRun(graph, sorted({op.inputs[0] for op in layers}))
+    for image in images:
+        tensors = run(image[None])[1]
+        for op in layers:
+            value = windows(op, channels_last(tensors[op.inputs[0]]))
+            products[op.name] = products[op.name] + value.transpose(0, 2, 1) @ value
+            sums[op.name] = sums[op.name] + value.sum(axis=1, dtype=np.float64)
+            counts[op.name] += value.shape[1]
+    return {name: _about_the_mean(products[name], sums[name], counts[name]) for name in products}
+
+
+def _about_the_mean(products: Array, sums: Array, count: int) -> Array:
+    mean = sums / count
+    return products / count - mean[:, :, None] * mean[:, None, :]
+
+
+def windows(op: Operator, value: Array) -> Array:
+    """What the layer sees at up to `POSITIONS` places, float32 (groups, places, inputs)."""
+    if op.op == "dense":
+        return value.reshape(1, -1, inputs_of(op))
+    kh, kw = op.weights["kernel"].shape[:2]
+    top, bottom, left, right = op.attributes["pads"]
+    (sh, sw), (dh, dw) = op.attributes["strides"], op.attributes["dilation"]
+    padded = np.pad(value[0], ((top, bottom), (left, right), (0, 0)))
+    every = sliding_window_view(padded, ((kh - 1) * dh + 1, (kw - 1) * dw + 1), axis=(0, 1))
+    every = every[::sh, ::sw, :, ::dh, ::dw]  # (rows, columns, channels, kh, kw)
+    rows, columns = every.shape[:2]
+    places = np.linspace(0, rows * columns - 1, min(POSITIONS, rows * columns)).astype(int)
+    seen = every[places // columns, places % columns]
+    groups = groups_of(op)
+    seen = seen.reshape(len(places), groups, -1, kh, kw).transpose(1, 0, 3, 4, 2)
+    return np.ascontiguousarray(seen.reshape(groups, len(places), -1))
+
+
+def rounded(op: Operator, ints: IntWeights, covariance: Array, weight_bits: int) -> IntWeights:
+    """The layer's weights at the same scales, rounded by the covariance of its inputs."""
+    real = op.weights["kernel"].reshape(-1, ints.scales.size) / ints.scales
+    # Outputs are numbered group by group.
+    by_group = real.reshape(inputs_of(op), groups_of(op), -1).transpose(1, 0, 2)
+    found = compensated(by_group, covariance, 2 ** (weight_bits - 1) - 1)
+    kernel = found.transpose(1, 0, 2).reshape(ints.kernel.shape).astype(np.int8)
+    return replace(ints, kernel=kernel)
+
+
+def compensated(real: Array, covariance: Array, limit: int) -> Array:
+    """Integers of at most `limit` for real weights (groups, inputs, outputs), in their steps.
+
+    Input by input; what rounding one leaves is handed to those behind it.
+    """
+    groups, inputs, _ = real.shape
+    variance = np.trace(covariance, axis1=1, axis2=2) / inputs
+    # Where an input never changes, any rounding will do.
+    damping = np.where(variance > 0, DAMPING * variance, 1.0)
+    damped = covariance.astype(np.float64) + damping[:, None, None] * np.eye(inputs)
+    inverse = np.linalg.inv(damped)
+    factor = np.linalg.cholesky(inverse).transpose(0, 2, 1).astype(np.float32)
+    left = real.astype(np.float32).copy()
+    result = np.empty_like(left)
+    for start in range(0, inputs, BLOCK):
+        stop = min(start + BLOCK, inputs)
+        errors = np.empty((groups, stop - start, real.shape[2]), np.float32)
+        for i in range(start, stop):
+            result[:, i] = np.clip(np.round(left[:, i]), -limit, limit)
+            error = (left[:, i] - result[:, i]) / factor[:, i, i, None]
+            left[:, i:stop] -= factor[:, i, i:stop, None] * error[:, None]
+            errors[:, i - start] = error
+        left[:, stop:] -= factor[:, start:stop, stop:].transpose(0, 2, 1) @ errors
+    return result
