@@ -1,6 +1,7 @@
 """The repair ladder: what to try, cheapest first, when an int8 network loses too much.
 
-Each rung changes one thing of the best recipe so far. The last rungs leave layers in float, those
+From the plainest recipe up to the one asked for, then beyond: each rung changes one thing of the
+best recipe so far. The last rungs leave layers in float, those
 that help most first, twice as many each time.
 """
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.export.accuracy import Probabilities
+from edgecnn.export.methods import Method
 from edgecnn.export.recipe import Kitchen, Recipe
 from edgecnn.export.statistics import GraphRun
 
@@ -35,16 +37,16 @@ class Rung:
 
 
 def climb(
-    kitchen: Kitchen, attempt: Callable[[str, Recipe], Rung], start: Recipe, bound: float
+    kitchen: Kitchen, attempt: Callable[[str, Recipe], Rung], asked: Recipe, bound: float
 ) -> list[Rung]:
-    """Try recipes, from `start` on, until none of the artifacts loses more than `bound` points.
+    """Try recipes, towards `asked` and beyond, until no artifact loses more than `bound` points.
 
     `attempt(name, recipe)` writes and judges the artifacts. Returns every rung in order; the
     best is the one to keep, and whether it holds is for the caller to see.
     """
-    plain = replace(start, rounding="nearest", bias_correction="none")
+    plain = replace(asked, method="minmax", rounding="nearest", bias_correction="none")
     tried = [attempt("per-channel weights", plain)]
-    for name, change in _changes(kitchen, tried):
+    for name, change in _changes(kitchen, tried, asked.method):
         if best(tried).score[0] <= bound:
             break
         tried.append(attempt(name, change(best(tried).recipe)))
@@ -57,10 +59,11 @@ def best(tried: list[Rung]) -> Rung:
 
 
 def _changes(
-    kitchen: Kitchen, tried: list[Rung]
+    kitchen: Kitchen, tried: list[Rung], method: Method
 ) -> Iterator[tuple[str, Callable[[Recipe], Recipe]]]:
     yield "fast bias correction", lambda r: replace(r, bias_correction="fast")
-    yield "mse ranges", lambda r: replace(r, method="mse")
+    if method != "minmax":
+        yield f"{method} ranges", lambda r: replace(r, method=method)
     yield "adaptive rounding", lambda r: replace(r, rounding="adaptive")
     yield "full bias correction", lambda r: replace(r, bias_correction="full")
     yield "cross-layer equalisation", lambda r: replace(r, equalise=True)

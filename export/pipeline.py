@@ -46,7 +46,7 @@ def export(
     out: Path | str | None = None,
     *,
     weights: str = "auto",
-    method: Method = "minmax",
+    method: Method = "mse",
     weight_bits: Literal[7, 8] = 8,
     max_drop: float | None = None,
     explain_layers: bool = False,

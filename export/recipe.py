@@ -25,7 +25,7 @@ SAMPLE = 32
 class Recipe:
     """How a network is quantised; weights are symmetric int8 per output channel in any case."""
 
-    method: Method = "minmax"
+    method: Method = "mse"
     weight_bits: Literal[7, 8] = 8
     """7 for x86 processors without VNNI, whose engines add two 8-bit products in 16 bits."""
     rounding: Literal["nearest", "adaptive"] = "adaptive"

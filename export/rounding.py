@@ -69,11 +69,14 @@ def covariances(graph: Graph, images: NDArray[np.uint8]) -> dict[str, Array]:
     products = {op.name: np.zeros((), np.float32) for op in layers}
     sums = {op.name: np.zeros(()) for op in layers}
     counts = dict.fromkeys(products, 0)
+    origins: dict[str, Array] = {}
     run = GraphRun(graph, sorted({op.inputs[0] for op in layers}))
     for image in images:
         tensors = run(image[None])[1]
         for op in layers:
             value = windows(op, channels_last(tensors[op.inputs[0]]))
+            # Counted from a point among them: far from zero, small differences would be lost.
+            value -= origins.setdefault(op.name, value.mean(axis=1, keepdims=True))
             products[op.name] = products[op.name] + value.transpose(0, 2, 1) @ value
             sums[op.name] = sums[op.name] + value.sum(axis=1, dtype=np.float64)
             counts[op.name] += value.shape[1]
@@ -88,7 +91,7 @@ def _about_the_mean(products: Array, sums: Array, count: int) -> Array:
 def windows(op: Operator, value: Array) -> Array:
     """What the layer sees at up to `POSITIONS` places, float32 (groups, places, inputs)."""
     if op.op == "dense":
-        return value.reshape(1, -1, inputs_of(op))
+        return value.reshape(1, -1, inputs_of(op)).copy()
     kh, kw = op.weights["kernel"].shape[:2]
     top, bottom, left, right = op.attributes["pads"]
     (sh, sw), (dh, dw) = op.attributes["strides"], op.attributes["dilation"]

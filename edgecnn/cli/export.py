@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 @click.option(
     "--method",
     type=click.Choice(METHODS),
-    default="minmax",
+    default="mse",
     show_default=True,
     help="How the ranges of int8 are chosen.",
 )

@@ -74,7 +74,7 @@ def test_one_more_format_keeps_the_first(
 @pytest.mark.parametrize(
     "change",
     [
-        {"method": "mse"},
+        {"method": "minmax"},
         {"weight_bits": 7},
         {"precision": "fp16"},
         {"max_drop": 99.0},
