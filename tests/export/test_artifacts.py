@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from edgecnn.targets import runtimes
 from edgecnn.targets.classifier import load
 
 RUNTIMES = ("litert", "onnxruntime", "openvino")
+CROPS = (None, (0.1, 0.1, 0.8), (0.2, 0.2, 0.6))
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,21 @@ def test_where_keras_is_confident_every_runtime_says_the_same(
         error = np.abs(found[confident] - expected[confident]).max()
         assert error <= 2 / 255 + 0.02, (runtime, error)
         assert (found[confident].argmax(1) == expected[confident].argmax(1)).all(), runtime
+
+
+def test_every_format_answers_as_float_on_real_photographs(
+    samples: Path, lite0_bundle: Path
+) -> None:
+    """The labelled photographs, whole and in two crops: at least 97% as Keras, each format."""
+    whole = labelled_pictures(samples / "photographs")
+    crops = [replace(picture, part=part) for picture in whole for part in CROPS]
+    images = prepare(crops, Bundle.load(lite0_bundle).preprocessing)
+    network = networks.find("efficientnet_lite0", "imagenet")
+    expected = reference(network.model, network.preprocessing, images).argmax(1)
+    for runtime in RUNTIMES:
+        classifier = load(lite0_bundle, runtime=runtime, threads=2)
+        found = np.array([classifier.infer(image[None]).argmax() for image in images])
+        assert (found == expected).mean() >= 0.97, runtime
 
 
 def test_the_runtimes_agree_with_each_other(answers: dict[str, np.ndarray]) -> None:
