@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from edgecnn.errors import SourceError
 from edgecnn.targets.opencv import opencv
 from edgecnn.targets.sources.capture import CaptureDevice
@@ -34,6 +36,38 @@ def why_not(device: Path) -> str | None:
     return None
 
 
+def users(device: Path) -> dict[int, str]:
+    """Programs that hold a device open, as far as this user may see: names by process number."""
+    found = {}
+    for process in psutil.process_iter():
+        try:
+            open_files = list(Path(f"/proc/{process.pid}/fd").iterdir())
+            # resolve() and not readlink(): what was closed meanwhile is no error to it.
+            if any(fd.resolve() == device.resolve() for fd in open_files):
+                found[process.pid] = process.name()
+        except (OSError, psutil.Error):
+            # It has ended meanwhile, or belongs to somebody else.
+            continue
+    return found
+
+
+def why_closed(device: Path) -> str:
+    """What may keep a device, which this user may open, from opening."""
+    programs = users(device)
+    if os.getpid() in programs:
+        return (
+            "an earlier read still waits for a frame of it, and gives up after "
+            f"{OPENCV_TIMEOUT_S:g} s"
+        )
+    if programs:
+        named = ", ".join(f"{name} (process {pid})" for pid, name in programs.items())
+        return f"it is in use by {named}"
+    return (
+        "it is in use by another user's program, or it is a video node that gives no pictures "
+        f"(found: {', '.join(map(str, devices()))})"
+    )
+
+
 def open_camera(device: Path, wish: Wish, timeout_s: float) -> CaptureDevice:
     """Open a camera, asking for MJPG (USB carries no raw 30 frames a second at useful sizes).
 
@@ -49,10 +83,7 @@ def open_camera(device: Path, wish: Wish, timeout_s: float) -> CaptureDevice:
     capture = cv2.VideoCapture(str(device), cv2.CAP_V4L2)
     if not capture.isOpened():
         capture.release()
-        raise SourceError(
-            f"{device} does not open as a camera: it is in use by another program, or it is a "
-            f"video node that gives no pictures (found: {', '.join(map(str, devices()))})."
-        )
+        raise SourceError(f"{device} does not open as a camera: {why_closed(device)}.")
     ask(capture, wish)
     if difference := unmet(capture, wish):
         log.warning("edgecnn: %s %s.", device, difference)

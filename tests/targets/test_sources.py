@@ -1,4 +1,6 @@
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -331,3 +333,21 @@ def test_what_a_camera_gives_is_read_back() -> None:
     )
     assert v4l2.unmet(camera, Wish((320, 240), 15)) is None
     assert v4l2.unmet(camera, Wish()) is None
+
+
+def test_a_camera_that_does_not_open_names_who_has_it(tmp_path: Path) -> None:
+    device = tmp_path.resolve() / "video0"
+    device.touch()
+    assert "another user's program" in v4l2.why_closed(device)
+    holding = "import sys; f = open(sys.argv[1]); print(1, flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holding, device],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert f"(process {other.pid})" in v4l2.why_closed(device)
+        with device.open():
+            assert "earlier read still waits" in v4l2.why_closed(device)
+        other.communicate()
