@@ -66,26 +66,29 @@ def covariances(graph: Graph, images: NDArray[np.uint8]) -> dict[str, Array]:
     `images` are uint8 pictures (count, H, W, C).
     """
     layers = [op for op in graph if op.op in WEIGHTED and inputs_of(op) <= WIDEST]
-    products = {op.name: np.zeros((), np.float32) for op in layers}
-    sums = {op.name: np.zeros(()) for op in layers}
-    counts = dict.fromkeys(products, 0)
+    shapes = {op.name: (groups_of(op), inputs_of(op)) for op in layers}
+    products = {name: np.zeros((*shape, shape[1]), np.float32) for name, shape in shapes.items()}
+    sums = {name: np.zeros((shape[0], 1, shape[1])) for name, shape in shapes.items()}
+    counts = dict.fromkeys(shapes, 0)
     origins: dict[str, Array] = {}
     run = GraphRun(graph, sorted({op.inputs[0] for op in layers}))
     for image in images:
         tensors = run(image[None])[1]
         for op in layers:
             value = windows(op, channels_last(tensors[op.inputs[0]]))
+            if op.name not in origins:
+                origins[op.name] = value.mean(axis=1, keepdims=True)
             # Counted from a point among them: far from zero, small differences would be lost.
-            value -= origins.setdefault(op.name, value.mean(axis=1, keepdims=True))
-            products[op.name] = products[op.name] + value.transpose(0, 2, 1) @ value
-            sums[op.name] = sums[op.name] + value.sum(axis=1, dtype=np.float64)
+            value -= origins[op.name]
+            products[op.name] += value.transpose(0, 2, 1) @ value
+            sums[op.name] += value.sum(axis=1, keepdims=True)
             counts[op.name] += value.shape[1]
     return {name: _about_the_mean(products[name], sums[name], counts[name]) for name in products}
 
 
 def _about_the_mean(products: Array, sums: Array, count: int) -> Array:
     mean = sums / count
-    return products / count - mean[:, :, None] * mean[:, None, :]
+    return products / count - mean.transpose(0, 2, 1) * mean
 
 
 def windows(op: Operator, value: Array) -> Array:
