@@ -14,7 +14,8 @@ SAMPLES = ROOT / ".cache" / "samples"
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What is measured here once must neither come from the user's cache nor go there.
-os.environ["EDGECNN_CACHE"] = str(ROOT / ".cache" / "tests")
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+os.environ["EDGECNN_CACHE"] = str(ROOT / ".cache" / "tests" / WORKER)
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
