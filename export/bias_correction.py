@@ -44,11 +44,11 @@ def correct_biases_in_sequence(
     size = -(-len(layers) // PASSES)
     for start in range(0, len(layers), size):
         group = layers[start : start + size]
-        read = {op.inputs[0] for op in group}
-        arriving = GraphRun(quantised.graph, sorted(read), quantised).mean(images)
+        read = {op.name: quantised.graph[op.name].inputs[0] for op in group}
+        arriving = GraphRun(quantised.graph, sorted({*read.values()}), quantised).mean(images)
         weights = dict(quantised.weights)
         for op in group:
-            _correct(op, quantised, weights, means[op.inputs[0]], arriving[op.inputs[0]])
+            _correct(op, quantised, weights, means[op.inputs[0]], arriving[read[op.name]])
         quantised = replace(quantised, weights=weights)
     return quantised
 
@@ -64,7 +64,9 @@ def _correct(
     ints = weights[op.name]
     wanted = mean_output(op, mean_input, op.weights["kernel"])
     found = mean_output(op, arriving, ints.real_kernel())
-    step = ints.scales.astype(np.float64) * np.float32(quantised.scales[op.inputs[0]].scale)
+    # In the quantised graph a layer may read its input at another scale.
+    (source,) = quantised.graph[op.name].inputs
+    step = ints.scales.astype(np.float64) * np.float32(quantised.scales[source].scale)
     bias = np.round((op.weights["bias"] + wanted - found) / step)
     weights[op.name] = replace(ints, bias=bias.astype(np.int32))
 

@@ -127,7 +127,7 @@ def quantise_and_write(job: Job, kitchen: Kitchen) -> dict[str, Any]:
     return {
         "precision": "int8",
         "weights": f"symmetric int{kept.recipe.weight_bits} per output channel",
-        "activations": "asymmetric uint8 per tensor",
+        "activations": f"{'symmetric int8' if recipe.symmetric else 'asymmetric uint8'} per tensor",
         "recipe": kept.recipe.to_json(),
         "ladder": [{"step": rung.name, "points_lost": rung.points_lost} for rung in tried],
     }

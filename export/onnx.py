@@ -3,6 +3,10 @@
 The picture enters as uint8 NHWC and is transposed as bytes; everything after is NCHW. In QDQ
 form each integer tensor is a QuantizeLinear followed by a DequantizeLinear, between which an
 engine sees that it may compute in integers.
+
+Symmetric activations are written as NVIDIA documents it for TensorRT ("Working with Quantized
+Types" of its documentation, and the operator table of onnx-tensorrt): int8 with zero points of 0,
+biases in float, and a Cast as all that ever touches bytes.
 """
 
 from collections.abc import Sequence
@@ -15,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgecnn.errors import ExportError
 from edgecnn.export.about import About
-from edgecnn.export.onnx_parts import channels_first, named_only, onnx_pads
+from edgecnn.export.onnx_parts import ACTIVATIONS, channels_first, named_only, onnx_pads
 from edgecnn.export.quantised import IntWeights, Quantised, Scale
 from edgecnn.graph import WEIGHTED, Array, Graph, Operator
 
@@ -88,6 +92,7 @@ class _Writer:
     ) -> None:
         self.graph, self.quantised, self.dtype, self.apart = graph, quantised, dtype, apart
         self.for_openvino = for_openvino and quantised is not None
+        self.symmetric = quantised is not None and quantised.symmetric
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         # Both engines give a dense layer's result in float from integer sums: no rounding.
@@ -137,12 +142,12 @@ class _Writer:
         """
         scale = self.quantised.scales.get(name) if self.quantised else None
         stays_float = op.op in WEIGHTED and self.quantised and op.name not in self.quantised.weights
-        if not (scale and stays_float):
+        if not (scale and stays_float) or self.symmetric:
             return self.tensor[name]
         if f"{name}_real" not in self._constants:
             shape = self.graph[name].shape
             scales = np.full(shape[-1], scale.scale, np.float32)
-            points = np.full(shape[-1], scale.zero_point, np.uint8)
+            points = np.full(shape[-1], self._zero_point(scale))
             per_channel = (
                 self.constant(f"{name}_scales", scales),
                 self.constant(f"{name}_zero_points", points),
@@ -153,20 +158,24 @@ class _Writer:
         return f"{name}_real"
 
     def _input(self, op: Operator, scale: Scale | None) -> str:
-        picture = self.node("Transpose", [INPUT], f"{INPUT}_nchw", perm=[0, 3, 1, 2])
         own = Scale(op.attributes["scale"], op.attributes["zero_point"])
-        if scale and not self.for_openvino:
-            return self._dequantised(op.name, picture, scale)
         # A real type is a Cast and arithmetic: DequantizeLinear gives no float16 in this opset.
         to = helper.np_dtype_to_tensor_dtype(self.dtype)
-        x = self.node("Cast", [picture], f"{INPUT}_real", to=to)
+        if self.symmetric:
+            real = self.node("Cast", [INPUT], f"{INPUT}_real", to=to)
+            x = self.node("Transpose", [real], f"{INPUT}_nchw", perm=[0, 3, 1, 2])
+        else:
+            picture = self.node("Transpose", [INPUT], f"{INPUT}_nchw", perm=[0, 3, 1, 2])
+            if scale and not self.for_openvino:
+                return self._dequantised(op.name, picture, scale)
+            x = self.node("Cast", [picture], f"{INPUT}_real", to=to)
         if own.zero_point:
             x = self.node(
                 "Sub", [x, self.real("pixel_mean", np.array(own.zero_point))], "image_shifted"
             )
         if own.scale != 1:
             x = self.node("Mul", [x, self.real("pixel_scale", np.array(own.scale))], "image_scaled")
-        return self._through_integers(op.name, x, scale) if scale else x
+        return self._through_integers(op.name, x, scale) if scale and not self.symmetric else x
 
     def _through_integers(self, name: str, x: str, scale: Scale) -> str:
         q = self.node("QuantizeLinear", [x, *self._scale(name, scale)], f"{name}_q")
@@ -178,8 +187,11 @@ class _Writer:
     def _scale(self, name: str, scale: Scale) -> tuple[str, str]:
         return (
             self.constant(f"{name}_scale", np.array(scale.scale, np.float32)),
-            self.constant(f"{name}_zero_point", np.array(scale.zero_point, np.uint8)),
+            self.constant(f"{name}_zero_point", np.array(self._zero_point(scale))),
         )
+
+    def _zero_point(self, scale: Scale) -> np.int8 | np.uint8:
+        return np.int8(scale.zero_point - 128) if self.symmetric else np.uint8(scale.zero_point)
 
     def _weights(self, op: Operator, to_layout: Any, axis: int) -> tuple[str, str]:
         """Kernel and bias as values; integers behind a DequantizeLinear each."""
@@ -189,10 +201,9 @@ class _Writer:
         ints: IntWeights = self.quantised.weights[op.name]
         input_scale = np.float32(self.quantised.scales[op.inputs[0]].scale)
         bias_scales = ints.scales * input_scale
-        parts = [
-            ("kernel", to_layout(ints.kernel), ints.scales, axis),
-            ("bias", ints.bias, bias_scales, 0),
-        ]
+        parts = [("kernel", to_layout(ints.kernel), ints.scales, axis)]
+        if not self.symmetric:
+            parts.append(("bias", ints.bias, bias_scales, 0))
         values = [
             self.node(
                 "DequantizeLinear",
@@ -206,6 +217,8 @@ class _Writer:
             )
             for part, q, scales, along in parts
         ]
+        if self.symmetric:
+            values.append(self.real(f"{op.name}_bias", ints.bias * bias_scales))
         return values[0], values[1]
 
     def _operator(self, op: Operator, inputs: list[str]) -> str:
@@ -361,14 +374,7 @@ class _Writer:
             return self.node("HardSigmoid", [x], name, alpha=1 / 6, beta=0.5)
         if kind == "leaky_relu":
             return self.node("LeakyRelu", [x], name, alpha=op.attributes["slope"])
-        names = {
-            "relu": "Relu",
-            "tanh": "Tanh",
-            "sigmoid": "Sigmoid",
-            "elu": "Elu",
-            "hard_swish": "HardSwish",
-        }
-        return self.node(names[kind], [x], name)
+        return self.node(ACTIVATIONS[kind], [x], name)
 
     def model(self, outputs: Sequence[str]) -> onnx.ModelProto:
         graph = self.graph

@@ -6,6 +6,15 @@ from onnx import TensorProto, helper
 
 from edgecnn.graph import Array, Shape
 
+ACTIVATIONS = {
+    "relu": "Relu",
+    "tanh": "Tanh",
+    "sigmoid": "Sigmoid",
+    "elu": "Elu",
+    "hard_swish": "HardSwish",
+}
+"""Those that ONNX has an operator for, without attributes."""
+
 
 def channels_first(shape: Shape) -> Shape:
     """NHWC to NCHW; other ranks stay."""

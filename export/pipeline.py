@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgecnn.analysis import analyze_graph
 from edgecnn.bundle import FORMATS, LABELS, MANIFEST, Bundle, atomic_folder
 from edgecnn.calibration.calibration_set import CalibrationSet
+from edgecnn.errors import ExportError
 from edgecnn.export import network as networks
 from edgecnn.export.accuracy import Accuracy, Probabilities
 from edgecnn.export.calibration_choice import calibration_set
@@ -48,6 +49,7 @@ def export(
     weights: str = "auto",
     method: Method = "mse",
     weight_bits: Literal[7, 8] = 8,
+    symmetric: bool = False,
     max_drop: float | None = None,
     explain_layers: bool = False,
     verdict: bool = False,
@@ -64,7 +66,8 @@ def export(
     all. Where it already holds an export of the very same, only formats that it lacks are made.
 
     `method` chooses the ranges of int8 (see `edgecnn.export.clipping`); `weight_bits=7` suits x86
-    boards without VNNI, where ONNX Runtime and OpenVINO add two 8-bit products in 16 bits.
+    boards without VNNI, where ONNX Runtime and OpenVINO add two 8-bit products in 16 bits;
+    `symmetric`, with `formats=["onnx"]`, suits NVIDIA TensorRT, whose int8 has zero points of 0.
 
     With `max_drop`, raises `CheckFailed` and writes nothing if an artifact loses more top-1 than
     that, in percentage points, on the held-out pictures; where they have no labels, every
@@ -74,9 +77,13 @@ def export(
     """
     progress = progress or Progress()
     formats = checked(formats)
-    settings = Settings(
-        precision, Recipe(method, weight_bits=weight_bits), max_drop, explain_layers, verdict
-    )
+    if symmetric and (formats != ("onnx",) or precision != "int8"):
+        raise ExportError(
+            "Symmetric activations are for int8 in NVIDIA TensorRT, which reads ONNX; anything "
+            "else would only lose by them: --int8 --format onnx."
+        )
+    recipe = Recipe(method, weight_bits=weight_bits, symmetric=symmetric)
+    settings = Settings(precision, recipe, max_drop, explain_layers, verdict)
     clock = Clock(progress)
     with clock.step("load the network"):
         network = _network(model, weights, preprocessing, labels)
@@ -88,7 +95,13 @@ def export(
             "Runtime and OpenVINO here. --weight-bits 7 prevents it."
         )
     pictures = calibration_set(calibration, network, progress)
-    out = Path(out) if out else Path("exports") / f"{network.architecture}-{precision}"
+    if symmetric:
+        progress.note(
+            "For NVIDIA TensorRT: verified with ONNX Runtime on the CPU, which computes much of it "
+            "in float and gains nothing from it."
+        )
+    kind = f"{precision}-symmetric" if symmetric else precision
+    out = Path(out) if out else Path("exports") / f"{network.architecture}-{kind}"
     with clock.step("lower and fold"):
         trained = with_probabilities(lower(network.model))
         graph = fold(trained, network.preprocessing)

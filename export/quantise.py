@@ -39,12 +39,14 @@ def quantise(
     *,
     representative: bool = True,
     weight_bits: int = 8,
+    symmetric: bool = False,
 ) -> Quantised:
     """Give every tensor its scale and every weight its integers.
 
     `float_operators` names operators that stay in float. `representative` says whether the
     pictures behind the ranges are like those the network will see. `weight_bits` is how many
-    bits of a weight are used, always symmetric.
+    bits of a weight are used, always symmetric; `symmetric` makes the activations so too, behind
+    the picture, whose bytes are what they are.
     """
     in_float = float_operators | {op.name for op in graph if op.op in FLOAT_ONLY}
     image = graph.input
@@ -55,6 +57,8 @@ def quantise(
     ranges = {**ranges, logits: ranges[logits].widened(LOGIT_HEADROOM[representative])}
     ranges = _within_engine_limits(graph, ranges)
     graph, ranges = _with_requantisers(graph, ranges, in_float)
+    if symmetric:
+        graph, ranges = _with_requantised_picture(graph, ranges)
     shared = _shared_ranges(graph, ranges, in_float)
     consumers = graph.consumers()
     for op in graph.operators[1:]:
@@ -64,12 +68,13 @@ def quantise(
             continue
         if op.op in KEEPS_SCALE and op.name not in in_float and op.inputs[0] in scales:
             scales[op.name] = scales[op.inputs[0]]
-        elif op.attributes.get("kind") in FIXED and op.name not in shared:
+        elif op.attributes.get("kind") in FIXED and op.name not in shared and not symmetric:
             scales[op.name] = FIXED[op.attributes["kind"]]
         else:
             found = shared.get(op.name, ranges[op.name])
-            scales[op.name] = Scale.of_range(found.low, found.high)
-    result = Quantised(graph, scales, float_operators=in_float)
+            scale = Scale.symmetric if symmetric else Scale.of_range
+            scales[op.name] = scale(found.low, found.high)
+    result = Quantised(graph, scales, float_operators=in_float, symmetric=symmetric)
     for op in graph:
         if op.op in WEIGHTED and result.runs_in_int8(op):
             result.weights[op.name] = int_weights(
@@ -135,6 +140,20 @@ def _with_requantisers(
             op = replace(op, inputs=inputs)  # noqa: PLW2901
         operators.append(op)
     return Graph(operators, graph.output, graph.name), ranges
+
+
+def _with_requantised_picture(
+    graph: Graph, ranges: dict[str, Range]
+) -> tuple[Graph, dict[str, Range]]:
+    """The picture once more at a scale of its own, for all that reads it."""
+    image = graph.input
+    again = Operator(f"{image.name}_symmetric", "requantise", [image.name], image.shape)
+    readers = [
+        replace(op, inputs=[again.name if name == image.name else name for name in op.inputs])
+        for op in graph.operators[1:]
+    ]
+    ranges = {**ranges, again.name: ranges[image.name]}
+    return Graph([image, again, *readers], graph.output, graph.name), ranges
 
 
 def _shared_ranges(

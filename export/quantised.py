@@ -31,6 +31,12 @@ class Scale:
         scale = float(np.float32((high - low) / 255))
         return cls(scale, int(np.clip(round(-low / scale), 0, 255)))
 
+    @classmethod
+    def symmetric(cls, low: float, high: float) -> "Scale":
+        """The scale that covers a range evenly on both sides of zero, with 127 steps each."""
+        bound = max(-low, high)
+        return cls(float(np.float32(bound / 127)) if bound > NOTHING else 1 / 127, 128)
+
     @property
     def low(self) -> float:
         """Smallest value that can be held."""
@@ -79,6 +85,8 @@ class Quantised:
     scales: dict[str, Scale] = field(default_factory=dict)
     weights: dict[str, IntWeights] = field(default_factory=dict)
     float_operators: frozenset[str] = frozenset()
+    symmetric: bool = False
+    """Whether all activations are at `Scale.symmetric`, the picture itself aside."""
 
     def runs_in_int8(self, op: Operator) -> bool:
         """Whether the operator computes in integers."""

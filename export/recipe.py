@@ -28,6 +28,8 @@ class Recipe:
     method: Method = "mse"
     weight_bits: Literal[7, 8] = 8
     """7 for x86 processors without VNNI, whose engines add two 8-bit products in 16 bits."""
+    symmetric: bool = False
+    """Zero points of 0 in int8, as NVIDIA TensorRT wants them; half of a ReLU's steps are lost."""
     rounding: Literal["nearest", "adaptive"] = "adaptive"
     bias_correction: Literal["none", "fast", "full"] = "fast"
     equalise: bool = False
@@ -81,6 +83,7 @@ class Kitchen:
             frozenset(recipe.float_layers),
             representative=self._representative,
             weight_bits=recipe.weight_bits,
+            symmetric=recipe.symmetric,
         )
         if recipe.rounding == "adaptive":
             if recipe.equalise not in self._covariances:

@@ -26,10 +26,7 @@ class Jetson(Target):
     name = "jetson"
     runtimes = ("onnxruntime-tensorrt", "onnxruntime-cuda", "onnxruntime", "litert", "openvino")
     cameras = ("gstreamer", "v4l2")
-    not_built = (
-        "int8 in TensorRT: it wants zero points of 0, and int8 bundles have others; fp16 works",
-        "the deep learning accelerators (DLA) of Xavier and Orin",
-    )
+    not_built = ("the deep learning accelerators (DLA) of Xavier and Orin",)
 
     @classmethod
     def recognise(cls, machine: Machine) -> bool:

@@ -62,6 +62,11 @@ if TYPE_CHECKING:
     help="7 for x86 boards without VNNI, where sums of 8-bit products overflow.",
 )
 @click.option(
+    "--symmetric",
+    is_flag=True,
+    help="Zero points of 0, for int8 in NVIDIA TensorRT; ONNX only.",
+)
+@click.option(
     "--max-drop",
     type=click.FloatRange(0),
     metavar="POINTS",
@@ -83,6 +88,7 @@ def command(
     out: Path | None,
     method: Any,
     weight_bits: str,
+    symmetric: bool,
     max_drop: float | None,
     explain_layers: bool,
     verdict: bool,
@@ -101,7 +107,7 @@ def command(
     with TerminalProgress() as progress:
         bundle = edgecnn.export(
             model,
-            formats or FORMATS,
+            formats or (("onnx",) if symmetric else FORMATS),
             precision,
             calibration,
             out,
@@ -110,7 +116,9 @@ def command(
             weight_bits=7 if weight_bits == "7" else 8,
             max_drop=max_drop,
             explain_layers=explain_layers,
-            verdict=verdict,
+            symmetric=symmetric,
+            # It would be that of a processor which the bundle is not for.
+            verdict=verdict and not symmetric,
             progress=progress,
         )
     if as_json:

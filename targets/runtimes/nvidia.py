@@ -116,8 +116,8 @@ class NvidiaRuntime(OnnxRuntime):
         if all(provider != self.provider for provider, _ in placed) or (quantised and elsewhere):
             raise RuntimeUnavailable(
                 f"{name} does not take this network, its operators went to {shown(placed)}. "
-                "TensorRT's int8 wants zero points of 0, which int8 bundles do not have: export "
-                "with --fp16 for it, or take --runtime litert for int8 on the CPU."
+                "TensorRT's int8 wants zero points of 0: export with --symmetric or --fp16 for it, "
+                "or take --runtime litert for int8 on the CPU."
             )
         if elsewhere:
             log.warning(
