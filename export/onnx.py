@@ -161,14 +161,15 @@ class _Writer:
         own = Scale(op.attributes["scale"], op.attributes["zero_point"])
         # A real type is a Cast and arithmetic: DequantizeLinear gives no float16 in this opset.
         to = helper.np_dtype_to_tensor_dtype(self.dtype)
-        if self.symmetric:
-            real = self.node("Cast", [INPUT], f"{INPUT}_real", to=to)
-            x = self.node("Transpose", [real], f"{INPUT}_nchw", perm=[0, 3, 1, 2])
-        else:
+        if self.quantised and not self.symmetric:
             picture = self.node("Transpose", [INPUT], f"{INPUT}_nchw", perm=[0, 3, 1, 2])
             if scale and not self.for_openvino:
                 return self._dequantised(op.name, picture, scale)
             x = self.node("Cast", [picture], f"{INPUT}_real", to=to)
+        else:
+            # TensorRT takes bytes as an input that is cast, and nowhere else.
+            real = self.node("Cast", [INPUT], f"{INPUT}_real", to=to)
+            x = self.node("Transpose", [real], f"{INPUT}_nchw", perm=[0, 3, 1, 2])
         if own.zero_point:
             x = self.node(
                 "Sub", [x, self.real("pixel_mean", np.array(own.zero_point))], "image_shifted"

@@ -31,6 +31,9 @@ POSITIONS = 256
 DAMPING = 0.01
 """Of the mean variance, added to every variance: no picture says all about the next."""
 
+STILL = float(np.finfo(np.float32).tiny / np.finfo(np.float32).eps)
+"""A variance so small that the covariances beside it have lost their digits."""
+
 BLOCK = 128
 """Columns whose effect on later ones is applied at once, as one product of matrices."""
 
@@ -125,11 +128,13 @@ def compensated(real: Array, covariance: Array, limit: int) -> Array:
     Input by input; what rounding one leaves is handed to those behind it.
     """
     groups, inputs, _ = real.shape
-    variance = np.trace(covariance, axis1=1, axis2=2) / inputs
-    # Where an input never changes, any rounding will do.
-    damping = np.where(variance > 0, DAMPING * variance, 1.0)
-    damped = covariance.astype(np.float64) + damping[:, None, None] * np.eye(inputs)
-    inverse = np.linalg.inv(damped)
+    variance = np.trace(covariance, axis1=1, axis2=2).astype(np.float64) / inputs
+    # Where inputs never change, or less than float32 can tell, any rounding will do.
+    changes = (variance > STILL)[:, None, None]
+    unit = np.where(changes, variance[:, None, None], 1.0)
+    relative = np.where(changes, covariance / unit, 0.0)
+    # Inverted in units of the variance: untrained networks have some of 1e-40.
+    inverse = np.linalg.inv(relative + np.where(changes, DAMPING, 1.0) * np.eye(inputs))
     factor = np.linalg.cholesky(inverse).transpose(0, 2, 1).astype(np.float32)
     left = real.astype(np.float32).copy()
     result = np.empty_like(left)

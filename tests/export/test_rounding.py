@@ -60,6 +60,19 @@ def test_a_layer_that_never_sees_anything_keeps_the_nearest() -> None:
     assert np.array_equal(compensated(real, np.zeros((1, 9, 9)), 127)[0], np.round(real)[0])
 
 
+@pytest.mark.parametrize("unit", [1e-40, 1e-20, 1e20])
+def test_it_does_not_matter_in_what_unit_the_inputs_are(unit: float) -> None:
+    """Signals of an untrained network fade from layer to layer, until float32 cannot tell."""
+    rng = np.random.default_rng(0)
+    real = rng.uniform(-127, 127, (1, 9, 4))
+    seen = rng.normal(size=(1, 9, 9))
+    covariance = seen @ seen.transpose(0, 2, 1)
+    found = compensated(real, (covariance * unit).astype(np.float32), 127)
+    too_faint = unit < 1e-30
+    expected = np.round(real) if too_faint else compensated(real, covariance, 127)
+    assert np.array_equal(found, expected)
+
+
 @pytest.fixture(scope="module")
 def mixed() -> Graph:
     """Every kind of layer that has weights, with strides, groups, padding and dilation."""
