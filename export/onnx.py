@@ -1,12 +1,12 @@
 """The ONNX writer: float, half, or int8 in QDQ form.
 
-The picture enters as uint8 NHWC and is transposed as bytes; everything after is NCHW. In QDQ
-form each integer tensor is a QuantizeLinear followed by a DequantizeLinear, between which an
-engine sees that it may compute in integers.
+The picture enters as uint8 NHWC; behind a Transpose everything is NCHW. In QDQ form each integer
+tensor is a QuantizeLinear followed by a DequantizeLinear, between which an engine sees that it may
+compute in integers.
 
-Symmetric activations are written as NVIDIA documents it for TensorRT ("Working with Quantized
-Types" of its documentation, and the operator table of onnx-tensorrt): int8 with zero points of 0,
-biases in float, and a Cast as all that ever touches bytes.
+Symmetric activations are written as TensorRT takes them ("Working with Quantized Types" of its
+documentation, and the operator table of onnx-tensorrt): int8 with zero points of 0, biases in
+float. Nothing but a Cast touches bytes in what TensorRT takes, which is these, half and float.
 """
 
 from collections.abc import Sequence
@@ -128,8 +128,9 @@ class _Writer:
             # Where an operator computes in integers, their range can stand for the activation.
             # Around one in float an engine may drop the quantisers, and the clamp with them.
             in_integers = self.quantised is not None and self.quantised.runs_in_int8(op)
-            if op.fused and not (scale and in_integers and scale.implies(op.fused)):
-                result = self._activation(op.fused, op, result, f"{op.name}_{op.fused}")
+            kind = scale.left_of(op.fused) if scale and in_integers else op.fused
+            if kind:
+                result = self._activation(kind, op, result, f"{op.name}_{kind}")
             if scale and op.name not in self._float_logits:
                 result = self._through_integers(op.name, result, scale)
         self.tensor[op.name] = result
@@ -167,7 +168,7 @@ class _Writer:
                 return self._dequantised(op.name, picture, scale)
             x = self.node("Cast", [picture], f"{INPUT}_real", to=to)
         else:
-            # TensorRT takes bytes as an input that is cast, and nowhere else.
+            # TensorRT takes bytes to be cast and for nothing else.
             real = self.node("Cast", [INPUT], f"{INPUT}_real", to=to)
             x = self.node("Transpose", [real], f"{INPUT}_nchw", perm=[0, 3, 1, 2])
         if own.zero_point:

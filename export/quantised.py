@@ -47,13 +47,11 @@ class Scale:
         """Largest value that can be held."""
         return (255 - self.zero_point) * self.scale
 
-    def implies(self, activation: str | None) -> bool:
-        """Whether clamping to this range already is that activation."""
-        if activation is None:
-            return True
-        if self.zero_point != 0:
-            return False
-        return activation == "relu" or self.high <= 6 * (1 + 1e-6)
+    def left_of(self, activation: str | None) -> str | None:
+        """What of `relu` or `relu6` clamping to this range leaves to be done; None: nothing."""
+        if activation == "relu6" and self.high <= 6 * (1 + 1e-6):
+            activation = "relu"
+        return None if activation == "relu" and self.zero_point == 0 else activation
 
 
 @dataclass(frozen=True)

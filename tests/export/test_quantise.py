@@ -47,17 +47,19 @@ def test_integer_weights_are_within_half_a_step_and_biases_fit(
 
 
 @pytest.mark.parametrize(
-    ("scale", "activation", "implied"),
+    ("scale", "activation", "left"),
     [
-        (Scale(0.1, 0), None, True),
-        (Scale(0.1, 0), "relu", True),
-        (Scale(0.1, 3), "relu", False),
-        (Scale(6 / 255, 0), "relu6", True),
-        (Scale(0.02, 0), "relu6", True),
-        (Scale(0.1, 0), "relu6", False),
+        (Scale(0.1, 0), None, None),
+        (Scale(0.1, 0), "relu", None),
+        (Scale(0.1, 3), "relu", "relu"),
+        (Scale(6 / 255, 0), "relu6", None),
+        (Scale(0.02, 0), "relu6", None),
+        (Scale(0.1, 0), "relu6", "relu6"),
+        (Scale.symmetric(-6, 6), "relu6", "relu"),
+        (Scale.symmetric(-7, 7), "relu6", "relu6"),
     ],
 )
-def test_an_activation_is_left_out_only_where_the_range_is_it(
-    scale: Scale, activation: str | None, implied: bool
+def test_an_activation_is_left_out_as_far_as_the_range_is_it(
+    scale: Scale, activation: str | None, left: str | None
 ) -> None:
-    assert scale.implies(activation) is implied
+    assert scale.left_of(activation) == left

@@ -1,4 +1,4 @@
-"""Symmetric exports keep to what NVIDIA documents for int8 in TensorRT. None ran there."""
+"""Symmetric exports keep to what NVIDIA documents for int8 in TensorRT; see test_nvidia.py."""
 
 import subprocess
 from collections.abc import Callable, Iterator
