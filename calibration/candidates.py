@@ -10,6 +10,7 @@ import numpy as np
 
 from edgecnn.checkpoint import CALIBRATION, MANIFEST
 from edgecnn.errors import DataError
+from edgecnn.opencv import opencv
 from edgecnn.pictures import LABELS_CSV, Picture, labelled_pictures, list_pictures
 
 NOISE = "noise"
@@ -56,8 +57,7 @@ def _in_folder(folder: Path) -> list[Picture]:
 
 
 def _kept(frames: Iterator[np.ndarray], folder: Path) -> Iterator[Picture]:
-    import cv2
-
+    cv2 = opencv()
     for index, frame in enumerate(frames):
         path = folder / f"frame{index:06d}.png"
         if not cv2.imwrite(str(path), frame):

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import DataError
+from edgecnn.opencv import opencv
 from edgecnn.pictures import Picture
 
 ENOUGH = 100
@@ -18,8 +19,7 @@ SIDE = 64
 
 def thumbnails(pictures: Sequence[Picture]) -> NDArray[np.uint8]:
     """Every picture at 64×64, grey, uint8 (count, 64, 64), for the checks below."""
-    import cv2
-
+    cv2 = opencv()
     found = np.empty((len(pictures), SIDE, SIDE), np.uint8)
     for thumbnail, picture in zip(found, pictures, strict=True):
         grey = cv2.cvtColor(picture.read(), cv2.COLOR_BGR2GRAY)
@@ -30,8 +30,7 @@ def thumbnails(pictures: Sequence[Picture]) -> NDArray[np.uint8]:
 
 def noise_like(picture: Picture) -> bool:
     """Whether neighbouring pixels know nothing of each other."""
-    import cv2
-
+    cv2 = opencv()
     grey = cv2.cvtColor(picture.read(), cv2.COLOR_BGR2GRAY).astype(np.float64)
     if grey.std() < CONSTANT_DEVIATION or min(grey.shape) < 8:
         return False

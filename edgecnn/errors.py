@@ -3,6 +3,7 @@
 EdgeCnnError                 exit 2: wrong use or bad input
 ├── UnknownName              a word that is not in a registry (suggests the nearest)
 ├── MissingExtra             a package of an optional extra is not installed
+├── MissingLibrary           a package is installed and lacks a library of the system
 ├── DataError                pictures, labels or calibration sets
 ├── WeightsError             weights that do not fit the network
 ├── ExportError              a network that cannot be expressed in a format
@@ -43,6 +44,10 @@ class MissingExtra(EdgeCnnError):
         super().__init__(
             f"{what} needs {package}, which is not installed: pip install 'edgecnn[{extra}]'"
         )
+
+
+class MissingLibrary(EdgeCnnError):
+    """A package that does not load, because a library of the system is not there."""
 
 
 class DataError(EdgeCnnError):

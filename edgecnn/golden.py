@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import BundleError, RuntimeUnavailable
+from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame, FramePreparer, Preprocessing
 
 FILE = "golden.npz"
@@ -45,8 +46,7 @@ class Golden:
         formats: Sequence[str],
     ) -> Self:
         """From BGR frames; `answer(format, image)` is what that artifact says of one input."""
-        import cv2
-
+        cv2 = opencv()
         first = frames[0]
         factor = min(1.0, FRAME_SIDE / max(first.shape[:2]))
         size = tuple(max(1, round(side * factor)) for side in first.shape[1::-1])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgecnn.errors import DataError
+from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame, FramePreparer, Preprocessing
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
@@ -59,8 +60,7 @@ class Picture:
 
 def read_picture(path: Path) -> Frame:
     """A picture file as BGR uint8 `(height, width, 3)`, turned upright by its EXIF data."""
-    import cv2
-
+    cv2 = opencv()
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:

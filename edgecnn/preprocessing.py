@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import BundleError
+from edgecnn.opencv import opencv
 
 Frame = NDArray[np.uint8]
 Resize = Literal["crop", "letterbox", "stretch"]
@@ -123,8 +124,7 @@ class FramePreparer:
 
     def __call__(self, frame: Frame) -> Frame:
         """The input made of a frame: this preparer's own buffer."""
-        import cv2
-
+        cv2 = opencv()
         plan = self._plans.get(frame.shape)
         if plan is None:
             plan = self._plan_for(frame)
@@ -151,8 +151,7 @@ class FramePreparer:
         return decimated + plan.scaled.nbytes + self.buffer.nbytes
 
     def _to_color(self, picture: Frame) -> None:
-        import cv2
-
+        cv2 = opencv()
         target = self.buffer[0]
         grey_in, grey_out = picture.ndim == 2, self.preprocessing.channels == 1
         if grey_in and grey_out:

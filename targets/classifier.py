@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, RuntimeUnavailable
 from edgecnn.golden import Golden
+from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame, FramePreparer
 from edgecnn.targets import runtimes
 from edgecnn.targets.choice import Tried, choose
-from edgecnn.targets.opencv import opencv
 from edgecnn.targets.prediction import Latency, Prediction, Top
 from edgecnn.targets.region import Region
 from edgecnn.targets.session import Session

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle
 from edgecnn.errors import RuntimeUnavailable
+from edgecnn.opencv import opencv
 from edgecnn.targets import runtimes
 from edgecnn.targets.classifier import Classifier
 from edgecnn.targets.emulation import emulation
@@ -25,7 +26,6 @@ from edgecnn.targets.live import answers
 from edgecnn.targets.load import CpuClock, Disturbance
 from edgecnn.targets.loadgen import single_stream
 from edgecnn.targets.memory import Memory
-from edgecnn.targets.opencv import opencv
 from edgecnn.targets.session import Runtime, Session
 from edgecnn.targets.sources.synthetic import Synthetic
 from edgecnn.targets.target import detect

@@ -223,6 +223,6 @@ def _versions() -> dict[str, str]:
 
 
 def _opencv_version() -> str:
-    from edgecnn.targets.opencv import opencv
+    from edgecnn.opencv import opencv
 
     return str(opencv().__version__)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import DataError
+from edgecnn.opencv import opencv
 from edgecnn.pictures import Picture
 from edgecnn.preprocessing import Frame, FramePreparer, Preprocessing
 
@@ -82,8 +83,7 @@ class ArrayFrames:
 
     def as_picture(self, index: int, label: str, folder: Path) -> Picture:
         """A PNG file of these very pixels."""
-        import cv2
-
+        cv2 = opencv()
         path = folder / f"{self.name(index)}.png"
         if not cv2.imwrite(str(path), self[index]):
             raise DataError(f"Cannot write {path}: is the disk full?")

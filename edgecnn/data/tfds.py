@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgecnn.data.dataset import Split
 from edgecnn.data.source import WHOLE, Source
 from edgecnn.errors import DataError, require
+from edgecnn.opencv import opencv
 from edgecnn.pictures import Picture
 from edgecnn.preprocessing import Frame
 
@@ -28,8 +29,7 @@ class EncodedFrames:
         return len(self.encoded)
 
     def __getitem__(self, index: int) -> Frame:
-        import cv2
-
+        cv2 = opencv()
         frame = cv2.imdecode(np.frombuffer(self.encoded[index], np.uint8), cv2.IMREAD_COLOR)
         if frame is None:
             raise DataError(f"{self.name(index)} is not a picture OpenCV can read.")

@@ -29,6 +29,8 @@ class State:
     """Of its programs: 64 or 32."""
     free_bytes: int
     makes_venvs: bool
+    windows: bool
+    """Whether an OpenCV with windows loads."""
     venvs: list[str]
     """Installations that are whole."""
     venv: str | None

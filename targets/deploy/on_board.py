@@ -5,6 +5,7 @@ standard library, prints one line of JSON last, and holds a lock while it change
 board could not do is `{"error": ...}` and exit code 1.
 """
 
+import ctypes
 import errno
 import fcntl
 import hashlib
@@ -32,6 +33,8 @@ BITS = 64 if sys.maxsize > 2**32 else 32
 """Of the board's programs; its kernel may have 64 where they have 32."""
 COMPLETE = ".complete"
 """In a venv: everything was installed."""
+WINDOW_LIBRARIES = ("libGL.so.1", "libgthread-2.0.so.0")
+"""Of those that an OpenCV with windows needs, the ones a system without a desktop may lack."""
 
 
 def look() -> Answer:
@@ -42,6 +45,7 @@ def look() -> Answer:
         "bits": BITS,
         "free_bytes": shutil.disk_usage(ROOT).free,
         "makes_venvs": bool(importlib.util.find_spec("ensurepip")),
+        "windows": all(map(_loads, WINDOW_LIBRARIES)),
         "venvs": [path.parent.name for path in VENVS.glob(f"*/{COMPLETE}")],
         "venv": (ROOT / "current/venv").resolve().name if _release("current") else None,
         "current": _release("current"),
@@ -171,6 +175,14 @@ def locked() -> Iterator[None]:
     with open(ROOT / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _release(link: str) -> str | None:

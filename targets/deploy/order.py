@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgecnn.bundle import Bundle
@@ -30,6 +30,8 @@ class Order:
 
     bundle: Bundle
     software: Software
+    headless: Software
+    """The same with an OpenCV without windows, for boards where the other does not load."""
     folder: Path
     """For temporary files."""
     python: str
@@ -47,11 +49,15 @@ def packed(
     Raises `BundleError` for a bundle that is not whole, `DeployError` for a folder without wheels.
     """
     bundle, how = Bundle.load(bundle_dir), how or Installation()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         software = Software(
-            write_wheel(Path(folder)),
+            write_wheel(folder),
             carried_wheels(how.wheels) if how.wheels else (),
             tuple(sorted(set(how.extras))),
             how.system_site_packages,
         )
-        yield Order(bundle, software, Path(folder), how.python, runtime)
+        headless = replace(software, wheel=write_wheel(folder, headless=True))
+        if any(wheel.name.startswith("opencv_python_headless-") for wheel in software.carried):
+            software = headless
+        yield Order(bundle, software, headless, folder, how.python, runtime)

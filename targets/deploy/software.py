@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import importlib.util
+import re
 import zipfile
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -20,6 +21,7 @@ DIST_INFO = f"edgecnn-{__version__}.dist-info"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 TAG = "Wheel-Version: 1.0\nGenerator: edgecnn\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 SYSTEM = "system"
+WITH_WINDOWS = re.compile(r"^(Requires-Dist: opencv-python)\b(?!-headless)", re.MULTILINE)
 BOARD_EXTRAS = ("mqtt", "onnx", "openvino", "report", "web")
 """Optional parts that a board can use."""
 
@@ -73,11 +75,12 @@ def carried_wheels(folder: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def write_wheel(folder: Path) -> Path:
+def write_wheel(folder: Path, *, headless: bool = False) -> Path:
     """This installation of edgecnn as a wheel, the same bytes for the same code.
 
     Made from the files that run here, since they may be an editable installation or newer than
-    any release.
+    any release. With `headless` it asks for an OpenCV without windows, and lies in a folder of
+    that name.
     """
     files: dict[str, bytes] = {}
     for package in PACKAGES:
@@ -91,12 +94,16 @@ def write_wheel(folder: Path) -> Path:
                     files["/".join((*package.split("."), *inner.parts))] = path.read_bytes()
     described = metadata.distribution("edgecnn")
     for name in ("METADATA", "entry_points.txt", "licenses/LICENSE"):
-        files[f"{DIST_INFO}/{name}"] = (described.read_text(name) or "").encode()
+        text = described.read_text(name) or ""
+        if headless and name == "METADATA":
+            text = WITH_WINDOWS.sub(r"\1-headless", text)
+        files[f"{DIST_INFO}/{name}"] = text.encode()
     files[f"{DIST_INFO}/WHEEL"] = TAG.encode()
     record = f"{DIST_INFO}/RECORD"
     lines = [f"{name},sha256={_hash(data)},{len(data)}\n" for name, data in sorted(files.items())]
     files[record] = "".join([*lines, f"{record},,\n"]).encode()
-    path = folder / WHEEL
+    path = folder / "headless" / WHEEL if headless else folder / WHEEL
+    path.parent.mkdir(exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
         for name, data in sorted(files.items()):
             wheel.writestr(zipfile.ZipInfo(name, LONG_AGO), data, zipfile.ZIP_DEFLATED)

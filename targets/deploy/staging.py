@@ -46,7 +46,7 @@ def stage(board: Board, order: Order, progress: Progress) -> Staged:
     host = board.host
     progress.step(host, "looking at the board")
     state = board.look()
-    software = order.software.like(state.venv)
+    software = (order.software if state.windows else order.headless).like(state.venv)
     bundle = pack_bundle(order.bundle, software.formats, order.folder)
     wheels = None if software.venv in state.venvs else pack_wheels(software.wheels)
     if wheels and not state.makes_venvs:

@@ -1,7 +1,7 @@
 """Labels and figures drawn onto a frame."""
 
+from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame
-from edgecnn.targets.opencv import opencv
 from edgecnn.targets.prediction import Prediction
 
 LINES = 3

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.errors import EdgeCnnError
+from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame
-from edgecnn.targets.opencv import opencv
 from edgecnn.targets.prediction import Prediction
 from edgecnn.targets.sinks.overlay import draw
 from edgecnn.targets.sources.source import Captured

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edgecnn.errors import EdgeCnnError
+from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame
-from edgecnn.targets.opencv import opencv
 from edgecnn.targets.prediction import Prediction
 from edgecnn.targets.sources.source import Captured
 

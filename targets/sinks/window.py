@@ -4,7 +4,7 @@ import os
 import threading
 
 from edgecnn.errors import EdgeCnnError
-from edgecnn.targets.opencv import build_has, opencv
+from edgecnn.opencv import build_has, opencv
 from edgecnn.targets.prediction import Prediction
 from edgecnn.targets.sinks.overlay import draw
 from edgecnn.targets.sources.source import Captured

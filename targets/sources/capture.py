@@ -4,8 +4,8 @@ import time
 from typing import Any
 
 from edgecnn.errors import SourceTimeout
+from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame
-from edgecnn.targets.opencv import opencv
 
 
 class CaptureDevice:

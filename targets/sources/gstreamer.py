@@ -5,7 +5,7 @@ here, the path past that check was not tried.
 """
 
 from edgecnn.errors import SourceError
-from edgecnn.targets.opencv import build_has, opencv
+from edgecnn.opencv import build_has, opencv
 from edgecnn.targets.sources.capture import CaptureDevice
 from edgecnn.targets.sources.source import Wish
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from edgecnn.errors import SourceError
+from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame
-from edgecnn.targets.opencv import opencv
 
 START = b"\xff\xd8"
 # Within a picture's data 0xFF is followed by 0 or a restart marker, so these two are markers.

@@ -3,7 +3,7 @@
 import time
 
 from edgecnn.errors import SourceError, SourceTimeout
-from edgecnn.targets.opencv import opencv
+from edgecnn.opencv import opencv
 from edgecnn.targets.sources.capture import CaptureDevice
 from edgecnn.targets.sources.mjpeg import MjpegDevice, open_mjpeg
 from edgecnn.targets.urls import without_password

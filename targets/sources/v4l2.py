@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 
 from edgecnn.errors import SourceError
-from edgecnn.targets.opencv import opencv
+from edgecnn.opencv import opencv
 from edgecnn.targets.sources.capture import CaptureDevice
 from edgecnn.targets.sources.source import Wish
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from edgecnn.errors import SourceError
+from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame
-from edgecnn.targets.opencv import opencv
 from edgecnn.targets.sources.source import Captured
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame
-from edgecnn.targets.opencv import opencv
 from edgecnn.targets.region import Region
 
 MAX_FPS = 10.0

@@ -32,6 +32,20 @@ def test_an_unknown_architecture_suggests_the_nearest(edgecnn_cli: Cli) -> None:
     refused(edgecnn_cli("analyze", "lenet6"), "did you mean 'lenet5'?")
 
 
+def test_opencv_on_a_system_without_a_desktop(tmp_path: Path) -> None:
+    (tmp_path / "cv2.py").write_text(
+        'raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")'
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "edgecnn", "targets"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    refused(done, "libGL.so.1", "sudo apt install libgl1", "opencv-python-headless")
+
+
 def test_an_unknown_command_suggests_the_nearest(edgecnn_cli: Cli) -> None:
     done = edgecnn_cli("exprot", "lenet5")
     assert done.returncode == 2

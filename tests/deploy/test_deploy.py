@@ -49,6 +49,34 @@ def test_a_board_with_nothing_but_python(fresh: Any, tmp_path: Path) -> None:
     assert [json.loads(line)["frame"] for line in ran.stdout.splitlines()] == [0, 1]
 
 
+def test_a_board_without_a_desktop_gets_an_opencv_without_windows(
+    user: Any, make_board: Callable[[], Any], old_bundle: Path
+) -> None:
+    board = make_board()
+    user.knows("pi", board)
+    version = f"python3.{sys.version_info[1]}"
+    packages = board.home / f".local/lib/{version}/site-packages"
+    # Python reads it at its start: libraries of a desktop are not there for this board.
+    (packages / "usercustomize.py").write_text(
+        "import ctypes\n"
+        "class CDLL(ctypes.CDLL):\n"
+        "    def __init__(self, name, *rest, **more):\n"
+        "        if name and 'libGL' in str(name):\n"
+        "            raise OSError(f'{name}: cannot open shared object file')\n"
+        "        super().__init__(name, *rest, **more)\n"
+        "ctypes.CDLL = CDLL\n"
+    )
+    there = packages / "opencv_python_headless-5.0.0.93.dist-info"
+    there.mkdir()
+    (there / "METADATA").write_text("Name: opencv-python-headless\nVersion: 5.0.0.93\n")
+    done = outcome(user.deploys(old_bundle, "pi", "--json"))
+    assert done["ok"], done
+    (installed,) = board.root.glob(f"current/venv/lib/{version}/site-packages/edgecnn-*/METADATA")
+    assert "Requires-Dist: opencv-python-headless>=4.10" in installed.read_text()
+    # An update looks at the board anew, and finds all in place.
+    assert outcome(user.deploys(old_bundle, "pi", "--json"))["sent_bytes"] == 0
+
+
 def test_a_second_time_nothing_is_sent(user: Any, board: Any, old_bundle: Path) -> None:
     def stamps() -> dict[Path, int]:
         files = (p for p in board.root.rglob("*") if "lib" not in p.parts and p.is_file())

@@ -5,7 +5,21 @@ import sys
 import zipfile
 from pathlib import Path
 
-from edgecnn.targets.deploy.software import DIST_INFO, write_wheel
+from edgecnn.targets.deploy.software import DIST_INFO, Software, write_wheel
+
+
+def test_a_wheel_for_systems_without_a_desktop(tmp_path: Path) -> None:
+    usual, headless = write_wheel(tmp_path), write_wheel(tmp_path, headless=True)
+    assert headless.name == usual.name
+    assert headless != usual
+
+    def wants(wheel: Path) -> list[str]:
+        text = zipfile.ZipFile(wheel).read(f"{DIST_INFO}/METADATA").decode()
+        return [line for line in text.splitlines() if line.startswith("Requires-Dist: opencv")]
+
+    assert wants(usual) == ["Requires-Dist: opencv-python>=4.10"]
+    assert wants(headless) == ["Requires-Dist: opencv-python-headless>=4.10"]
+    assert Software(usual).venv != Software(headless).venv
 
 
 def test_the_same_wheel_from_any_installation(tmp_path: Path) -> None:

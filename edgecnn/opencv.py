@@ -1,13 +1,29 @@
 """OpenCV with its own chatter off: what goes wrong is said once, by us."""
 
+import functools
 import os
 from types import ModuleType
 
+from edgecnn.errors import MissingLibrary
 
+
+@functools.cache
 def opencv() -> ModuleType:
-    """The `cv2` module, quiet. Its FFmpeg reads the environment when a stream is opened."""
+    """The `cv2` module, quiet. Its FFmpeg reads the environment when a stream is opened.
+
+    Raises `MissingLibrary` on a system without a desktop, where the usual wheel does not load.
+    """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
-    import cv2
+    try:
+        import cv2
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError):
+            raise
+        raise MissingLibrary(
+            f"OpenCV does not load here: {error}. What its windows need is missing on a system "
+            "without a desktop: sudo apt install libgl1 libglib2.0-0. Or take OpenCV without "
+            "windows: pip uninstall -y opencv-python && pip install opencv-python-headless"
+        ) from None
 
     # OpenCV 5 moved it; Debian and Raspberry Pi OS have 4.
     logging = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2
