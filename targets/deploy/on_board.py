@@ -122,6 +122,8 @@ def install(
             # Or pip would want what only 64-bit programs can use.
             pip.insert(0, "linux32")
         source = ["--no-index", "--find-links", str(carried)] if offline else []
+        # Python compiles what is used when it is used; all of it takes a small board minutes.
+        pip.append("--no-compile")
         try:
             _call([sys.executable, "-m", "venv", *flags, str(folder)])
             _call([*pip, "--no-input", "--quiet", *source, what])
