@@ -22,7 +22,7 @@ LONG_AGO = (1980, 1, 1, 0, 0, 0)
 TAG = "Wheel-Version: 1.0\nGenerator: edgecnn\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 SYSTEM = "system"
 WITH_WINDOWS = re.compile(r"^(Requires-Dist: opencv-python)\b(?!-headless)", re.MULTILINE)
-BOARD_EXTRAS = ("mqtt", "onnx", "openvino", "report", "web")
+BOARD_EXTRAS = ("mqtt", "onnx", "openvino", "picamera", "report", "web")
 """Optional parts that a board can use."""
 
 

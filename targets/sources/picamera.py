@@ -1,16 +1,28 @@
 """The Raspberry Pi's CSI camera, through picamera2: OpenCV cannot open it.
 
-Written to picamera2's documented API; not tried on a board yet.
+Tried with picamera2 0.3.38 and libcamera's virtual camera on an emulated board, not on a real one.
 """
 
 import importlib.util
+import os
 from typing import Any
 
 from edgecnn.errors import SourceError
+from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame
 from edgecnn.targets.sources.source import Wish
 
 SIZE = (640, 480)
+
+# picamera2 names formats by their bytes in memory from the high end: RGB888 is BGR.
+TO_BGR = {
+    "RGB888": None,
+    "NV12": "COLOR_YUV2BGR_NV12",
+    "YUYV": "COLOR_YUV2BGR_YUYV",
+    "MJPEG": "COLOR_RGB2BGR",
+}
+"""How frames become BGR, by their format; a Raspberry Pi's camera gives the one that is asked for.
+MJPEG arrives decoded."""
 
 
 def why_not() -> str | None:
@@ -21,6 +33,16 @@ def why_not() -> str | None:
                 f"the Python module {module} is not installed: on Raspberry Pi OS, "
                 "sudo apt install python3-picamera2, and make the venv with --system-site-packages"
             )
+    os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:ERROR")
+    try:
+        import picamera2  # noqa: F401
+    except ValueError as error:  # how a module that was built for another numpy fails
+        return (
+            f"picamera2 does not load here ({error}): its simplejpeg was built for numpy 1, "
+            "pip install 'edgecnn[picamera]' brings one for every numpy"
+        )
+    except ImportError as error:
+        return f"picamera2 does not load here: {error}"
     return None
 
 
@@ -39,7 +61,6 @@ class PiCamera:
                 "No Raspberry Pi camera found: check the ribbon cable and `rpicam-hello --list`."
             )
         self._camera = Picamera2()
-        # picamera2 names formats by their bytes in memory from the high end: RGB888 is BGR.
         configuration = self._camera.create_video_configuration(
             main={"size": wish.size or SIZE, "format": "RGB888"},
             controls={"FrameRate": wish.fps} if wish.fps else {},
@@ -47,6 +68,11 @@ class PiCamera:
             queue=False,
         )
         self._camera.configure(configuration)
+        given = self._camera.camera_configuration()["main"]["format"]
+        if given not in TO_BGR:
+            self._camera.close()
+            raise SourceError(f"picamera gives {given} frames, which edgecnn does not read.")
+        self._to_bgr = TO_BGR[given]
         self._camera.start()
         duration_us = self._camera.capture_metadata().get("FrameDuration")
         self.fps: float | None = 1e6 / duration_us if duration_us else None
@@ -57,14 +83,17 @@ class PiCamera:
         self._request = self._camera.capture_request()
         return True
 
-    def take(self, into: Frame | None) -> Frame | None:  # noqa: ARG002
+    def take(self, into: Frame | None) -> Frame | None:
         """That frame; picamera2 copies it out of the camera's memory itself."""
         try:
             image: Frame = self._request.make_array("main")
-            return image
         finally:
             self._request.release()
             self._request = None
+        if self._to_bgr:
+            cv2 = opencv()
+            image = cv2.cvtColor(image, getattr(cv2, self._to_bgr), dst=into)
+        return image
 
     def close(self) -> None:
         """Stop the camera."""

@@ -46,37 +46,51 @@ class Board:
         return self.run("-m", "edgecnn", *arguments)
 
 
-def emulated(folder: Path, emulator: str, cpu: str, root: str, packages: str) -> Board:
+def emulated(folder: Path, emulator: str, cpu: str, system: str, version: str = "3.11") -> Board:
     """A board whose launcher is written into `folder`."""
-    python = folder / f"python-{cpu}"
+    python, root = folder / f"python-{cpu}", ARM / f"board{system}"
     command = [
         ARM / "emulators/usr/bin" / emulator,
-        *("-cpu", cpu, "-L", ARM / root, "-0", python, ARM / root / "usr/bin/python3.11"),
+        *("-cpu", cpu, "-L", root, "-0", python, root / f"usr/bin/python{version}"),
     ]
     python.write_text(f'#!/bin/sh\nexec {" ".join(map(str, command))} "$@"\n')
     python.chmod(python.stat().st_mode | stat.S_IXUSR)
     environment = {
         "HOME": str(folder),
         "PATH": os.environ["PATH"],
-        "PYTHONHOME": str(ARM / root / "usr"),
-        "PYTHONPATH": f"{ARM / 'edgecnn'}:{ARM / packages}",
+        "PYTHONHOME": str(root / "usr"),
+        "PYTHONPATH": f"{ARM / 'edgecnn'}:{ARM / f'wheels{system}'}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     return Board(python, environment)
 
 
-@pytest.fixture(scope="session", params=("cortex-a76", "cortex-a72"))
-def board64(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Board:
-    """A 64-bit system on the processors of Raspberry Pi 5 and 4."""
-    folder = tmp_path_factory.mktemp("board64")
-    return emulated(folder, "qemu-aarch64", request.param, "board64", "wheels64")
+@pytest.fixture(scope="session")
+def raspberrypi5(tmp_path_factory: pytest.TempPathFactory) -> Board:
+    """The processor of a Raspberry Pi 5 with the newest system, Debian 13."""
+    folder = tmp_path_factory.mktemp("raspberrypi5")
+    return emulated(folder, "qemu-aarch64", "cortex-a76", "13", "3.13")
+
+
+@pytest.fixture(scope="session")
+def raspberrypi4(tmp_path_factory: pytest.TempPathFactory) -> Board:
+    """The processor of a Raspberry Pi 4 with the system before, Debian 12."""
+    folder = tmp_path_factory.mktemp("raspberrypi4")
+    return emulated(folder, "qemu-aarch64", "cortex-a72", "12")
+
+
+@pytest.fixture(scope="session", params=("raspberrypi5", "raspberrypi4"))
+def board64(request: pytest.FixtureRequest) -> Board:
+    """Each 64-bit board."""
+    board: Board = request.getfixturevalue(request.param)
+    return board
 
 
 @pytest.fixture(scope="session")
 def board32(tmp_path_factory: pytest.TempPathFactory) -> Board:
     """A 32-bit system with Debian's numpy 1.24 and OpenCV 4.6, as on Raspberry Pi OS."""
     folder = tmp_path_factory.mktemp("board32")
-    return emulated(folder, "qemu-arm", "cortex-a7", "board32", "wheels32")
+    return emulated(folder, "qemu-arm", "cortex-a7", "32")
 
 
 @pytest.fixture(scope="session")

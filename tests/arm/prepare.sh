@@ -10,9 +10,14 @@ mkdir -p "$1" && cd "$1"
 
 # Only this archive: the roots serve no network, and the security archive may be in mid-update.
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
-pip=("$project/.venv/bin/pip" --quiet --disable-pip-version-check)
-wheels=(install --no-compile --only-binary=:all: --implementation cp --python-version 3.11
-  --abi cp311 --abi abi3 --abi none -c "$project/constraints.txt")
+python=$project/.venv/bin/python
+pip=("$python" -m pip --quiet --disable-pip-version-check)
+
+# wheels VERSION ARGUMENTS: pip install for that Python, without this machine's.
+wheels() {
+  "${pip[@]}" install --no-compile --only-binary=:all: --implementation cp --python-version "$1" \
+    --abi "cp${1/./}" --abi abi3 --abi none -c "$project/constraints.txt" --target . "${@:2}"
+}
 
 # once NAME COMMAND...: runs COMMAND in a folder that is named NAME when it has succeeded.
 once() {
@@ -29,6 +34,8 @@ once() {
 debian() {
   mmdebstrap --quiet --variant=extract --aptopt='Acquire::Retries "3"' --architectures="$2" \
     --include="$3" "$1" . "$mirror"
+  # Debian 13's packages leave these links to base-files.
+  for folder in bin lib; do [ -e "$folder" ] || ln -s "usr/$folder" .; done
 }
 
 # Debian 12's emulators are too old: engines crash in its qemu-user 7.2.
@@ -37,8 +44,13 @@ emulators() {
   find usr/bin -name 'qemu-*' ! -name qemu-arm ! -name qemu-x86_64 ! -name '*-aarch64' -delete
 }
 
-board64() {
+# The two 64-bit Raspberry Pi OS in use are Debian 12 and 13.
+board12() {
   debian bookworm arm64 python3.11,libgomp1,libstdc++6
+}
+
+board13() {
+  debian trixie arm64 python3.13,libgomp1,libstdc++6,python3-libcamera,libcamera-ipa,python3-numpy,python3-pil,python3-piexif,python3-prctl
 }
 
 # tflite-runtime is the only engine with a 32-bit wheel; numpy and OpenCV have none.
@@ -51,24 +63,37 @@ board32() {
 aarch64=(--platform manylinux2014_aarch64)
 for glibc in 17 27 28 34; do aarch64+=(--platform "manylinux_2_${glibc}_aarch64"); done
 
-wheels64() {
-  "${pip[@]}" "${wheels[@]}" "${aarch64[@]}" --target . \
-    numpy opencv-python-headless click rich psutil ai-edge-litert onnxruntime
-}
+of_a_board=(numpy opencv-python-headless click rich psutil ai-edge-litert onnxruntime)
+wheels12() { wheels 3.11 "${aarch64[@]}" "${of_a_board[@]}"; }
+wheels13() { wheels 3.13 "${aarch64[@]}" "${of_a_board[@]}"; }
 
 # What a 64-bit board gets that takes the old engine and a new numpy.
-mismatched64() {
-  "${pip[@]}" "${wheels[@]}" "${aarch64[@]}" --target . --no-deps tflite-runtime==2.14.0
-}
+mismatched12() { wheels 3.11 "${aarch64[@]}" --no-deps tflite-runtime==2.14.0; }
 
 wheels32() {
-  "${pip[@]}" "${wheels[@]}" --platform manylinux_2_34_armv7l --target . --no-deps \
+  wheels 3.11 --platform manylinux_2_34_armv7l --no-deps \
     tflite-runtime==2.14.0 click rich markdown-it-py mdurl Pygments
 }
 
+# picamera2 as in Raspberry Pi OS, for the virtual camera of Debian's libcamera. What is changed is
+# what a Raspberry Pi has and that camera has not: a raw stream, a heap for DMA, the bytes used of a
+# frame. What is stubbed is not used here: it writes raw photographs and shows windows.
+camera13() {
+  wheels 3.13 "${aarch64[@]}" --no-deps picamera2==0.3.38 simplejpeg==1.9.0 videodev2==0.0.4
+  sed -i -e '/def _get_raw_modes/,/return/ s/StreamRole.Raw/StreamRole.VideoRecording/' \
+    -e 's/import DmaAllocator/import LibcameraAllocator/' \
+    -e 's/DmaAllocator()/LibcameraAllocator(self.camera)/' picamera2/picamera2.py
+  sed -i 's/+ p_metadata.bytes_used$/+ (p_metadata.bytes_used or p.length)/' \
+    picamera2/allocators/allocator.py
+  mkdir pidng && touch pidng/__init__.py
+  echo 'PICAM2DNG = None' >pidng/core.py
+  echo 'Picamera2Camera = None' >pidng/camdefs.py
+  printf 'import sys\nfrom unittest.mock import Mock\nsys.modules[__name__] = Mock()\n' >pykms.py
+}
+
 # A stock kernel, of which only the driver of the virtual camera is kept, in loading order.
-kernel() {
-  debian bookworm arm64 linux-image-arm64,kmod,v4l-utils,busybox-static
+kernel13() {
+  debian trixie arm64 linux-image-arm64,kmod,liblzma5,v4l-utils,busybox-static
   local version
   version=$(ls lib/modules)
   kmod() { "$OLDPWD/emulators/usr/bin/qemu-aarch64" -L . -0 "$1" bin/kmod "${@:2}"; }
@@ -76,7 +101,8 @@ kernel() {
   mkdir modules
   kmod modprobe -d . -S "$version" --show-depends vivid |
     awk '{print $2}' | nl -nrz -w2 -s' ' | while read -r number module; do
-      cp "$module" "modules/$number-$(basename "$module")"
+      "$python" -c 'import lzma, sys; sys.stdout.buffer.write(lzma.open(sys.argv[1]).read())' \
+        "$module" >"modules/$number-$(basename "$module" .xz)"
     done
   mv boot/vmlinuz-* vmlinuz
   rm -rf boot lib/modules lib/firmware
@@ -90,7 +116,7 @@ if [ ${#needed[@]} -gt 0 ]; then
   apt-get install -y -qq --no-install-recommends "${needed[@]}"
 fi
 
-for part in emulators board64 board32 wheels64 mismatched64 wheels32 kernel; do
+for part in emulators board12 board13 board32 wheels12 wheels13 mismatched12 wheels32 camera13 kernel13; do
   once "$part" "$part"
 done
 

@@ -12,8 +12,6 @@ import pytest
 pytestmark = pytest.mark.arm
 FRAMES = 5
 
-on_one = pytest.mark.parametrize("board64", ["cortex-a76"], indirect=True)
-
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -31,20 +29,18 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@on_one
-def test_help(board64: Any) -> None:
-    done = board64.edgecnn("--help")
+def test_help(raspberrypi5: Any) -> None:
+    done = raspberrypi5.edgecnn("--help")
     assert done.returncode == 0, done.stderr
     assert "profile" in done.stdout
 
 
-@on_one
-def test_targets_finds_the_processor_and_runs_its_engines(board64: Any) -> None:
-    done = board64.edgecnn("targets", "--json")
+def test_targets_finds_the_processor_and_runs_its_engines(raspberrypi5: Any) -> None:
+    done = raspberrypi5.edgecnn("targets", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["detected"]["target"] == "generic"  # a board's device tree would say more
-    assert found["detected"]["cpu"].lower() in board64.python.name
+    assert found["detected"]["cpu"].lower() in raspberrypi5.python.name
     available = {entry["name"]: entry["available"] for entry in found["runtimes"]}
     assert available["litert"]
     assert available["onnxruntime"]
@@ -63,11 +59,10 @@ def test_run_classifies_as_here(
         assert frame["probability"] == pytest.approx(expected["probability"], abs=2e-6)
 
 
-@on_one
-def test_a_profile_is_never_valid(board64: Any, lite0_bundle: Path) -> None:
+def test_a_profile_is_never_valid(raspberrypi5: Any, lite0_bundle: Path) -> None:
     """Its worker processes are emulated too, and say so."""
     few = ("--runs", "1", "--seconds", "0", "--processes", "1", "--threads", "1")
-    done = board64.edgecnn("profile", lite0_bundle, "--runtime", "litert", *few, "--json")
+    done = raspberrypi5.edgecnn("profile", lite0_bundle, "--runtime", "litert", *few, "--json")
     assert done.returncode == 0, done.stderr
     (run,) = json.loads(done.stdout)["runs"]
     assert not run["valid"]
@@ -87,19 +82,18 @@ def test_a_32_bit_board_classifies_with_tflite_runtime(
         assert frame["probability"] == pytest.approx(expected["probability"], abs=0.1)
 
 
-@on_one
 def test_numpy_2_under_tflite_runtime_is_refused_before_it_crashes(
-    board64: Any, lite0_bundle: Path, tmp_path: Path
+    raspberrypi4: Any, lite0_bundle: Path, tmp_path: Path
 ) -> None:
-    ours, wheels = board64.environment["PYTHONPATH"].split(":")
+    ours, wheels = raspberrypi4.environment["PYTHONPATH"].split(":")
     packages = tmp_path / "packages"
     packages.mkdir()
     for path in Path(wheels).iterdir():
         if not path.name.startswith("ai_edge_litert"):
             (packages / path.name).symlink_to(path)
-    for path in (Path(wheels).parent / "mismatched64").iterdir():
+    for path in (Path(wheels).parent / "mismatched12").iterdir():
         (packages / path.name).symlink_to(path)
-    done = board64.run(
+    done = raspberrypi4.run(
         *("-m", "edgecnn", "run", lite0_bundle, "--source", "synthetic", "--frames", "1"),
         *("--runtime", "litert"),
         PYTHONPATH=f"{ours}:{packages}",

@@ -107,6 +107,19 @@ def test_a_camera_that_is_not_there_names_those_that_are(tmp_path: Path) -> None
         open_frames("77")
 
 
+def test_a_picamera2_that_was_built_for_another_numpy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Debian 12 when a venv brings numpy 2; the words are simplejpeg 1.6.6's."""
+    (tmp_path / "libcamera.py").touch()
+    (tmp_path / "picamera2.py").write_text(
+        'raise ValueError("numpy.dtype size changed, may indicate binary incompatibility.")'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SourceError, match=r"size changed.*pip install 'edgecnn\[picamera\]'"):
+        open_frames("picamera")
+
+
 def test_what_picamera_and_gstreamer_lack_is_said() -> None:
     if picamera.why_not():
         with pytest.raises(SourceError, match="python3-picamera2"):
