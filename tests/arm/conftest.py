@@ -1,6 +1,7 @@
 """Emulated boards; `make test-arm` prepares what they are made of (see docs/emulation.md)."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[2]
 ARM = ROOT / ".cache" / "arm"
-ANSWERS = Path(__file__).with_name("answers.py")
+HERE = Path(__file__).parent
+ANSWERS = HERE / "answers.py"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,53 @@ def emulated(folder: Path, emulator: str, cpu: str, system: str, version: str = 
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     return Board(python, environment)
+
+
+Command = list[str | Path]
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Command]:
+    """The command that starts a whole emulated board like a Raspberry Pi 5.
+
+    It runs one of the scripts in `machine/` as its first process, with `given` laid over its
+    files. Its console is the command's output. A `port` of this machine leads to its sshd, and
+    nothing leads out of it.
+    """
+
+    def command(script: str, given: Path, *packages: str, port: int | None = None) -> Command:
+        shutil.copy(HERE / "machine" / script, given / "init")
+        shutil.copy(HERE / "machine" / "start", given)
+        memory_disk = tmp_path_factory.mktemp("machine") / "initrd"
+        layers: list[tuple[Path, Command]] = [
+            (ARM / "board13", ["."]),
+            (ARM / "kernel13", ["bin", "lib", "usr/lib", "usr/bin", "modules"]),
+            *((ARM, [name]) for name in packages),
+            (given, ["."]),
+        ]
+        with memory_disk.open("wb") as disk:
+            # The kernel unpacks archives that follow one another.
+            for base, paths in layers:
+                archive = ["sh", "-c", 'find "$@" | cpio --quiet -o -H newc', "archive", *paths]
+                subprocess.run(archive, cwd=base, stdout=disk, check=True)
+        network: Command = [
+            *("-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22"),
+            *("-device", "virtio-net-pci,netdev=net,romfile="),
+        ]
+        # QEMU runs with its own C library, newer than this system's.
+        root = ARM / "emulators" / "usr"
+        libraries = root / "lib/x86_64-linux-gnu"
+        return [
+            *(root / "lib64/ld-linux-x86-64.so.2", "--library-path", libraries),
+            *(root / "bin/qemu-system-aarch64", "-L", root / "share/qemu"),
+            *("-machine", "virt", "-cpu", "cortex-a76", "-smp", "2", "-m", "4G"),
+            *("-append", "console=ttyAMA0 quiet loglevel=1 panic=-1", "-no-reboot"),
+            *("-display", "none", "-monitor", "none", "-serial", "stdio"),
+            *(network if port else ["-nic", "none"]),
+            *("-kernel", ARM / "kernel13/vmlinuz", "-initrd", memory_disk),
+        ]
+
+    return command
 
 
 @pytest.fixture(scope="session")

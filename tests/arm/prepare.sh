@@ -50,7 +50,10 @@ board12() {
 }
 
 board13() {
-  debian trixie arm64 python3.13,libgomp1,libstdc++6,python3-libcamera,libcamera-ipa,python3-numpy,python3-pil,python3-piexif,python3-prctl
+  local camera=python3-libcamera,libcamera-ipa,python3-numpy,python3-pil,python3-piexif,python3-prctl
+  debian trixie arm64 python3.13,libgomp1,libstdc++6,python3-venv,ca-certificates,openssh-server,$camera
+  # What its script would make; pip does not start without.
+  cat usr/share/ca-certificates/mozilla/*.crt >etc/ssl/certs/ca-certificates.crt
 }
 
 # tflite-runtime is the only engine with a 32-bit wheel; numpy and OpenCV have none.
@@ -63,9 +66,15 @@ board32() {
 aarch64=(--platform manylinux2014_aarch64)
 for glibc in 17 27 28 34; do aarch64+=(--platform "manylinux_2_${glibc}_aarch64"); done
 
-of_a_board=(numpy opencv-python-headless click rich psutil ai-edge-litert onnxruntime)
-wheels12() { wheels 3.11 "${aarch64[@]}" "${of_a_board[@]}"; }
-wheels13() { wheels 3.13 "${aarch64[@]}" "${of_a_board[@]}"; }
+light=(numpy opencv-python-headless click rich psutil ai-edge-litert)
+wheels12() { wheels 3.11 "${aarch64[@]}" "${light[@]}" onnxruntime; }
+wheels13() { wheels 3.13 "${aarch64[@]}" "${light[@]}" onnxruntime; }
+
+# For a board without internet, as docs/deploy.md says.
+carried13() {
+  "${pip[@]}" download --dest . --only-binary=:all: --python-version 3.13 "${aarch64[@]}" \
+    -c "$project/constraints.txt" "${light[@]}"
+}
 
 # What a 64-bit board gets that takes the old engine and a new numpy.
 mismatched12() { wheels 3.11 "${aarch64[@]}" --no-deps tflite-runtime==2.14.0; }
@@ -91,7 +100,7 @@ camera13() {
   printf 'import sys\nfrom unittest.mock import Mock\nsys.modules[__name__] = Mock()\n' >pykms.py
 }
 
-# A stock kernel, of which only the driver of the virtual camera is kept, in loading order.
+# A stock kernel, of which only the drivers of a virtual camera and network are kept, in loading order.
 kernel13() {
   debian trixie arm64 linux-image-arm64,kmod,liblzma5,v4l-utils,busybox-static
   local version
@@ -99,8 +108,9 @@ kernel13() {
   kmod() { "$OLDPWD/emulators/usr/bin/qemu-aarch64" -L . -0 "$1" bin/kmod "${@:2}"; }
   kmod depmod -b . "$version"
   mkdir modules
-  kmod modprobe -d . -S "$version" --show-depends vivid |
-    awk '{print $2}' | nl -nrz -w2 -s' ' | while read -r number module; do
+  for driver in vivid virtio_net; do
+    kmod modprobe -d . -S "$version" --show-depends "$driver"
+  done | awk '{print $2}' | nl -nrz -w2 -s' ' | while read -r number module; do
       "$python" -c 'import lzma, sys; sys.stdout.buffer.write(lzma.open(sys.argv[1]).read())' \
         "$module" >"modules/$number-$(basename "$module" .xz)"
     done
@@ -116,7 +126,9 @@ if [ ${#needed[@]} -gt 0 ]; then
   apt-get install -y -qq --no-install-recommends "${needed[@]}"
 fi
 
-for part in emulators board12 board13 board32 wheels12 wheels13 mismatched12 wheels32 camera13 kernel13; do
+parts=(emulators board12 board13 board32 wheels12 wheels13 mismatched12 wheels32 carried13 camera13
+  kernel13)
+for part in "${parts[@]}"; do
   once "$part" "$part"
 done
 

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,6 @@ import cv2
 import pytest
 
 pytestmark = [pytest.mark.arm, pytest.mark.slow]
-ARM = Path(__file__).parents[2] / ".cache" / "arm"
-INIT = Path(__file__).parent / "machine" / "init"
 PHOTOGRAPHS = 5
 VIRTUAL_CAMERA = """
 Virtual0:
@@ -33,13 +32,15 @@ def frames(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path
 
 @pytest.fixture(scope="module")
 def console(
-    frames: list[Path], lite0_bundle: Path, tmp_path_factory: pytest.TempPathFactory
+    machine: Callable[..., list[str]],
+    frames: list[Path],
+    lite0_bundle: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, str]:
-    """What the machine's serial console showed, by step of `machine/init`."""
+    """What the machine's serial console showed, by step of `machine/look`."""
     folder = tmp_path_factory.mktemp("machine")
     given = folder / "given" / "test"
     given.mkdir(parents=True)
-    shutil.copy(INIT, given.parent)
     shutil.copytree(lite0_bundle, given / "bundle")
     (given / "photographs").mkdir()
     for number, path in enumerate(frames):
@@ -51,19 +52,8 @@ def console(
     virtual.mkdir(parents=True)
     (virtual / "virtual.yaml").write_text(VIRTUAL_CAMERA)
     (given / "frames.raw").write_bytes(b"".join(cv2.imread(str(p)).tobytes() for p in frames))
-    memory_disk = folder / "initrd"
-    with memory_disk.open("wb") as disk:
-        # The kernel unpacks archives that follow one another.
-        for base, paths in (
-            (ARM / "board13", "."),
-            (ARM / "kernel13", "bin lib usr/lib usr/bin modules"),
-            (ARM, "wheels13 camera13 edgecnn"),
-            (given.parent, "."),
-        ):
-            archive = f"find {paths} | cpio --quiet -o -H newc"
-            subprocess.run(["sh", "-c", archive], cwd=base, stdout=disk, check=True)
     said = subprocess.run(
-        [*emulator(), "-kernel", ARM / "kernel13/vmlinuz", "-initrd", memory_disk],
+        machine("look", given.parent, "wheels13", "camera13", "edgecnn"),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -73,19 +63,6 @@ def console(
     steps = re.split(r"^== (.*?)\r?\n", said.stdout, flags=re.MULTILINE)
     print(said.stdout)  # pytest shows it if a test fails
     return dict(zip(steps[1::2], steps[2::2], strict=True))
-
-
-def emulator() -> list[str | Path]:
-    """A board like a Raspberry Pi 5. QEMU runs with its own C library, newer than this system's."""
-    root = ARM / "emulators" / "usr"
-    libraries = root / "lib/x86_64-linux-gnu"
-    return [
-        *(root / "lib64/ld-linux-x86-64.so.2", "--library-path", libraries),
-        *(root / "bin/qemu-system-aarch64", "-L", root / "share/qemu"),
-        *("-machine", "virt", "-cpu", "cortex-a76", "-smp", "2", "-m", "3G"),
-        *("-append", "console=ttyAMA0 quiet loglevel=1 panic=-1", "-no-reboot"),
-        *("-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none"),
-    ]
 
 
 def step(console: dict[str, str], name: str) -> str:
