@@ -73,9 +73,10 @@ def _live_device(uri: str, wish: Wish, timeout_s: float) -> Callable[[], Device]
         node = Path(f"/dev/video{uri}" if uri.isdigit() else uri)
         return lambda: open_camera(node, wish, timeout_s)
     if uri in ("picamera", "picamera2"):
-        from edgecnn.targets.sources.picamera import PiCamera
+        from edgecnn.targets.sources import picamera
 
-        return lambda: PiCamera(wish)
+        picamera.check()
+        return lambda: picamera.PiCamera(wish)
     if uri.startswith(("gst:", "csi:")):
         from edgecnn.targets.sources.gstreamer import csi_pipeline, open_pipeline
 

@@ -46,14 +46,21 @@ def why_not() -> str | None:
     return None
 
 
+def check() -> None:
+    """Raise `SourceError` where picamera2 cannot be used.
+
+    Imports it, which takes a small board seconds: they belong to no camera's time-out.
+    """
+    if reason := why_not():
+        raise SourceError(f"No Raspberry Pi camera: {reason}.")
+
+
 class PiCamera:
-    """A live `Device` over the first CSI camera."""
+    """A live `Device` over the first CSI camera; `check` comes first."""
 
     endless = True
 
     def __init__(self, wish: Wish) -> None:
-        if reason := why_not():
-            raise SourceError(f"No Raspberry Pi camera: {reason}.")
         from picamera2 import Picamera2
 
         if not Picamera2.global_camera_info():
