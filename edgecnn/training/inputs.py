@@ -76,7 +76,9 @@ def open_inputs(
             .prefetch(tf.data.AUTOTUNE)
         )
 
-    return Inputs(steps, epochs, val(None, VAL_BATCH).map(one_hot).prefetch(2), where)
+    # Keras warns of an end that it was not told of, and a file of records does not tell.
+    known = tf.data.experimental.assert_cardinality(-(-len(dataset.val) // VAL_BATCH))
+    return Inputs(steps, epochs, val(None, VAL_BATCH).map(one_hot).apply(known).prefetch(2), where)
 
 
 def copies_for_balance(train: Split, classes: int, balance: bool) -> NDArray[np.int64]:

@@ -102,6 +102,7 @@ def test_python_function_and_json_say_the_same(tmp_path, edgecnn_cli):
     assert losses(tmp_path / "cli") == pytest.approx(losses(tmp_path / "python"), rel=1e-5)
 
 
+@pytest.mark.filterwarnings("error:Your input ran out of data")
 def test_folder_of_colour_pictures_smaller_and_balanced(tmp_path):
     rng = np.random.default_rng(0)
     for name, count, low in (("dark", 12, 0), ("light", 30, 130)):
