@@ -31,6 +31,9 @@ class State:
     makes_venvs: bool
     windows: bool
     """Whether an OpenCV with windows loads."""
+    gstreamer: bool
+    """Whether the system has an OpenCV of its own that opens GStreamer's pipelines, and a numpy for
+    both."""
     venvs: list[str]
     """Installations that are whole."""
     venv: str | None

@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,9 @@ COMPLETE = ".complete"
 """In a venv: everything was installed."""
 WINDOW_LIBRARIES = ("libGL.so.1", "libgthread-2.0.so.0")
 """Of those that an OpenCV with windows needs, the ones a system without a desktop may lack."""
+OWN_OPENCV = "import cv2, numpy; print(numpy.__version__); print(cv2.getBuildInformation())"
+NUMPY = (1, 26)
+"""The oldest that edgecnn takes."""
 
 
 def look() -> Answer:
@@ -46,6 +50,7 @@ def look() -> Answer:
         "free_bytes": shutil.disk_usage(ROOT).free,
         "makes_venvs": bool(importlib.util.find_spec("ensurepip")),
         "windows": all(map(_loads, WINDOW_LIBRARIES)),
+        "gstreamer": _has_gstreamer(),
         "venvs": [path.parent.name for path in VENVS.glob(f"*/{COMPLETE}")],
         "venv": (ROOT / "current/venv").resolve().name if _release("current") else None,
         "current": _release("current"),
@@ -185,6 +190,16 @@ def _loads(library: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _has_gstreamer() -> bool:
+    # In a process of its own: one that was built for another numpy may bring down Python.
+    done = subprocess.run([sys.executable, "-c", OWN_OPENCV], capture_output=True, text=True)
+    numpy, _, opencv = done.stdout.partition("\n")
+    if not re.search(r"GStreamer:\s+YES", opencv):
+        return False
+    # With an older one the venv would get another numpy, for which this OpenCV was not built.
+    return tuple(map(int, numpy.split(".")[:2])) >= NUMPY
 
 
 def _release(link: str) -> str | None:

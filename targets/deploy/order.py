@@ -1,13 +1,19 @@
 """What every board is to get: a bundle and the software that runs it, packed."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgecnn.bundle import Bundle
-from edgecnn.targets.deploy.software import Software, carried_wheels, write_wheel
+from edgecnn.targets.deploy.software import (
+    OPENCV,
+    OpenCv,
+    Software,
+    carried_wheels,
+    write_wheel,
+)
 
 
 @dataclass(frozen=True)
@@ -29,9 +35,8 @@ class Order:
     """A bundle, and what is to be installed to run it."""
 
     bundle: Bundle
-    software: Software
-    headless: Software
-    """The same with an OpenCV without windows, for boards where the other does not load."""
+    software: Mapping[OpenCv, Software]
+    """By the OpenCV that it brings."""
     folder: Path
     """For temporary files."""
     python: str
@@ -51,13 +56,14 @@ def packed(
     bundle, how = Bundle.load(bundle_dir), how or Installation()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        software = Software(
-            write_wheel(folder),
-            carried_wheels(how.wheels) if how.wheels else (),
-            tuple(sorted(set(how.extras))),
-            how.system_site_packages,
-        )
-        headless = replace(software, wheel=write_wheel(folder, headless=True))
-        if any(wheel.name.startswith("opencv_python_headless-") for wheel in software.carried):
-            software = headless
-        yield Order(bundle, software, headless, folder, how.python, runtime)
+        carried = carried_wheels(how.wheels) if how.wheels else ()
+        extras = tuple(sorted(set(how.extras)))
+        software = {
+            opencv: Software(
+                write_wheel(folder / opencv, opencv), carried, extras, how.system_site_packages
+            )
+            for opencv in OPENCV
+        }
+        if any(wheel.name.startswith("opencv_python_headless-") for wheel in carried):
+            software["usual"] = software["headless"]
+        yield Order(bundle, software, folder, how.python, runtime)

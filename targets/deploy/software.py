@@ -8,7 +8,7 @@ import zipfile
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from edgecnn import __version__
 from edgecnn.bundle import FORMATS
@@ -21,7 +21,15 @@ DIST_INFO = f"edgecnn-{__version__}.dist-info"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 TAG = "Wheel-Version: 1.0\nGenerator: edgecnn\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 SYSTEM = "system"
-WITH_WINDOWS = re.compile(r"^(Requires-Dist: opencv-python)\b(?!-headless)", re.MULTILINE)
+OpenCv = Literal["usual", "headless", "own"]
+OPENCV: dict[OpenCv, str] = {
+    "usual": r"\g<0>",
+    "headless": r"\1opencv-python-headless\2",
+    "own": "",
+}
+"""What becomes of the requirement: it stays, asks for one without windows, or goes, since the
+system's own is used."""
+REQUIREMENT = re.compile(r"^(Requires-Dist: )opencv-python(?:-headless)?(\b.*\n)", re.MULTILINE)
 BOARD_EXTRAS = ("mqtt", "onnx", "openvino", "picamera", "report", "web")
 """Optional parts that a board can use."""
 
@@ -75,12 +83,11 @@ def carried_wheels(folder: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def write_wheel(folder: Path, *, headless: bool = False) -> Path:
-    """This installation of edgecnn as a wheel, the same bytes for the same code.
+def write_wheel(folder: Path, opencv: OpenCv = "usual") -> Path:
+    """This installation of edgecnn as a wheel, the same bytes for the same code and OpenCV.
 
     Made from the files that run here, since they may be an editable installation or newer than
-    any release. With `headless` it asks for an OpenCV without windows, and lies in a folder of
-    that name.
+    any release.
     """
     files: dict[str, bytes] = {}
     for package in PACKAGES:
@@ -95,15 +102,15 @@ def write_wheel(folder: Path, *, headless: bool = False) -> Path:
     described = metadata.distribution("edgecnn")
     for name in ("METADATA", "entry_points.txt", "licenses/LICENSE"):
         text = described.read_text(name) or ""
-        if headless and name == "METADATA":
-            text = WITH_WINDOWS.sub(r"\1-headless", text)
+        if name == "METADATA":
+            text = REQUIREMENT.sub(OPENCV[opencv], text)
         files[f"{DIST_INFO}/{name}"] = text.encode()
     files[f"{DIST_INFO}/WHEEL"] = TAG.encode()
     record = f"{DIST_INFO}/RECORD"
     lines = [f"{name},sha256={_hash(data)},{len(data)}\n" for name, data in sorted(files.items())]
     files[record] = "".join([*lines, f"{record},,\n"]).encode()
-    path = folder / "headless" / WHEEL if headless else folder / WHEEL
-    path.parent.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    path = folder / WHEEL
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
         for name, data in sorted(files.items()):
             wheel.writestr(zipfile.ZipInfo(name, LONG_AGO), data, zipfile.ZIP_DEFLATED)

@@ -46,7 +46,10 @@ def stage(board: Board, order: Order, progress: Progress) -> Staged:
     host = board.host
     progress.step(host, "looking at the board")
     state = board.look()
-    software = (order.software if state.windows else order.headless).like(state.venv)
+    usual = order.software["usual" if state.windows else "headless"].like(state.venv)
+    # With a wheel's OpenCV in front of it, the system's own would not be seen.
+    own = usual.system_site_packages and state.gstreamer
+    software = order.software["own"].like(state.venv) if own else usual
     bundle = pack_bundle(order.bundle, software.formats, order.folder)
     wheels = None if software.venv in state.venvs else pack_wheels(software.wheels)
     if wheels and not state.makes_venvs:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from edgecnn.targets.deploy import on_board
+
 ROOT = Path(__file__).parents[2]
 BundleWriter = Callable[..., Path]
 
@@ -89,6 +91,33 @@ def test_a_second_time_nothing_is_sent(user: Any, board: Any, old_bundle: Path) 
     assert done["sent_bytes"] == 0
     assert done["previous"] is None
     assert stamps() == before
+
+
+def test_which_numpy_an_opencv_of_the_board_must_have() -> None:
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert f"numpy>={'.'.join(map(str, on_board.NUMPY))}" in wanted
+
+
+@pytest.mark.parametrize(
+    ("numpy", "brings"), [("1.26.4", []), ("1.24.2", ["Requires-Dist: opencv-python>=4.10"])]
+)
+def test_the_board_s_own_opencv_is_used_where_it_opens_pipelines(
+    user: Any, make_board: Callable[[], Any], old_bundle: Path, numpy: str, brings: list[str]
+) -> None:
+    """As on a Jetson, whose CSI cameras need it, and not as in Debian 12."""
+    board = make_board()
+    user.knows("pi", board)
+    version = f"python3.{sys.version_info[1]}"
+    (board.home / f".local/lib/{version}/site-packages/usercustomize.py").write_text(
+        "import cv2, numpy, sys\n"
+        "cv2.getBuildInformation = lambda: '    GStreamer:      YES (1.24.2)\\n'\n"
+        f"if 'getBuildInformation' in ' '.join(sys.orig_argv): numpy.__version__ = '{numpy}'\n"
+    )
+    done = outcome(user.deploys(old_bundle, "pi", "--json"))
+    assert done["ok"], done
+    (installed,) = board.root.glob(f"current/venv/lib/{version}/site-packages/edgecnn-*/METADATA")
+    lines = installed.read_text().splitlines()
+    assert [line for line in lines if line.startswith("Requires-Dist: opencv")] == brings
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

@@ -5,13 +5,11 @@ import sys
 import zipfile
 from pathlib import Path
 
-from edgecnn.targets.deploy.software import DIST_INFO, Software, write_wheel
+from edgecnn.targets.deploy.software import DIST_INFO, OPENCV, Software, write_wheel
 
 
-def test_a_wheel_for_systems_without_a_desktop(tmp_path: Path) -> None:
-    usual, headless = write_wheel(tmp_path), write_wheel(tmp_path, headless=True)
-    assert headless.name == usual.name
-    assert headless != usual
+def test_wheels_that_ask_for_the_opencv_a_board_can_use(tmp_path: Path) -> None:
+    usual, headless, own = (write_wheel(tmp_path / opencv, opencv) for opencv in OPENCV)
 
     def wants(wheel: Path) -> list[str]:
         text = zipfile.ZipFile(wheel).read(f"{DIST_INFO}/METADATA").decode()
@@ -19,7 +17,8 @@ def test_a_wheel_for_systems_without_a_desktop(tmp_path: Path) -> None:
 
     assert wants(usual) == ["Requires-Dist: opencv-python>=4.10"]
     assert wants(headless) == ["Requires-Dist: opencv-python-headless>=4.10"]
-    assert Software(usual).venv != Software(headless).venv
+    assert wants(own) == []
+    assert len({Software(wheel).venv for wheel in (usual, headless, own)}) == 3
 
 
 def test_the_same_wheel_from_any_installation(tmp_path: Path) -> None:
