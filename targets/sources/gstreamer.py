@@ -1,8 +1,10 @@
 """GStreamer pipelines, among them the Jetson's CSI cameras.
 
-Needs an OpenCV built with GStreamer, which the wheels from PyPI are not. Without such a build
-here, the path past that check was not tried.
+Needs an OpenCV built with GStreamer, which the wheels from PyPI are not. Tried with Debian 13's
+and `videotestsrc`; no CSI camera of a Jetson was.
 """
+
+import ctypes
 
 from edgecnn.errors import SourceError
 from edgecnn.opencv import build_has, opencv
@@ -26,6 +28,30 @@ def why_not() -> str | None:
     )
 
 
+class _Error(ctypes.Structure):
+    """GLib's GError."""
+
+    _fields_ = (("domain", ctypes.c_uint32), ("code", ctypes.c_int), ("message", ctypes.c_char_p))
+
+
+def refusal(pipeline: str) -> str | None:
+    """GStreamer's own words on a pipeline it cannot make, or None.
+
+    OpenCV does not hand them on: it waits half a minute for frames of what could be made.
+    """
+    try:
+        gst = ctypes.CDLL("libgstreamer-1.0.so.0")
+    except OSError:
+        return None  # OpenCV has one inside
+    gst.gst_parse_launch.restype = ctypes.c_void_p
+    gst.gst_init(None, None)
+    error = ctypes.POINTER(_Error)()
+    made = gst.gst_parse_launch(pipeline.encode(), ctypes.byref(error))
+    if made:
+        gst.gst_object_unref(ctypes.c_void_p(made))
+    return error.contents.message.decode() if error else None
+
+
 def with_sink(pipeline: str) -> str:
     """The pipeline, ending in an appsink that gives BGR and keeps only the newest frame."""
     return pipeline if "appsink" in pipeline else f"{pipeline.rstrip(' !')} ! {SINK}"
@@ -45,6 +71,11 @@ def open_pipeline(pipeline: str, timeout_s: float) -> CaptureDevice:
     """Start a pipeline; raises `SourceError` if GStreamer is missing or refuses it."""
     if reason := why_not():
         raise SourceError(f"gst:{pipeline} cannot run: {reason}.")
+    if reason := refusal(with_sink(pipeline)):
+        raise SourceError(
+            f"GStreamer does not take '{pipeline}': {reason}. Elements are in packages such as "
+            "gstreamer1.0-plugins-good; nvarguscamerasrc is in a Jetson's system only."
+        )
     cv2 = opencv()
     timeout_ms = int(timeout_s * 1000)
     capture = cv2.VideoCapture(

@@ -1,3 +1,4 @@
+import ctypes.util
 import socket
 import subprocess
 import sys
@@ -118,6 +119,15 @@ def test_a_picamera2_that_was_built_for_another_numpy(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(SourceError, match=r"size changed.*pip install 'edgecnn\[picamera\]'"):
         open_frames("picamera")
+
+
+@pytest.mark.skipif(
+    ctypes.util.find_library("gstreamer-1.0") is None, reason="no libgstreamer1.0-0 here"
+)
+def test_gstreamer_says_what_a_pipeline_lacks() -> None:
+    assert gstreamer.refusal("fakesrc ! identity ! fakesink") is None
+    assert gstreamer.refusal("nosuchsrc ! fakesink") == 'no element "nosuchsrc"'
+    assert "syntax error" in str(gstreamer.refusal("fakesrc ! ! fakesink"))
 
 
 def test_what_picamera_and_gstreamer_lack_is_said() -> None:
