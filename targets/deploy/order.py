@@ -25,7 +25,7 @@ class Installation:
     wheels: Path | None = None
     """A folder of wheels to install from alone, for boards without internet."""
     system_site_packages: bool = False
-    """Let it see the board's own packages, such as picamera2."""
+    """Let it see the board's own packages; the extra `picamera` implies it."""
     python: str = "python3"
     """The board's Python, 3.11 or newer."""
 
@@ -58,10 +58,10 @@ def packed(
         folder = Path(name)
         carried = carried_wheels(how.wheels) if how.wheels else ()
         extras = tuple(sorted(set(how.extras)))
+        # picamera2 and libcamera are the system's.
+        system = how.system_site_packages or "picamera" in extras
         software = {
-            opencv: Software(
-                write_wheel(folder / opencv, opencv), carried, extras, how.system_site_packages
-            )
+            opencv: Software(write_wheel(folder / opencv, opencv), carried, extras, system)
             for opencv in OPENCV
         }
         if any(wheel.name.startswith("opencv_python_headless-") for wheel in carried):

@@ -5,6 +5,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+from edgecnn.targets.deploy.order import Installation, packed
 from edgecnn.targets.deploy.software import DIST_INFO, OPENCV, Software, write_wheel
 
 
@@ -19,6 +20,12 @@ def test_wheels_that_ask_for_the_opencv_a_board_can_use(tmp_path: Path) -> None:
     assert wants(headless) == ["Requires-Dist: opencv-python-headless>=4.10"]
     assert wants(own) == []
     assert len({Software(wheel).venv for wheel in (usual, headless, own)}) == 3
+
+
+def test_the_ribbon_camera_s_modules_are_the_system_s(old_bundle: Path) -> None:
+    for extras, system in ((("picamera",), True), (("mqtt",), False)):
+        with packed(old_bundle, Installation(extras)) as order:
+            assert order.software["usual"].system_site_packages is system
 
 
 def test_the_same_wheel_from_any_installation(tmp_path: Path) -> None:
