@@ -26,6 +26,7 @@ class MjpegDevice:
 
     fps: float | None = None
     endless = True
+    age_s = 0.0
 
     def __init__(self, url: str, response: Any, timeout_s: float) -> None:
         self._url = url

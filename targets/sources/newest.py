@@ -17,6 +17,8 @@ from edgecnn.targets.sources.source import Captured
 
 log = logging.getLogger(__name__)
 STOP_POLL_S = 0.1
+OLDEST_S = 10.0
+"""Time stamps that say older, or newer than now, are by another clock."""
 BUFFERS = 3
 """One frame is the reader's, one the newest, and one is being filled."""
 
@@ -27,6 +29,9 @@ class Device(Protocol):
     fps: float | None
     endless: bool
     """Whether the end of its stream is a failure, as it is for a camera."""
+    age_s: float
+    """How long ago the frame that `wait` found was exposed, by its own time stamp; 0 where it has
+    none."""
 
     def wait(self) -> bool:
         """Block until the next frame is there; False at the end of the stream."""
@@ -157,7 +162,9 @@ class NewestFrame:
     def _pump(self, device: Device) -> None:
         index = unreadable = 0
         while not self._closed.is_set() and device.wait():
-            now, clock = time.time(), time.perf_counter()  # before decoding, which takes its time
+            # Before decoding, which takes its time.
+            age = device.age_s if 0 <= device.age_s <= OLDEST_S else 0.0
+            now, clock = time.time() - age, time.perf_counter() - age
             with self._fresh:
                 buffer = self._spare.pop() if self._spare else None
             image = device.take(buffer)

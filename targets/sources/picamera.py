@@ -5,6 +5,7 @@ Tried with picamera2 0.3.38 and libcamera's virtual camera on an emulated board,
 
 import importlib.util
 import os
+import time
 from typing import Any
 
 from edgecnn.errors import SourceError
@@ -59,6 +60,7 @@ class PiCamera:
     """A live `Device` over the first CSI camera; `check` comes first."""
 
     endless = True
+    age_s = 0.0
 
     def __init__(self, wish: Wish) -> None:
         from picamera2 import Picamera2
@@ -88,6 +90,8 @@ class PiCamera:
     def wait(self) -> bool:
         """Block until the camera has completed a frame."""
         self._request = self._camera.capture_request()
+        if exposed_ns := self._request.get_metadata().get("SensorTimestamp"):
+            self.age_s = (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - exposed_ns) / 1e9
         return True
 
     def take(self, into: Frame | None) -> Frame | None:

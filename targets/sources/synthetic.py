@@ -62,6 +62,7 @@ class SyntheticCamera:
     """A live `Device` that delivers frames at a rate, whether or not they are looked at."""
 
     endless = True
+    age_s = 0.0
 
     def __init__(self, size: tuple[int, int], fps: float) -> None:
         self.fps: float | None = fps

@@ -87,7 +87,7 @@ def open_camera(device: Path, wish: Wish, timeout_s: float) -> CaptureDevice:
     ask(capture, wish)
     if difference := unmet(capture, wish):
         log.warning("edgecnn: %s %s.", device, difference)
-    return CaptureDevice(str(device), capture, min(timeout_s, OPENCV_TIMEOUT_S))
+    return CaptureDevice(str(device), capture, min(timeout_s, OPENCV_TIMEOUT_S), stamped=True)
 
 
 def ask(capture: Any, wish: Wish) -> None:

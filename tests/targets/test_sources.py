@@ -168,6 +168,7 @@ class Metronome:
         self.index = -1
         self.closed = threading.Event()
         self.end_at: int | None = None
+        self.age_s = 0.0
 
     def wait(self) -> bool:
         self.taken.release()
@@ -216,6 +217,23 @@ def test_only_the_newest_frame_is_read_and_drops_are_counted(metronome: Metronom
     metronome.allowed.release()
     assert source.read() is None
     assert metronome.closed.wait(5)
+
+
+@pytest.mark.parametrize(("stamp", "age"), [(0.25, 0.25), (-1.0, 0.0), (1e5, 0.0)])
+def test_a_frame_is_as_old_as_its_time_stamp_says(
+    metronome: Metronome, stamp: float, age: float
+) -> None:
+    """Unless that is by another clock."""
+    source = NewestFrame("camera", lambda: metronome, timeout_s=5)
+    metronome.age_s = stamp
+    metronome.taken.acquire()
+    before = time.perf_counter(), time.time()
+    metronome.deliver(1)
+    frame = source.read()
+    assert frame is not None
+    assert before[0] <= frame.clock + age <= time.perf_counter()
+    assert before[1] <= frame.captured_at + age <= time.time()
+    source.close()
 
 
 def test_the_steady_state_uses_three_buffers(metronome: Metronome) -> None:

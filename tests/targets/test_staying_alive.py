@@ -235,6 +235,7 @@ class Cable:
 
     fps: float | None = 50.0
     endless = True
+    age_s = 0.0
 
     def __init__(self) -> None:
         self.left = 3
