@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SAMPLES := .cache/samples
 EMULATED ?= arm
+LEVEL ?=
 TREE := .cache/types/edgecnn
 
 .DEFAULT_GOAL := help
@@ -35,7 +36,7 @@ test-full: setup $(SAMPLES)/complete  ## Also the tests that take minutes each
 	$(BIN)/pytest -m 'not arm'
 
 test-arm: setup $(SAMPLES)/complete  ## The board's code on emulated boards; Debian, as root
-	tests/arm/prepare.sh .cache/arm
+	tests/arm/prepare.sh .cache/arm $(LEVEL)
 	$(BIN)/pytest -m '$(EMULATED)' tests/arm
 
 check: setup types  ## Format, lint, types

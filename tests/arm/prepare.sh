@@ -3,7 +3,9 @@
 # wheels a board installs, and a kernel with a camera driver. Nothing is installed on this machine
 # but mmdebstrap and cpio. Each part is made once; edgecnn itself anew on every call.
 #
-#     tests/arm/prepare.sh .cache/arm
+#     tests/arm/prepare.sh .cache/arm [programs]
+#
+# With `programs`, what only a whole machine needs is left out.
 set -euo pipefail
 project=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "$1" && cd "$1"
@@ -126,8 +128,8 @@ if [ ${#needed[@]} -gt 0 ]; then
   apt-get install -y -qq --no-install-recommends "${needed[@]}"
 fi
 
-parts=(emulators board12 board13 board32 wheels12 wheels13 mismatched12 wheels32 carried13 camera13
-  kernel13)
+parts=(emulators board12 board13 board32 wheels12 wheels13 mismatched12 wheels32)
+[ "${2:-}" = programs ] || parts+=(carried13 camera13 kernel13)
 for part in "${parts[@]}"; do
   once "$part" "$part"
 done
