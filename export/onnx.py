@@ -128,8 +128,7 @@ class _Writer:
             # Where an operator computes in integers, their range can stand for the activation.
             # Around one in float an engine may drop the quantisers, and the clamp with them.
             in_integers = self.quantised is not None and self.quantised.runs_in_int8(op)
-            kind = scale.left_of(op.fused) if scale and in_integers else op.fused
-            if kind:
+            if kind := (scale.left_of(op.fused) if scale and in_integers else op.fused):
                 result = self._activation(kind, op, result, f"{op.name}_{kind}")
             if scale and op.name not in self._float_logits:
                 result = self._through_integers(op.name, result, scale)
