@@ -16,9 +16,9 @@ def opencv() -> ModuleType:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
     try:
         import cv2
+    except ModuleNotFoundError:
+        raise
     except ImportError as error:
-        if isinstance(error, ModuleNotFoundError):
-            raise
         raise MissingLibrary(
             f"OpenCV does not load here: {error}. What its windows need is missing on a system "
             "without a desktop: sudo apt install libgl1 libglib2.0-0. Or take OpenCV without "

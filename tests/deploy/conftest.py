@@ -26,6 +26,7 @@ from edgecnn.targets.classifier import load
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
 HERE = Path(__file__).parent
+SITE_PACKAGES = f"lib/python3.{sys.version_info[1]}/site-packages"
 NOT_THERE = ("edgecnn", "onnxruntime", "openvino")
 RUNTIMES = {"tflite": "litert", "onnx": "onnxruntime", "openvino": "openvino"}
 
@@ -105,6 +106,19 @@ class SshBoard:
         return self.home / ".local/share/edgecnn"
 
     @property
+    def packages(self) -> Path:
+        """Where a user's own packages are: a venv made with --system-site-packages sees them."""
+        return self.home / ".local" / SITE_PACKAGES
+
+    @property
+    def requirements(self) -> list[str]:
+        """What the edgecnn that is installed there asks for."""
+        (installed,) = self.root.glob(f"current/venv/{SITE_PACKAGES}/edgecnn-*/METADATA")
+        lines = installed.read_text().splitlines()
+        start = "Requires-Dist: "
+        return [line.removeprefix(start) for line in lines if line.startswith(start)]
+
+    @property
     def current(self) -> str:
         return (self.root / "current").resolve().name
 
@@ -171,10 +185,8 @@ def make_board(
         python = Path(sys.base_prefix) / f"bin/python3.{sys.version_info[1]}"
         board = SshBoard(tmp_path_factory.mktemp("board"), python)
         boards.append(board)
-        # Where a user's own packages are: a venv made with --system-site-packages sees them.
-        own = board.home / f".local/lib/python3.{sys.version_info[1]}/site-packages"
-        own.mkdir(parents=True)
-        (own / "packages.pth").write_text(f"{board_packages}\n")
+        board.packages.mkdir(parents=True)
+        (board.packages / "packages.pth").write_text(f"{board_packages}\n")
         return board
 
     yield make
