@@ -208,6 +208,8 @@ def _weight_bytes(op: Operator, dtype: Dtype) -> int:
     """Kernel at the precision asked for; in int8 the bias is int32 and each channel has a scale."""
     if not op.weights:
         return 0
+    if "kernel" not in op.weights:  # a constant operand, which stays in float
+        return op.parameters * memory.ELEMENT_BYTES["fp16" if dtype == "fp16" else "fp32"]
     kernel, bias = op.weights["kernel"].size, op.weights["bias"].size
     if dtype == "int8":
         return kernel + 8 * bias

@@ -10,6 +10,7 @@ from edgecnn.errors import UnknownName
 from edgecnn.export.network import Network
 from edgecnn.export.recipe import Recipe
 from edgecnn.graph import Graph
+from edgecnn.head import Head
 
 Precision = Literal["int8", "fp16", "fp32"]
 
@@ -40,9 +41,13 @@ class Order:
     pictures: CalibrationSet
     settings: Settings
     trained: Graph
-    """As lowered from Keras."""
+    """As lowered from Keras, and ended by what makes probabilities."""
     graph: Graph
     """As deployed: folded."""
+    labels: tuple[str, ...]
+    head: Head
+    added: str | None
+    """The function that export added to the network's logits, if any: `softmax` or `sigmoid`."""
 
 
 def checked(formats: Sequence[str]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from edgecnn.bundle import Bundle
 from edgecnn.export import network as networks
-from edgecnn.export.verify import reference
+from edgecnn.export.network import answers as reference
 from edgecnn.pictures import labelled_pictures, prepare
 from edgecnn.targets import runtimes
 from edgecnn.targets.classifier import load

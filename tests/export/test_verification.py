@@ -128,7 +128,8 @@ def test_float_layers_run_in_float_in_every_format(
     """ONNX Runtime quantises float weights behind a plain DequantizeLinear unless prevented."""
     from edgecnn.export.audit import audit
     from edgecnn.export.folding import fold
-    from edgecnn.export.lowering import lower, with_probabilities
+    from edgecnn.export.heads import with_probabilities
+    from edgecnn.export.lowering import lower
     from edgecnn.export.onnx import write_onnx
     from edgecnn.export.openvino import write_openvino
     from edgecnn.export.recipe import Kitchen, Recipe
