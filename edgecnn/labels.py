@@ -16,7 +16,7 @@ def checked(labels: Sequence[str]) -> tuple[str, ...]:
         if not isinstance(label, str):
             raise DataError(f"Label {index} is {label!r}: labels are words.")
         if why := _unwritable(label):
-            raise DataError(f"Label {index}, {ascii(label)}, {why}: give the class another name.")
+            raise DataError(f"Label {index}, {label!a}, {why}: give the class another name.")
         first = places.setdefault(label, index)
         if first != index:
             raise DataError(

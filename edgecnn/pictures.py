@@ -74,17 +74,18 @@ def read_picture(path: Path) -> Frame:
         raise DataError(f"Cannot read {path}: {error.strerror}.") from None
     frame = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if frame is None:
-        if kind := _kind(data.tobytes()[:12]):
+        if kind := undecoded(data.tobytes()):
             raise DataError(not_read_here(path, kind))
         raise DataError(f"{path} is not a picture OpenCV can read (JPEG, PNG, WebP, ...).")
     return np.asarray(frame, np.uint8)
 
 
-def _kind(head: bytes) -> str | None:
-    """What kind of picture it is, of those that not every OpenCV reads."""
-    if head[4:8] == b"ftyp":
-        return BRANDS.get(head[8:12])
-    return "GIF" if head.startswith(b"GIF8") and not build_has("GIF") else None
+def undecoded(data: bytes) -> str | None:
+    """What kind of picture it is, if OpenCV decodes none of that kind here; else None."""
+    kind = BRANDS.get(data[8:12]) if data[4:8] == b"ftyp" else None
+    if kind is None and data.startswith(b"GIF8"):
+        kind = "GIF"
+    return None if kind is None or build_has(kind) else kind
 
 
 def list_pictures(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgecnn.errors import DataError
 from edgecnn.picture_files import CONVERT, is_unreadable
-from edgecnn.pictures import Picture
+from edgecnn.pictures import Picture, undecoded
 
 NAMED = 5
 
@@ -36,10 +36,11 @@ def refuse(files: Sequence[Path], folder: Path, leave_out: str) -> None:
     if not files:
         return
     listed = ", ".join(os.path.relpath(file, folder) for file in files[:NAMED])
-    phone = f" HEIC and the like are not read: {CONVERT}." if any(map(is_unreadable, files)) else ""
+    foreign = [file for file in files if is_unreadable(file) or undecoded(file.read_bytes())]
+    hint = f" OpenCV does not read HEIC and the like here: {CONVERT}." if foreign else ""
     raise DataError(
         f"{len(files)} files in {folder} are no whole pictures: {listed}"
-        f"{', ...' if len(files) > NAMED else ''}.{phone} Repair or remove them, or {leave_out}."
+        f"{', ...' if len(files) > NAMED else ''}.{hint} Repair or remove them, or {leave_out}."
     )
 
 

@@ -116,10 +116,10 @@ def load(
 
     `runtime` is a name of `runtimes.RUNTIMES` or `runtimes.ACCELERATED` (or of the format it
     runs), or `auto`: the fastest on this board, see `edgecnn.targets.choice`, which tries them the
-    first time. `threads` is by default what was fastest too, or what the target has big cores for. `region` is the part of a
-    frame to look at, the whole by default. With `self_check` the bundle's golden pictures must
-    get the answers they got at export. Raises `BundleError`, `RuntimeUnavailable`, `UnknownName`
-    or, for `threads` below 1, `EdgeCnnError`.
+    first time. `threads` is by default what was fastest too, or what the target has big cores for.
+    `region` is the part of a frame to look at, the whole by default. With `self_check` the
+    bundle's golden pictures must get the answers they got at export. Raises `BundleError`,
+    `RuntimeUnavailable`, `UnknownName` or, for `threads` below 1, `EdgeCnnError`.
     """
     runtime = runtimes.canonical(runtime, "auto")
     if threads is not None:
