@@ -30,7 +30,7 @@ def _unwritable(label: str) -> str | None:
     if not label.strip():
         return "is empty"
     if label != label.strip():
-        return "begins or ends with a space"
+        return "begins or ends with white space"
     # Here and elsewhere, more than \n ends a line: \v, \f, U+0085, U+2028 and others.
     if label.splitlines() != [label]:
         return "has a line break in it"

@@ -36,12 +36,19 @@ def refuse(files: Sequence[Path], folder: Path, leave_out: str) -> None:
     if not files:
         return
     listed = ", ".join(os.path.relpath(file, folder) for file in files[:NAMED])
-    foreign = [file for file in files if is_unreadable(file) or undecoded(file.read_bytes())]
+    foreign = any(is_unreadable(file) or _undecoded(file) for file in files)
     hint = f" OpenCV does not read HEIC and the like here: {CONVERT}." if foreign else ""
     raise DataError(
         f"{len(files)} files in {folder} are no whole pictures: {listed}"
         f"{', ...' if len(files) > NAMED else ''}.{hint} Repair or remove them, or {leave_out}."
     )
+
+
+def _undecoded(file: Path) -> str | None:
+    try:
+        return undecoded(file.read_bytes())
+    except OSError:
+        return None
 
 
 def _jpeg_has_end(data: bytes) -> bool:
