@@ -14,7 +14,7 @@ from edgecnn.errors import DataError, EdgeCnnError
 from edgecnn.labels import checked, read_labels, write_labels
 from edgecnn.preprocessing import Preprocessing
 
-LINE_ENDS = "\n \r \v \f \x1c \x1d \x1e \x85 \u2028 \u2029".split(" ")
+LINE_ENDS = ("\n", "\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029")
 BAD: tuple[tuple[Any, str], ...] = (
     *((f"ice{end}cream", "has a line break") for end in LINE_ENDS),
     ("", "is empty"),
@@ -141,6 +141,6 @@ def test_a_class_folder_that_cannot_be_a_label_is_refused_before_training(
         for path in small[:8]:
             shutil.copy(os.fsencode(path), folder)
         small = small[8:]
-    with pytest.raises(DataError, match="Label [01], '") as caught:
+    with pytest.raises(DataError, match=r"Label [01], '") as caught:
         open_source(tmp_path)
     assert str(caught.value).encode()

@@ -29,7 +29,7 @@ WRONG = {
     "file,label\na.png,cat\nb.png\n": "line 3: the column 'label' is empty",
     "file,label\na.png,cat\nb.png,\n": "line 3: the column 'label' is empty",
     "file,label\n,cat\n": "line 2: the column 'file' is empty",
-    "file,label\na.png,cat\nb.png,dog\na.png,dog\n": "line 4: a.png is 'dog' here and 'cat' in line 2",
+    "file,label\na.png,cat\nb.png,dog\na.png,dog\n": "line 4: a.png is 'dog' .* in line 2",
     "file,label\na.png,cat\n./a.png,dog\n": "line 3: ./a.png is 'dog' here and 'cat' in line 2",
     "name,class\na.png,cat\n": "needs the columns file,label .*'name,class'",
     "a.png,cat\nb.png,dog\n": "needs the columns file,label",
@@ -65,7 +65,7 @@ def test_what_is_wrong_is_said_with_its_line(text: str, message: str, folder: Pa
 
 
 def test_a_picture_given_for_a_list_is_one_clear_line(folder: Path) -> None:
-    with pytest.raises(DataError, match="not UTF-8|no CSV"):
+    with pytest.raises(DataError, match=r"not UTF-8|no CSV"):
         labelled_pictures(folder / "a.png")
 
 
