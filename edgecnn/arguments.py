@@ -21,12 +21,11 @@ def words(given: str | Iterable[str]) -> tuple[str, ...]:
 
 def at_least(name: str, value: object, least: float, *, whole: bool = True) -> None:
     """Raise `EdgeCnnError` for anything but a number, whole or not, that is so large."""
-    number = isinstance(value, numbers.Integral if whole else numbers.Real) and not isinstance(
-        value, bool
-    )
-    if not number or not math.isfinite(value) or value < least:  # type: ignore[arg-type,operator]
-        kind = "a whole number" if whole else "a number"
-        raise EdgeCnnError(f"{name} must be {kind} of at least {least:g}, not {value!r}.")
+    kind = numbers.Integral if whole else numbers.Real
+    if isinstance(value, bool) or not isinstance(value, kind) or not math.isfinite(value):
+        raise EdgeCnnError(f"{name} must be a {'whole ' * whole}number, not {value!r}.")
+    if value < least:
+        raise EdgeCnnError(f"{name} must be at least {least:g}, not {value}.")
 
 
 def each_at_least(name: str, values: int | Sequence[int], least: int) -> tuple[int, ...]:

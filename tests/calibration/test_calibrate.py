@@ -301,7 +301,7 @@ def test_splits_that_share_pictures_calibrate_with_the_others(
     ("arguments", "message"),
     [
         ({"select_by": "divers"}, "Unknown selection 'divers': did you mean 'diverse'"),
-        ({"count": 0}, "count must be a whole number of at least 2, not 0"),
+        ({"count": 0}, "count must be at least 2, not 0"),
         ({"count": -5}, "count must be"),
         ({"count": 10.5}, "count must be"),
         ({"seed": -1}, "seed must be"),
