@@ -31,6 +31,8 @@ def _unwritable(label: str) -> str | None:
         return "is empty"
     if label != label.strip():
         return "begins or ends with white space"
+    if label.startswith("\ufeff"):
+        return "begins with a byte order mark, which no reader would keep"
     # Here and elsewhere, more than \n ends a line: \v, \f, U+0085, U+2028 and others.
     if label.splitlines() != [label]:
         return "has a line break in it"

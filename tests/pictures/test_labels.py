@@ -23,6 +23,7 @@ BAD: tuple[tuple[Any, str], ...] = (
     ("cat\n", "begins or ends with white space"),
     ("caf\udce9", "is no UTF-8 text"),
     ("a\0b", "zero byte"),
+    ("\ufeffcat", "begins with a byte order mark"),
     (7, "labels are words"),
     ("dog", "class 0 and of class 1"),
 )
@@ -53,7 +54,7 @@ def test_labels_of_any_language_come_back(tmp_path: Path) -> None:
         "t-shirt/top",
         '"quoted", too',
         "7",
-        "\ufeffodd",
+        "o\ufeffdd",
         "a\tb",
     )
     write_labels(tmp_path / "labels.txt", labels)
