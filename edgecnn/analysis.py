@@ -10,9 +10,10 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from edgecnn import artifacts, memory
+from edgecnn.arguments import at_least, one_of
 from edgecnn.artifacts.description import TYPES
 from edgecnn.bundle import MANIFEST, Bundle
 from edgecnn.checkpoint import Checkpoint
@@ -250,6 +251,9 @@ def analyze(
     A bundle or a model file is analysed as it is, without Keras; ask for another `dtype`, `batch`
     or `input_shape` of the architecture or checkpoint instead.
     """
+    if dtype is not None:
+        one_of("dtype", dtype, get_args(Dtype))
+    at_least("batch", batch, 1)
     if not isinstance(what, str | Path):
         return analyze_model(what, dtype=dtype or "int8", batch=batch)
     path = Path(what)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from edgecnn.errors import BundleError, UnknownName
+from edgecnn.labels import read_labels
 from edgecnn.preprocessing import Preprocessing
 
 SCHEMA = 1
@@ -112,7 +113,6 @@ class Bundle:
         files = [labels_file, *(file for a in artifacts.values() for file in a.files)]
         for file in [*files, golden] if golden else files:
             _check_file(path, file)
-        labels = (path / labels_file.path).read_text(encoding="utf-8").splitlines()
         return cls(
             path=path,
             manifest=manifest,
@@ -120,7 +120,7 @@ class Bundle:
             precision=precision,
             weights=weights,
             preprocessing=preprocessing,
-            labels=tuple(labels),
+            labels=read_labels(path / labels_file.path),
             artifacts=artifacts,
             golden=path / golden.path if golden else None,
         )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn import data
+from edgecnn.arguments import at_least
 from edgecnn.bundle import Bundle
 from edgecnn.errors import DataError, EdgeCnnError, RuntimeUnavailable
 from edgecnn.export.accuracy import Accuracy, Comparison, Drop, Probabilities
@@ -78,6 +79,8 @@ def evaluate(
 
     Raises `DataError` for pictures without labels or with labels the network has not.
     """
+    if threads is not None:
+        at_least("threads", threads, 1)
     bundle = Bundle.load(bundle_dir)
     images, classes = load(str(source), bundle)
     notes: list[str] = []

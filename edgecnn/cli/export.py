@@ -1,6 +1,7 @@
 """`edgecnn export`."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +157,7 @@ def summary(bundle: "Bundle") -> dict[str, Any]:
 def show(bundle: "Bundle") -> None:
     """Print the summary table on stdout."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from edgecnn.export.explain import worst
@@ -205,7 +207,13 @@ def show(bundle: "Bundle") -> None:
         f"{sum(seconds.values()):.1f} s in all.",
         highlight=False,
     )
-    console.print(f"[bold]{bundle.path}[/bold]  ← edgecnn run {bundle.path} --source 0")
+    command = shlex.join(["edgecnn", "run", str(bundle.path), "--source", "0"])
+    # In one piece, to be copied; brackets in a folder's name are no markup.
+    console.print(
+        f"[bold]{escape(str(bundle.path))}[/bold]  ← {escape(command)}",
+        soft_wrap=True,
+        highlight=False,
+    )
 
 
 def _show_worth(console: "Console", worth: "Worth") -> None:
