@@ -16,7 +16,6 @@ from edgecnn import artifacts, memory
 from edgecnn.arguments import at_least, one_of
 from edgecnn.artifacts.description import TYPES
 from edgecnn.bundle import MANIFEST, Bundle
-from edgecnn.checkpoint import Checkpoint
 from edgecnn.errors import BundleError, EdgeCnnError
 from edgecnn.graph import Graph, Operator
 
@@ -266,14 +265,11 @@ def analyze(
                 "or input analyse its architecture."
             )
         return found
-    if path.exists() and not input_shape:
-        checkpoint = Checkpoint.load(path)
-        return analyze_model(
-            checkpoint.load_model(),
-            architecture=checkpoint.architecture,
-            dtype=dtype or "int8",
-            batch=batch,
-        )
+    if path.suffix in (".keras", ".h5", ".hdf5") or (path.exists() and not input_shape):
+        from edgecnn.export import network as networks
+
+        model, name = networks.model_at(path, input_shape)
+        return analyze_model(model, architecture=name, dtype=dtype or "int8", batch=batch)
     from edgecnn import zoo
 
     return analyze_model(

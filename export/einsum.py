@@ -17,13 +17,14 @@ def product(builder: Builder, a: Tensor, b: Tensor, name: str) -> str:
             builder.reshape(x, (1,) * (rank - len(builder.shape(x))) + builder.shape(x), name)
             for x in (a, b)
         )
-        before, after = builder.shape(a), builder.shape(b)
-        batch = np.broadcast_shapes(before[:-2], after[:-2])
-        shape = (*batch, before[-2], after[-1])
+        before: list[int] = [*builder.shape(a)]
+        after: list[int] = [*builder.shape(b)]
+        batch = np.broadcast_shapes(tuple(before[:-2]), tuple(after[:-2]))
+        shape: list[int] = [*batch, before[-2], after[-1]]
         return builder.emit("matmul", [a, b], shape, name=name)
     if isinstance(a, str) and not isinstance(b, str) and _is_matrix(b):
         kernel = b.reshape(b.shape[-2:]).astype(np.float32)
-        return builder.dense(a, kernel, np.zeros(kernel.shape[1], np.float32), name)
+        return builder.dense(a, kernel, np.zeros(b.shape[-1], np.float32), name)
     if isinstance(b, str) and not isinstance(a, str) and _is_matrix(a):
         rank = len(builder.shape(b))
         perm = [*range(rank - 2), rank - 1, rank - 2]

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from edgecnn import data
 from edgecnn.arguments import at_least
 from edgecnn.bundle import Bundle
-from edgecnn.errors import DataError, EdgeCnnError, RuntimeUnavailable
+from edgecnn.errors import DataError, RuntimeUnavailable
 from edgecnn.export.accuracy import Accuracy, Comparison, Drop, Probabilities
+from edgecnn.export.float_network import float_answers
 from edgecnn.pictures import class_indices, labelled_pictures, prepare
 from edgecnn.targets import runtimes
 from edgecnn.targets.target import detect
@@ -66,7 +67,7 @@ def evaluate(
     bundle_dir: Path | str,
     source: Path | str,
     *,
-    reference: bool = True,
+    reference: bool | Path | str = True,
     threads: int | None = None,
     on_picture: Callable[[], None] = lambda: None,
 ) -> Evaluation:
@@ -75,7 +76,7 @@ def evaluate(
     `source` is a folder with a subfolder for each class, a CSV file (or a folder with a
     `labels.csv`) of the columns file,label, or a data set that `train` knows, such as `digits`,
     whose test split is used. With `reference` the Keras network the bundle was made from runs
-    too, if it can be found.
+    too, if it can be found, or the one in the file named.
 
     Raises `DataError` for pictures without labels or with labels the network has not.
     """
@@ -84,7 +85,7 @@ def evaluate(
     bundle = Bundle.load(bundle_dir)
     images, classes = load(str(source), bundle)
     notes: list[str] = []
-    expected = _reference(bundle, images, notes) if reference else None
+    expected = float_answers(bundle, images, notes, reference) if reference else None
     results: dict[str, Result] = {}
     for name in runtimes.RUNTIMES:
         runtime = runtimes.get(name)
@@ -153,28 +154,3 @@ def _renumbered(
     index = np.array([list(ours).index(label) for label in theirs], np.int64)
     found: NDArray[np.int64] = index[targets]
     return found
-
-
-def _reference(bundle: Bundle, images: NDArray[np.uint8], notes: list[str]) -> Probabilities | None:
-    """What the float network says, if the very weights of the bundle are still here."""
-    from edgecnn.checkpoint import RUNS
-    from edgecnn.export import network as networks
-    from edgecnn.export.verify import reference
-
-    weights = bundle.weights
-    try:
-        if weights.kind == "trained":
-            network = networks.find(RUNS / weights.source)
-        else:
-            kind = "imagenet" if weights.kind == "pretrained" else "random"
-            network = networks.find(bundle.architecture, kind)
-    except EdgeCnnError as error:
-        notes.append(f"No comparison with the float network: {error}")
-        return None
-    if network.weights.sha256 != weights.sha256:
-        notes.append(
-            f"No comparison with the float network: the weights now at {weights.source} are not "
-            "those of the bundle."
-        )
-        return None
-    return reference(network.model, bundle.preprocessing, images)

@@ -131,7 +131,7 @@ def _channel_order_behind_affines(graph: Graph) -> None:
 def _is_order(op: Operator) -> bool:
     """Whether an operator puts all channels in another order."""
     last = len(op.shape) - 1
-    indices = op.attributes.get("indices")
+    indices = op.attributes.get("indices", ())
     return bool(
         op.op == "gather"
         and op.attributes["axis"] == last
@@ -360,8 +360,7 @@ def _affine_to_operators(graph: Graph) -> None:
 
 def _fuse_activations(graph: Graph) -> None:
     def merge(producer: Operator, op: Operator) -> bool:
-        kind = op.attributes.get("kind")
-        if op.op != "activation" or not FUNCTIONS[kind].fusible:
+        if op.op != "activation" or not FUNCTIONS[kind := op.attributes["kind"]].fusible:
             return False
         if not kind_of(producer).fuses or producer.fused:
             return False

@@ -19,6 +19,7 @@ from edgecnn.export.front import scales_pixels
 from edgecnn.export.lowering import functional_of, lower
 from edgecnn.export.twin import in_float32
 from edgecnn.graph import Graph
+from edgecnn.labels import checked
 from edgecnn.preprocessing import NAMED, Preprocessing
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 RANDOM_SEED = 0
 """Random weights are the same at each export, so that two exports can be compared."""
 BATCH = 8
+IN_MEMORY = "a Keras model in memory"
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def of_model(
     labels: Sequence[str] | None,
     *,
     input_shape: Sequence[int] | None = None,
-    output: str | None = None,
+    output: str | int | None = None,
     name: str | None = None,
     file: Path | None = None,
     weights: Weights | None = None,
@@ -120,6 +122,7 @@ def of_model(
         lower(model)  # says why not
     if isinstance(preprocessing, Preprocessing) and input_shape is None:
         input_shape = preprocessing.shape[1:]
+    place = _place_of(output, model, name)
     model = _of_fixed_size(model, input_shape, name)
     height, width, channels = model.inputs[0].shape[1:]
     if channels not in (1, 3):
@@ -128,16 +131,13 @@ def of_model(
         )
     if isinstance(preprocessing, str):
         preprocessing = Preprocessing.named(preprocessing, height, width, channels)
-    digest = hashlib.sha256()
-    for value in model.get_weights():
-        digest.update(np.ascontiguousarray(value).tobytes())
     network = Network(
         model,
         name,
         preprocessing or Preprocessing.named("raw", height, width, channels),
-        None if labels is None else tuple(labels),
-        weights or Weights("trained", "a Keras model in memory", digest.hexdigest()),
-        output=_place_of(output, model, name),
+        None if labels is None else checked(labels),
+        weights or Weights("trained", IN_MEMORY, weights_sha256(model)),
+        output=place,
         file=file,
     )
     itself = scales_pixels(network.graph)
@@ -154,6 +154,14 @@ def of_model(
         )
         network = replace(network, notes=(note,))
     return network
+
+
+def weights_sha256(model: "keras.Model") -> str:
+    """SHA-256 over the values of a model's weights."""
+    digest = hashlib.sha256()
+    for value in model.get_weights():
+        digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()
 
 
 def _of_fixed_size(
@@ -178,17 +186,18 @@ def _of_fixed_size(
     if None not in own:
         return model
     picture = keras.Input(given, dtype=model.inputs[0].dtype)
-    fixed = keras.Model(picture, model(picture), name=model.name)
-    fixed.output_names = list(model.output_names)
-    return fixed
+    return keras.Model(picture, model(picture), name=model.name)
 
 
-def _place_of(output: str | None, model: "keras.Model", name: str) -> int:
-    """Which output is meant; there must be one, or its name."""
-    structure = model.output
-    names = sorted(structure) if isinstance(structure, dict) else list(model.output_names)
+def _place_of(output: str | int | None, model: "keras.Model", name: str) -> int:
+    """Which output is meant, by name or place; there must be one if none is."""
+    if isinstance(output, int):
+        return output
+    functional = functional_of(model)
+    structure = functional._outputs_struct
+    names = sorted(structure) if isinstance(structure, dict) else list(functional.output_names)
     if output in names:
-        return names.index(str(output))
+        return names.index(output)
     if output is not None:
         raise ExportError(f"{name} has no output '{output}': it has {', '.join(names)}.")
     if len(names) > 1:
@@ -233,7 +242,7 @@ def find(
         if is_checkpoint(path):
             found = of_checkpoint(Checkpoint.load(path))
             _reject_options(str(what), preprocessing, input_shape, output)
-            return found if labels is None else replace(found, labels=tuple(labels))
+            return found if labels is None else replace(found, labels=checked(labels))
         from edgecnn.export.keras_file import read_model, weights_of
 
         return of_model(
@@ -250,7 +259,7 @@ def find(
     require("keras", what="Export", package="Keras", extra="export")
     _reject_options(str(what), preprocessing, input_shape, output)
     found = _of_architecture(entry, weights)
-    return found if labels is None else replace(found, labels=tuple(labels))
+    return found if labels is None else replace(found, labels=checked(labels))
 
 
 FILES = (".keras", ".h5", ".hdf5")
@@ -261,6 +270,16 @@ def is_checkpoint(path: Path) -> bool:
     if path.is_dir():
         return (path / checkpoints.MANIFEST).is_file() or (path / checkpoints.MODEL).is_file()
     return path.name == checkpoints.MODEL and (path.parent / checkpoints.MANIFEST).is_file()
+
+
+def model_at(path: Path, input_shape: Sequence[int] | None = None) -> tuple["keras.Model", str]:
+    """The Keras model of a checkpoint or Keras file, and what it is called."""
+    if is_checkpoint(path):
+        checkpoint = Checkpoint.load(path)
+        return checkpoint.load_model(), checkpoint.architecture
+    from edgecnn.export.keras_file import read_model
+
+    return _of_fixed_size(read_model(path), input_shape, path.stem), path.stem
 
 
 def _reject_options(what: str, *given: Any) -> None:

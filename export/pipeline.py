@@ -5,12 +5,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.analysis import analyze_graph
+from edgecnn.arguments import one_of
 from edgecnn.bundle import FORMATS, LABELS, MANIFEST, Bundle, atomic_folder
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.errors import ExportError
@@ -25,9 +26,9 @@ from edgecnn.export.job import Clock, Job, check, quantise_and_write
 from edgecnn.export.manifest import describe
 from edgecnn.export.methods import Method
 from edgecnn.export.network import Network
-from edgecnn.export.order import Order, Precision, Settings, checked
+from edgecnn.export.order import Order, Precision, Settings, WeightBits, checked
 from edgecnn.export.progress import Progress
-from edgecnn.export.recipe import Kitchen, Recipe
+from edgecnn.export.recipe import Kitchen
 from edgecnn.export.verify import (
     check_artifacts,
     check_lowering,
@@ -37,7 +38,8 @@ from edgecnn.export.verify import (
 )
 from edgecnn.export.worth import worth
 from edgecnn.golden import COUNT, Golden
-from edgecnn.head import Kind
+from edgecnn.head import KINDS, Kind
+from edgecnn.labels import write_labels
 from edgecnn.pictures import class_indices, prepare
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.targets.target import detect
@@ -51,14 +53,14 @@ FEW = 8
 
 def export(
     model: "str | Path | keras.Model | Network",
-    formats: Sequence[str] = FORMATS,
+    formats: str | Sequence[str] = FORMATS,
     precision: Precision = "int8",
     calibration: Path | str | CalibrationSet | None = None,
     out: Path | str | None = None,
     *,
     weights: str = "auto",
     method: Method = "mse",
-    weight_bits: Literal[7, 8] = 8,
+    weight_bits: WeightBits = 8,
     symmetric: bool = False,
     max_drop: float | None = None,
     explain_layers: bool = False,
@@ -99,8 +101,17 @@ def export(
             "Symmetric activations are for int8 in NVIDIA TensorRT, which reads ONNX; anything "
             "else would only lose by them: --int8 --format onnx."
         )
-    recipe = Recipe(method, weight_bits=weight_bits, symmetric=symmetric)
-    settings = Settings(precision, recipe, max_drop, explain_layers, verdict)
+    settings = Settings.of(
+        precision,
+        method,
+        weight_bits,
+        symmetric=symmetric,
+        max_drop=max_drop,
+        explain_layers=explain_layers,
+        verdict=verdict,
+    )
+    if head is not None:
+        one_of("head", head, KINDS)
     clock = Clock(progress)
     with clock.step("load the network"):
         network = _network(model, weights, preprocessing, labels, input_shape, output)
@@ -222,7 +233,7 @@ def _fill(
     if all(picture.label is not None for picture in pictures.held_out):
         classes = np.array(class_indices(pictures.held_out, order.labels), np.int64)
         _check_preprocessing(network, expected, classes)
-    (folder / LABELS).write_text("\n".join(order.labels) + "\n", encoding="utf-8")
+    write_labels(folder / LABELS, order.labels)
     job = Job(folder, order, formats, clock, held_out, expected, classes, kept)
     job.keep()
     if order.settings.precision == "int8":

@@ -287,7 +287,8 @@ def _strided_slice(builder: Builder, primitive: Any, inputs: Sequence[Tensor], n
             slices.append(slice(first, last, strides[i]))
     slices += [slice(None)] * (len(shape) - len(slices))
     bounds = [part.indices(n) for part, n in zip(slices, shape, strict=True)]
-    x = builder.slice(x, *zip(*bounds, strict=True), name)
+    first, last, step = (list(part) for part in zip(*bounds, strict=True))
+    x = builder.slice(x, first, last, step, name)
     return builder.reshape(x, tuple(primitive.outputs[0].shape), f"{name}_axes")
 
 
@@ -300,8 +301,8 @@ def _slice(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str
 
 @_lowers("Split", "SplitV")
 def _split(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> list[Tensor]:
-    axis, x = (inputs[0], inputs[1]) if primitive.type == "Split" else (inputs[2], inputs[0])
-    axis, x = int(_constant(axis, name)), _flowing(x, name)
+    along, source = (inputs[0], inputs[1]) if primitive.type == "Split" else (inputs[2], inputs[0])
+    axis, x = int(_constant(along, name)), _flowing(source, name)
     shape, begin, parts = builder.shape(x), 0, []
     for i, result in enumerate(primitive.outputs):
         length = int(result.shape[axis])
@@ -351,7 +352,7 @@ def _pad(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) 
 
 @_lowers("MirrorPad")
 def _mirror_pad(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
-    mode = _text(primitive, "mode").lower()
+    mode: Any = _text(primitive, "mode").lower()
     x = _flowing(inputs[0], name)
     for axis, width in enumerate(_constant(inputs[1], name).tolist()):
         places = np.pad(np.arange(builder.shape(x)[axis]), width, mode=mode)
@@ -420,7 +421,7 @@ def _blocks(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: st
 
 @_lowers("ResizeBilinear", "ResizeNearestNeighbor")
 def _resize(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
-    rule = {
+    rule: dict[str, Any] = {
         "half_pixel": bool(primitive.get_attr("half_pixel_centers")),
         "align_corners": bool(primitive.get_attr("align_corners")),
     }
@@ -538,7 +539,7 @@ def _einsum(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: st
 @_lowers("LRN")
 def _lrn(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
     x = _flowing(inputs[0], name)
-    constants = {
+    constants: dict[str, Any] = {
         "size": 2 * int(primitive.get_attr("depth_radius")) + 1,
         "alpha": float(primitive.get_attr("alpha")),
         "beta": float(primitive.get_attr("beta")),

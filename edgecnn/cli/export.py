@@ -9,7 +9,10 @@ import click
 
 import edgecnn
 from edgecnn.bundle import FORMATS
+from edgecnn.cli.options import parse_size
 from edgecnn.export.methods import METHODS
+from edgecnn.head import KINDS
+from edgecnn.preprocessing import NAMED
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("export")
-@click.argument("model", metavar="ARCH|CHECKPOINT")
+@click.argument("model", metavar="ARCH|CHECKPOINT|FILE.keras")
 @click.option("--int8", "precision", flag_value="int8", default=True, help="Integers (default).")
 @click.option("--fp16", "precision", flag_value="fp16", help="Half precision.")
 @click.option("--fp32", "precision", flag_value="fp32", help="Single precision.")
@@ -48,6 +51,29 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Bundle folder; exports/<ARCH>-<precision> by default.",
 )
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    help="Text file with a label a line, in the order of the network's outputs.",
+)
+@click.option(
+    "--preprocessing",
+    metavar="|".join(NAMED),
+    help="How a Keras file of your own wants its pixels; not needed where it scales them itself.",
+)
+@click.option(
+    "--input",
+    "size",
+    metavar="HxW",
+    callback=parse_size,
+    help="Height and width, for a network that takes any.",
+)
+@click.option(
+    "--head",
+    type=click.Choice(KINDS),
+    help="What plain numbers at the end are: one label of many, each on its own, or one yes or no.",
+)
+@click.option("--output", metavar="NAME", help="Which of several outputs is the classifier.")
 @click.option(
     "--method",
     type=click.Choice(METHODS),
@@ -87,6 +113,11 @@ def command(
     calibration: Path | None,
     weights: str,
     out: Path | None,
+    labels: Path | None,
+    preprocessing: str | None,
+    size: tuple[int, int] | None,
+    head: Any,
+    output: str | None,
     method: Any,
     weight_bits: str,
     symmetric: bool,
@@ -100,8 +131,10 @@ def command(
     \b
     edgecnn export resnet34 --int8
     edgecnn export runs/lenet5-20260101-120000 --calibration pictures/ --max-drop 0.5
+    edgecnn export my.keras --labels labels.txt --preprocessing -1..1 --calibration pictures/
     """
     from edgecnn.cli.progress import TerminalProgress
+    from edgecnn.labels import read_labels
     from edgecnn.quiet import import_keras
 
     import_keras()
@@ -113,6 +146,11 @@ def command(
             calibration,
             out,
             weights=weights,
+            labels=None if labels is None else read_labels(labels),
+            preprocessing=preprocessing,
+            input_shape=size,
+            head=head,
+            output=output,
             method=method,
             weight_bits=7 if weight_bits == "7" else 8,
             max_drop=max_drop,
