@@ -6,7 +6,7 @@ is opened: see `opening.py`. What inference does not need (dropout, augmentation
 is gone afterwards.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -445,6 +445,6 @@ def _depth_pool(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
     return builder.emit("depth_pool", inputs, shape, name=layer.name, size=layer.pool_size)
 
 
-def opened_by_rules() -> Sequence[str]:
-    """Names of the Keras layers that have a rule of their own."""
+def layers_with_rules() -> list[str]:
+    """Names of the Keras layers that have a rule here."""
     return sorted(_RULES)

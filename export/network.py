@@ -83,13 +83,16 @@ def answers(
 
     (count, values), as they are: nothing of what export does to a network is in between.
     """
+    batch = model.inputs[0].shape[0] or BATCH
+    short = -len(images) % batch if model.inputs[0].shape[0] else 0
+    given = np.concatenate([images, np.repeat(images[-1:], short, axis=0)])
     batches = []
     with in_float32(model):
-        for start in range(0, len(images), BATCH):
-            pictures = preprocessing.normalise(images[start : start + BATCH])
+        for start in range(0, len(given), batch):
+            pictures = preprocessing.normalise(given[start : start + batch])
             result = _chosen(model(pictures, training=False), output)
             batches.append(np.asarray(result, np.float32))
-    return np.concatenate(batches).reshape(len(images), -1)
+    return np.concatenate(batches).reshape(len(given), -1)[: len(images)]
 
 
 def _chosen(result: Any, output: int) -> Any:
@@ -118,8 +121,7 @@ def of_model(
     where what only its author knows was not given.
     """
     name = name or model.name
-    if functional_of(model) is None:
-        lower(model)  # says why not
+    _refuse_what_is_no_float_network(model, name)
     if isinstance(preprocessing, Preprocessing) and input_shape is None:
         input_shape = preprocessing.shape[1:]
     place = _place_of(output, model, name)
@@ -156,6 +158,26 @@ def of_model(
     return network
 
 
+def _refuse_what_is_no_float_network(model: "keras.Model", name: str) -> None:
+    if not model.built:
+        raise ExportError(
+            f"{name} has no weights yet, since it was never called: train it, or build it with "
+            "model.build((None, height, width, channels))."
+        )
+    if functional_of(model) is None:
+        lower(model)  # says why not
+    quantised = [layer.name for layer in model._flatten_layers() if _is_quantised(layer)]
+    if quantised:
+        raise ExportError(
+            f"{name} was quantised by Keras ('{quantised[0]}' for one): export the float network, "
+            "of which int8 is made here."
+        )
+
+
+def _is_quantised(layer: Any) -> bool:
+    return getattr(layer, "quantization_mode", None) is not None
+
+
 def weights_sha256(model: "keras.Model") -> str:
     """SHA-256 over the values of a model's weights."""
     digest = hashlib.sha256()
@@ -169,10 +191,11 @@ def _of_fixed_size(
 ) -> "keras.Model":
     import keras
 
-    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
-        shapes = ", ".join(str(tensor.shape) for tensor in model.inputs)
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 3:
         raise ExportError(
-            f"{name} takes {shapes}: a classifier takes one picture (H, W, channels)."
+            f"{name} has {len(shapes)} input(s) of shape {', '.join(map(str, shapes))}: a "
+            "classifier has one, a picture (height, width, channels)."
         )
     own = tuple(model.inputs[0].shape[1:])
     given = (*input_shape, own[2] or 3)[:3] if input_shape is not None else own

@@ -113,6 +113,11 @@ def lower_opened(
     return [output for output in outputs if isinstance(output, str)]
 
 
+def known_primitives() -> list[str]:
+    """TensorFlow's names of the primitives that opened layers may be made of."""
+    return sorted({*_RULES, *SAME})
+
+
 def _lowers(*types: str) -> Callable[[Rule], Rule]:
     def register(rule: Rule) -> Rule:
         _RULES.update(dict.fromkeys(types, rule))
