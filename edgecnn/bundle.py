@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from edgecnn.errors import BundleError, UnknownName
+from edgecnn.head import SOFTMAX, Head
 from edgecnn.preprocessing import Preprocessing
 
 SCHEMA = 1
@@ -79,6 +80,8 @@ class Bundle:
     preprocessing: Preprocessing
     labels: tuple[str, ...]
     artifacts: dict[str, Artifact]
+    head: Head = SOFTMAX
+    """What the network's outputs mean."""
     golden: Path | None = None
     """Pictures with the answers they got at export; see `edgecnn.golden`."""
 
@@ -122,6 +125,7 @@ class Bundle:
             preprocessing=preprocessing,
             labels=tuple(labels),
             artifacts=artifacts,
+            head=_read_head(path, manifest, len(labels)),
             golden=path / golden.path if golden else None,
         )
 
@@ -170,6 +174,15 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             "export again, or install the edgecnn that wrote it."
         )
     return dict(manifest)
+
+
+def _read_head(path: Path, manifest: dict[str, Any], labels: int) -> Head:
+    try:
+        head = Head.from_json(manifest)
+        head.check(labels)
+    except (BundleError, TypeError) as error:
+        raise BundleError(f"{path / MANIFEST}: {error} Export again.") from None
+    return head
 
 
 def _check_file(folder: Path, file: File) -> None:

@@ -24,7 +24,10 @@ def draw(image: Frame, prediction: Prediction) -> Frame:
     lines = [f"{top.probability:6.1%}  {top.label}" for top in prediction.top[:LINES]]
     latency = prediction.latency_ms
     if prediction.decision:
-        lines.insert(0, f"= {prediction.decision.label}")
+        lines.insert(0, f"= {prediction.decision.answer}")
+    elif prediction.held is not None:
+        # The most probable label need not be one that holds.
+        lines.insert(0, prediction.answer)
     lines.append(
         f"{latency.inference:.1f} ms inference, age {latency.age:.0f} ms, "
         f"{prediction.dropped} dropped"
