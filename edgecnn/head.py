@@ -83,7 +83,7 @@ class Head:
         The class number of `binary` is 0 or 1, also where there is one label.
         """
         if self.kind == "softmax":
-            return values.argmax(axis=-1)
+            return np.asarray(values.argmax(axis=-1))
         holds = self.holds(values)
         return holds if self.kind == "sigmoid" else holds[..., 0].astype(np.int64)
 

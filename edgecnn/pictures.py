@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecnn.errors import DataError
+from edgecnn.head import Head
 from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame, FramePreparer, Preprocessing
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
 LABELS_CSV = "labels.csv"
+SEVERAL = "|"
+"""Between the labels of a picture that has several."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class Picture:
     """A picture file, or a part of one.
 
     `part` is `(top, left, side)` as fractions of the picture's height, width and of both: the
-    whole picture when None. `label` is the class name where it is known.
+    whole picture when None. `label` is the class name where it is known, or several with `|`
+    between them; an empty one says that none holds.
     """
 
     path: Path
@@ -158,6 +163,27 @@ def class_indices(pictures: Sequence[Picture], labels: Sequence[str]) -> list[in
                 f"{len(labels)} classes ({', '.join(labels[:3])}, ...)."
             )
     return found
+
+
+def truths(pictures: Sequence[Picture], labels: Sequence[str], head: Head) -> NDArray[Any]:
+    """What the labels of pictures say, in the form that a network's head is judged by.
+
+    Class numbers `(count,)`: of `softmax` and of `binary` with two labels as `class_indices`
+    finds them; of `binary` with one label 1 for that label and 0 for every other. For `sigmoid`
+    `(count, labels)` of bool: see `Picture.label`. Raises `DataError` for unknown labels.
+    """
+    if head.kind == "sigmoid":
+        found = np.zeros((len(pictures), len(labels)), bool)
+        for holds, picture in zip(found, pictures, strict=True):
+            if picture.label is None:
+                raise DataError(f"{picture.path} has no labels; if none holds, say '' for it.")
+            names = [name.strip() for name in picture.label.split(SEVERAL)]
+            each = [Picture(picture.path, name) for name in names if name]
+            holds[class_indices(each, labels)] = True
+        return found
+    if head.kind == "binary" and len(labels) == 1:
+        return np.array([picture.label == labels[0] for picture in pictures], np.int64)
+    return np.array(class_indices(pictures, labels), np.int64)
 
 
 def prepare(pictures: Sequence[Picture], preprocessing: Preprocessing) -> np.ndarray[Any, Any]:

@@ -129,7 +129,7 @@ class Prediction:
             }
             for t in self.top
         ]
-        line = {
+        line: dict[str, Any] = {
             "frame": self.frame,
             "captured_at": self.captured_at,
             **top[0],

@@ -77,7 +77,7 @@ class MajorityOfEach:
     def __call__(self, probabilities: Probabilities, clock: float) -> Probabilities:  # noqa: ARG002
         """The shares up to now."""
         self._votes.append(self._head.holds(probabilities))
-        return np.mean(self._votes, axis=0, dtype=np.float32)
+        return np.asarray(np.mean(self._votes, axis=0), np.float32)
 
 
 class AsItIs:
