@@ -10,16 +10,16 @@ from edgecnn.targets.decisions.rule import DecisionRule
 from edgecnn.targets.decisions.smoothing import MajorityOfEach, smoothing
 from edgecnn.targets.prediction import NOTHING, Decision, Prediction, Top
 
-EVEN = 0.5
-"""What a share of votes has to reach."""
+MAJORITY = float(np.nextafter(np.float32(0.5), np.float32(1)))
+"""The share of votes that has to be reached: more than half."""
 
 
 class EachDecider:
     """Follows a rule over the predictions of one source, one output at a time.
 
     An output comes into force when it reaches its threshold, and stays until it falls below
-    threshold - hysteresis. With `majority` a frame votes by the threshold, and at least half of
-    the votes are needed. The rule's threshold, where it has one, takes the place of the head's.
+    threshold - hysteresis. With `majority` a frame votes by the threshold, and more than half
+    of the votes are needed. The rule's threshold, where it has one, takes the place of the head's.
 
     Raises `EdgeCnnError` for a hysteresis with which something would stay in force for ever.
     """
@@ -29,13 +29,13 @@ class EachDecider:
         self._head = head = head.with_threshold(rule.threshold)
         self._smooth = smoothing(rule.smooth, head)
         voted = isinstance(self._smooth, MajorityOfEach)
-        lowest = EVEN if voted else min(head.thresholds)
+        lowest = MAJORITY if voted else min(head.thresholds)
         if rule.hysteresis >= lowest:
             raise EdgeCnnError(
                 f"--hysteresis {rule.hysteresis:g}: what came into force at {lowest:g} would stay "
                 "for ever. Give less than that."
             )
-        self._reach = np.full_like(head.thresholds, EVEN, np.float32)
+        self._reach = np.full_like(head.thresholds, MAJORITY, np.float32)
         if not voted:
             self._reach[:] = head.thresholds
         self._keep = self._reach - np.float32(rule.hysteresis)
