@@ -71,7 +71,6 @@ COLUMNS = {
         "each label": "labels",
         "mean F1": "f1",
         "agreement": "agreement_top1",
-        "each label's": "agreement_labels",
     },
 }
 """The columns of the table by head, and the key of each figure in the JSON."""

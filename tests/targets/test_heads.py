@@ -300,8 +300,8 @@ def test_an_average_of_what_is_sure() -> None:
 def test_a_hysteresis_that_would_hold_for_ever_is_refused() -> None:
     with pytest.raises(EdgeCnnError, match="for ever"):
         EachDecider(DecisionRule(hysteresis=0.3), TAGS, EACH)
-    with pytest.raises(EdgeCnnError, match=r"--hysteresis 0\.5"):
-        EachDecider(DecisionRule("majority:5", hysteresis=0.5), ("defect",), STRICT)
+    with pytest.raises(EdgeCnnError, match=r"--hysteresis 0\.6"):
+        EachDecider(DecisionRule("majority:5", hysteresis=0.6), ("defect",), STRICT)
     assert EachDecider(DecisionRule(threshold=0.8, hysteresis=0.3), TAGS, EACH)
 
 
