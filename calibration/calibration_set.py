@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from edgecnn.bundle import atomic_folder
 from edgecnn.calibration.quality import refuse_useless
 from edgecnn.errors import DataError
 from edgecnn.pictures import Picture, list_pictures
+from edgecnn.whole_pictures import broken, refuse
 
 SCHEMA = 1
 MANIFEST = "calibration.json"
@@ -46,12 +48,18 @@ class CalibrationSet:
     def load(cls, folder: Path) -> Self:
         """Read what `write` wrote, or take any folder of pictures as it is.
 
-        Raises `DataError` for a missing or empty folder, for pictures of nothing (noise, flat
-        colours), and for a changed or missing picture.
+        Raises `DataError` for a missing or empty folder, for pictures that are broken, of nothing
+        (noise, flat colours) or all the same, and for a changed or missing picture.
         """
         manifest_file = folder / MANIFEST
         if not manifest_file.is_file():
             pictures = [Picture(path) for path in list_pictures(folder)]
+            command = shlex.join(["edgecnn", "calibrate", str(folder), "--out", "SET"])
+            refuse(
+                broken(pictures),
+                folder,
+                f"choose among the others with `{command} --skip-bad` and give that SET",
+            )
             refuse_useless(pictures)
             used, held_out = split(pictures)
             return cls(folder.name, used, held_out, origin=f"all pictures of {folder.name}")
@@ -67,8 +75,16 @@ class CalibrationSet:
                         "made: run `edgecnn calibrate` again."
                     )
                 parts[bool(entry.get("held_out"))].append(picture)
+            if not parts[False]:
+                raise DataError(
+                    f"{folder} holds no pictures to calibrate with, only held-out ones: run "
+                    "`edgecnn calibrate` again."
+                )
             return cls(
-                manifest["name"], tuple(parts[False]), tuple(parts[True]), manifest["origin"]
+                manifest["name"],
+                apart(parts[False], parts[True]),
+                tuple(parts[True]),
+                manifest["origin"],
             )
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise DataError(f"{manifest_file} is not readable: {error!r}.") from None
@@ -77,17 +93,37 @@ class CalibrationSet:
 def split(pictures: Sequence[Picture]) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
     """Pictures to calibrate with, and one in five to verify with, picked by hash.
 
-    A single picture can only calibrate.
+    Copies of a picture stay on one side. A single picture can only calibrate. Raises `DataError`
+    where several are all the same one.
     """
     if len(pictures) < 2:
         return tuple(pictures), ()
-    by_hash = sorted(pictures, key=lambda picture: picture.sha256)
-    count = max(1, len(pictures) // HELD_OUT_SHARE)
-    held_out = {id(picture) for picture in by_hash[:count]}
+    different = sorted({picture.sha256 for picture in pictures})
+    if len(different) < 2:
+        raise DataError(
+            f"All {len(pictures)} pictures are copies of one, {pictures[0].name}: give at least "
+            "two different ones, better a hundred, since one must be held out to verify with."
+        )
+    kept_back = set(different[: max(1, len(different) // HELD_OUT_SHARE)])
     return (
-        tuple(p for p in pictures if id(p) not in held_out),
-        tuple(p for p in pictures if id(p) in held_out),
+        tuple(p for p in pictures if p.sha256 not in kept_back),
+        tuple(p for p in pictures if p.sha256 in kept_back),
     )
+
+
+def apart(pictures: Sequence[Picture], held_out: Sequence[Picture]) -> tuple[Picture, ...]:
+    """Those of the pictures that are not held out too, as another file of the same bytes.
+
+    Raises `DataError` where that leaves none.
+    """
+    kept_back = {picture.sha256 for picture in held_out}
+    left = tuple(picture for picture in pictures if picture.sha256 not in kept_back)
+    if pictures and not left:
+        raise DataError(
+            f"Every picture to calibrate with is also held out to verify with, {pictures[0].name} "
+            "for one: give pictures that differ."
+        )
+    return left
 
 
 def write(

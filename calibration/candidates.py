@@ -11,7 +11,8 @@ import numpy as np
 from edgecnn.checkpoint import CALIBRATION, MANIFEST
 from edgecnn.errors import DataError
 from edgecnn.opencv import opencv
-from edgecnn.pictures import LABELS_CSV, Picture, labelled_pictures, list_pictures
+from edgecnn.pictures import Picture, list_pictures, listed_pictures, pictures_by_class
+from edgecnn.whole_pictures import broken, refuse
 
 NOISE = "noise"
 NOISE_SIDE = 256
@@ -24,15 +25,20 @@ class Candidates:
     pictures: tuple[Picture, ...]
     origin: str
     separate: tuple[Picture, ...] = ()
+    skipped: tuple[Path, ...] = ()
+    """Files left out because they are no whole pictures."""
 
 
 @contextmanager
-def candidates(source: str, count: int, seed: int) -> Iterator[Candidates]:
+def candidates(
+    source: str, count: int, seed: int, *, skip_bad: bool = False
+) -> Iterator[Candidates]:
     """The pictures of a source, valid while the context is open.
 
     `source` is a folder of pictures (subfolders are classes), a checkpoint, whose training
     pictures are taken, a video, a camera or stream URI, or `noise`: random pixels, for tests of
-    the tools only. Raises `DataError` or `SourceError`.
+    the tools only. A file in a folder that is no whole picture is left out if `skip_bad`. Raises
+    `DataError` or `SourceError`.
     """
     path = Path(source)
     if (path / MANIFEST).is_file():
@@ -41,7 +47,14 @@ def candidates(source: str, count: int, seed: int) -> Iterator[Candidates]:
         own = CalibrationSet.load(path / CALIBRATION)
         yield Candidates(own.pictures, own.origin, own.held_out)
     elif path.is_dir():
-        yield Candidates(tuple(_in_folder(path)), f"pictures of {path.name}")
+        pictures = _in_folder(path)
+        bad = broken(pictures)
+        if not skip_bad:
+            refuse(bad, path, "leave them out with --skip-bad")
+        whole = tuple(picture for picture in pictures if picture.path not in set(bad))
+        if not whole:
+            raise DataError(f"{path} holds no whole picture, but {len(bad)} broken ones.")
+        yield Candidates(whole, f"pictures of {path.resolve().name}", skipped=tuple(bad))
     else:
         with tempfile.TemporaryDirectory() as scratch:
             frames = _noise(count, seed) if source == NOISE else _frames(source, count)
@@ -49,11 +62,12 @@ def candidates(source: str, count: int, seed: int) -> Iterator[Candidates]:
 
 
 def _in_folder(folder: Path) -> list[Picture]:
-    pictures = list_pictures(folder)
-    nested = all(path.parent != folder for path in pictures)
-    if nested or (folder / LABELS_CSV).is_file():
-        return labelled_pictures(folder)
-    return [Picture(path) for path in pictures]
+    if listed := listed_pictures(folder):
+        return listed
+    files = list_pictures(folder)
+    if all(path.parent != folder for path in files):
+        return pictures_by_class(folder, files)
+    return [Picture(path) for path in files]
 
 
 def _kept(frames: Iterator[np.ndarray], folder: Path) -> Iterator[Picture]:

@@ -23,7 +23,8 @@ def of_network(name: str) -> Callable[[Sequence[Picture]], Features]:
     """What a network (architecture or checkpoint) sees: the input of its last dense layer."""
     from edgecnn.export import network as networks
     from edgecnn.export.folding import fold
-    from edgecnn.export.lowering import lower, with_probabilities
+    from edgecnn.export.heads import with_probabilities
+    from edgecnn.export.lowering import lower
     from edgecnn.export.statistics import GraphRun
 
     network = networks.find(name)

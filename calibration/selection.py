@@ -67,8 +67,10 @@ def k_centre(
     chosen = [int(rng.integers(len(features)))]
     nearest = np.linalg.norm(features - features[chosen[0]], axis=1)
     radii = [float(nearest.max())]
+    nearest[chosen] = -1.0  # none is chosen twice, even where the others look just like it
     while len(chosen) < count:
         chosen.append(int(nearest.argmax()))
         nearest = np.minimum(nearest, np.linalg.norm(features - features[chosen[-1]], axis=1))
-        radii.append(float(nearest.max()))
+        nearest[chosen[-1]] = -1.0
+        radii.append(max(0.0, float(nearest.max())))
     return chosen, radii

@@ -10,12 +10,12 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from edgecnn import artifacts, memory
+from edgecnn.arguments import at_least, one_of
 from edgecnn.artifacts.description import TYPES
 from edgecnn.bundle import MANIFEST, Bundle
-from edgecnn.checkpoint import Checkpoint
 from edgecnn.errors import BundleError, EdgeCnnError
 from edgecnn.graph import Graph, Operator
 
@@ -208,6 +208,8 @@ def _weight_bytes(op: Operator, dtype: Dtype) -> int:
     """Kernel at the precision asked for; in int8 the bias is int32 and each channel has a scale."""
     if not op.weights:
         return 0
+    if "kernel" not in op.weights:  # a constant operand, which stays in float
+        return op.parameters * memory.ELEMENT_BYTES["fp16" if dtype == "fp16" else "fp32"]
     kernel, bias = op.weights["kernel"].size, op.weights["bias"].size
     if dtype == "int8":
         return kernel + 8 * bias
@@ -248,6 +250,9 @@ def analyze(
     A bundle or a model file is analysed as it is, without Keras; ask for another `dtype`, `batch`
     or `input_shape` of the architecture or checkpoint instead.
     """
+    if dtype is not None:
+        one_of("dtype", dtype, get_args(Dtype))
+    at_least("batch", batch, 1)
     if not isinstance(what, str | Path):
         return analyze_model(what, dtype=dtype or "int8", batch=batch)
     path = Path(what)
@@ -260,14 +265,11 @@ def analyze(
                 "or input analyse its architecture."
             )
         return found
-    if path.exists() and not input_shape:
-        checkpoint = Checkpoint.load(path)
-        return analyze_model(
-            checkpoint.load_model(),
-            architecture=checkpoint.architecture,
-            dtype=dtype or "int8",
-            batch=batch,
-        )
+    if path.suffix in (".keras", ".h5", ".hdf5") or (path.exists() and not input_shape):
+        from edgecnn.export import network as networks
+
+        model, name = networks.model_at(path, input_shape)
+        return analyze_model(model, architecture=name, dtype=dtype or "int8", batch=batch)
     from edgecnn import zoo
 
     return analyze_model(

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from edgecnn.errors import BundleError, UnknownName
 from edgecnn.head import SOFTMAX, Head
+from edgecnn.labels import read_labels
 from edgecnn.preprocessing import Preprocessing
 
 SCHEMA = 1
@@ -115,7 +116,7 @@ class Bundle:
         files = [labels_file, *(file for a in artifacts.values() for file in a.files)]
         for file in [*files, golden] if golden else files:
             _check_file(path, file)
-        labels = (path / labels_file.path).read_text(encoding="utf-8").splitlines()
+        labels = read_labels(path / labels_file.path)
         return cls(
             path=path,
             manifest=manifest,
@@ -123,7 +124,7 @@ class Bundle:
             precision=precision,
             weights=weights,
             preprocessing=preprocessing,
-            labels=tuple(labels),
+            labels=labels,
             artifacts=artifacts,
             head=_read_head(path, manifest, len(labels)),
             golden=path / golden.path if golden else None,

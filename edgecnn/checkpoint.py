@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from edgecnn.bundle import Weights, file_sha256
 from edgecnn.errors import DataError, require
+from edgecnn.labels import read_labels, write_labels
 from edgecnn.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Checkpoint:
                 path=folder,
                 architecture=manifest["architecture"],
                 preprocessing=Preprocessing.from_json(manifest["preprocessing"]),
-                labels=tuple((folder / LABELS).read_text(encoding="utf-8").splitlines()),
+                labels=read_labels(folder / LABELS),
                 created_at=manifest["created_at"],
                 details=manifest,
             )
@@ -86,7 +87,7 @@ class Checkpoint:
 
     def write(self) -> None:
         """Write `labels.txt` and, last, `checkpoint.json`: only a finished run has one."""
-        (self.path / LABELS).write_text("\n".join(self.labels) + "\n", encoding="utf-8")
+        write_labels(self.path / LABELS, self.labels)
         manifest = {
             **self.details,
             "schema": SCHEMA,

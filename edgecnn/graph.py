@@ -6,26 +6,38 @@ NHWC with the batch in front; weights are laid out as in Keras.
 
 | op | inputs | weights | attributes |
 |---|---|---|---|
-| `input` | | | |
+| `input` | | | after folding `scale`, `zero_point`: real = scale · (pixel - zero_point) |
 | `conv` | 1 | `kernel` (kh, kw, in/groups, out), `bias` (out) | as `depthwise`, `groups` |
 | `depthwise` | 1 | `kernel` (kh, kw, in, multiplier), `bias` | `strides`, `pads`, `dilation` |
 | `dense` | 1 | `kernel` (in, out), `bias` (out) | |
 | `affine` | 1 | `scale` (channels), `shift` (channels) | |
 | `max_pool`, `avg_pool` | 1 | | `size`, `strides`, `pads` |
 | `global_avg_pool`, `global_max_pool` | 1 | | `keepdims` |
-| `add`, `multiply` | 2 | | |
-| `concat` | n | | (along the channels) |
-| `pad` | 1 | | `pads` |
+| `add`, `subtract`, `multiply`, `divide` | 2, or 1 | of 1: `operand` | of 1: `first`, see below |
+| `maximum`, `minimum`, `power` | as `add` | as `add` | as `add` |
+| `compare` | as `add` | as `add` | as `add`, `kind`: see `COMPARISONS`; gives booleans |
+| `select` | condition, and those of then and other that flow | `then`, `other` | |
+| `matmul` | 2 | | (of the last two axes) |
+| `reduce` | 1 | | `kind`: see `REDUCTIONS`; `axes`, which stay with length 1 |
+| `concat` | n | | `axis` |
+| `slice` | 1 | | `begin`, `end`, `strides`, all positive, one for each axis |
+| `gather` | 1 | | `axis`, `indices`: what is taken along it, in this order |
+| `transpose` | 1 | | `perm` |
+| `pad` | 1 | | `pads` of the two middle axes; zeros |
 | `reshape` | 1 | | |
+| `resize` | 1 | | `half_pixel`, `align_corners`: bilinear, rows and columns |
+| `depth_to_space`, `space_to_depth` | 1 | | `size` |
 | `lrn` | 1 | | `size`, `alpha`, `beta`, `k` |
 | `depth_pool` | 1 | | `size` |
-| `activation` | 1 | | `kind`: see `ACTIVATIONS` |
-| `softmax` | 1 | | |
+| `activation` | 1 | | `kind`: see `edgecnn.operators.FUNCTIONS` |
+| `softmax` | 1 | | (along the last axis) |
 | `requantise` | 1 | | (only in a quantised graph: the same values at another scale) |
 
 `pads` is `(top, bottom, left, right)`, resolved from `same` when the graph was made; a pool's
-padding never wins a maximum and is not counted in an average. `fused` names an activation that
-the operator applies to its own result.
+padding never wins a maximum and is not counted in an average. `first` says that a constant operand
+stands in front of what flows, as in 1 - x. `fused` names an activation that
+the operator applies to its own result. Operands have as many axes as the result, and are stretched
+along those of length 1. What is true of an operator stands in `edgecnn.operators`.
 """
 
 from collections.abc import Iterator
@@ -38,20 +50,8 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Shape = tuple[int, ...]
 
-ACTIVATIONS = (
-    "relu",
-    "relu6",
-    "leaky_relu",
-    "tanh",
-    "sigmoid",
-    "hard_sigmoid",
-    "hard_swish",
-    "swish",
-    "elu",
-    "gelu",
-)
-FUSIBLE = ("relu", "relu6")
-WEIGHTED = ("conv", "depthwise", "dense")
+COMPARISONS = ("greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
+REDUCTIONS = ("mean", "sum", "max", "min", "prod")
 
 
 @dataclass

@@ -1,7 +1,5 @@
 """Pictures on disk: finding, reading and identifying them."""
 
-import csv
-import glob
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn import labels_csv
 from edgecnn.errors import DataError
 from edgecnn.head import Head
-from edgecnn.opencv import opencv
+from edgecnn.labels_csv import LABELS_CSV
+from edgecnn.opencv import build_has, opencv
+from edgecnn.picture_files import find_pictures, matching, not_read_here
 from edgecnn.preprocessing import Frame, FramePreparer, Preprocessing
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
-LABELS_CSV = "labels.csv"
 SEVERAL = "|"
 """Between the labels of a picture that has several."""
+BRANDS = {
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+}
+"""What stands in the head of files that phones write, whatever they are called."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,10 @@ class Picture:
 
 
 def read_picture(path: Path) -> Frame:
-    """A picture file as BGR uint8 `(height, width, 3)`, turned upright by its EXIF data."""
+    """A picture file as BGR uint8 `(height, width, 3)`, turned upright by its EXIF data.
+
+    Of an animation, the first frame. Raises `DataError` for anything that is no picture.
+    """
     cv2 = opencv()
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
@@ -72,78 +79,69 @@ def read_picture(path: Path) -> Frame:
         raise DataError(f"Cannot read {path}: {error.strerror}.") from None
     frame = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if frame is None:
+        if kind := undecoded(data.tobytes()):
+            raise DataError(not_read_here(path, kind))
         raise DataError(f"{path} is not a picture OpenCV can read (JPEG, PNG, WebP, ...).")
     return np.asarray(frame, np.uint8)
 
 
+def undecoded(data: bytes) -> str | None:
+    """What kind of picture it is, if OpenCV decodes none of that kind here; else None."""
+    kind = BRANDS.get(data[8:12]) if data[4:8] == b"ftyp" else None
+    if kind is None and data.startswith(b"GIF8"):
+        kind = "GIF"
+    return None if kind is None or build_has(kind) else kind
+
+
 def list_pictures(folder: Path) -> list[Path]:
-    """Every picture file in a folder and below, sorted by path; raises `DataError` if none."""
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder: name one that holds pictures.")
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
-    )
-    if not found:
-        raise DataError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))}).")
-    return found
+    """Every picture file in a folder and below, sorted by path; raises `DataError` if none.
+
+    Pictures that OpenCV cannot read, a phone's HEIC, are counted on the log.
+    """
+    found = find_pictures(folder)
+    found.tell()
+    return list(found.pictures)
 
 
 def matching_pictures(pattern: str) -> list[Path]:
-    """Every picture file that a glob (`*`, `?`, `[...]`, `**`) matches, sorted; or `DataError`."""
-    found = sorted(
-        path
-        for path in map(Path, glob.glob(pattern, recursive=True))
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
-    if not found:
-        raise DataError(f"{pattern} matches no pictures ({', '.join(sorted(SUFFIXES))}).")
-    return found
+    """As `list_pictures`, of what a glob matches."""
+    found = matching(pattern)
+    found.tell()
+    return list(found.pictures)
 
 
-def labelled_pictures(source: Path) -> list[Picture]:
+def labelled_pictures(source: Path, *, empty_labels: bool = False) -> list[Picture]:
     """Pictures with their labels.
 
     `source` is a CSV file with the columns `file` and `label` (paths relative to the CSV), a
-    folder with such a `labels.csv`, or a folder with a subfolder for each class.
+    folder with such a `labels.csv`, or a folder with a subfolder for each class. With
+    `empty_labels` a row may say that none holds.
     """
-    if source.is_file():
-        return _from_csv(source)
-    if (source / LABELS_CSV).is_file():
-        return _from_csv(source / LABELS_CSV)
+    listed = listed_pictures(source, empty_labels=empty_labels)
+    return listed or pictures_by_class(source, list_pictures(source))
+
+
+def listed_pictures(source: Path, *, empty_labels: bool = False) -> list[Picture]:
+    """Those of a CSV file, or of a folder's `labels.csv`; empty where there is none."""
+    path = source if source.is_file() else source / LABELS_CSV
+    if not path.is_file():
+        return []
+    rows = labels_csv.read(path, empty_labels=empty_labels)
+    return [Picture(file, label=label) for file, label in rows.items()]
+
+
+def pictures_by_class(folder: Path, files: Sequence[Path]) -> list[Picture]:
+    """Files below a folder, with the subfolder they are in as label; `DataError` if none is."""
     found = [
-        Picture(path, label=path.relative_to(source).parts[0])
-        for path in list_pictures(source)
-        if len(path.relative_to(source).parts) > 1
+        Picture(path, label=path.relative_to(folder).parts[0])
+        for path in files
+        if path.parent != folder
     ]
     if not found:
         raise DataError(
-            f"{source} gives no labels: put the pictures in a subfolder for each class, or add a "
+            f"{folder} gives no labels: put the pictures in a subfolder for each class, or add a "
             f"{LABELS_CSV} with the columns file,label."
         )
-    return found
-
-
-def write_labels(folder: Path, rows: Sequence[tuple[str, str]]) -> None:
-    """Write `labels.csv`: a row of file name and label for each picture."""
-    with (folder / LABELS_CSV).open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(("file", "label"))
-        writer.writerows(rows)
-
-
-def _from_csv(path: Path) -> list[Picture]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        if not {"file", "label"} <= set(reader.fieldnames or ()):
-            raise DataError(f"{path} needs the columns file,label in its first line.")
-        found = [Picture(path.parent / row["file"], label=row["label"]) for row in reader]
-    missing = [p.path for p in found if not p.path.is_file()]
-    if missing:
-        raise DataError(f"{path} names {len(missing)} missing files, the first {missing[0]}.")
-    if not found:
-        raise DataError(f"{path} lists no pictures.")
     return found
 
 

@@ -11,12 +11,21 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.errors import BundleError
+from edgecnn.errors import BundleError, UnknownName
 from edgecnn.opencv import opencv
 
 Frame = NDArray[np.uint8]
 Resize = Literal["crop", "letterbox", "stretch"]
 LETTERBOX_GREY = 114
+NAMED: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "raw": ((0.0,), (1.0,)),
+    "0..1": ((0.0,), (255.0,)),
+    "-1..1": ((127.5,), (127.5,)),
+    "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    "caffe": ((103.939, 116.779, 123.68), (1.0,)),
+}
+"""Mean and std by the name of a rule: pixels as they are; divided by 255; from -1 to 1; in units of
+ImageNet's deviation, as PyTorch's networks; blue first and less ImageNet's mean, as Caffe's."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,8 @@ class Preprocessing:
     std: tuple[float, ...] = (255.0,)
     resize: Resize = "crop"
     crop_fraction: float = 1.0
+    bgr: bool = False
+    """Whether the network sees blue first, as those that came from Caffe; mean and std too."""
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
@@ -53,6 +64,24 @@ class Preprocessing:
                 )
         if min(self.std) <= 0:
             raise BundleError("std must be positive.")
+        if self.bgr and self.channels != 3:
+            raise BundleError("Only a picture of three channels has blue first.")
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether the network takes the pixels as they are."""
+        return not self.bgr and set(self.mean) == {0.0} and set(self.std) == {1.0}
+
+    @classmethod
+    def named(cls, name: str, height: int, width: int, channels: int = 3) -> Self:
+        """One of the rules that networks come with; see `NAMED`. Else raises `UnknownName`."""
+        if name not in NAMED:
+            raise UnknownName("preprocessing", name, NAMED)
+        mean, std = NAMED[name]
+        if channels == 1:
+            mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
+        bgr = name == "caffe" and channels == 3
+        return cls(height, width, channels, mean=mean, std=std, bgr=bgr)
 
     @property
     def color(self) -> str:
@@ -70,7 +99,15 @@ class Preprocessing:
         mean, std = self.mean, self.std
         if channels != self.channels:
             mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
-        return replace(self, height=height, width=width, channels=channels, mean=mean, std=std)
+        return replace(
+            self,
+            height=height,
+            width=width,
+            channels=channels,
+            mean=mean,
+            std=std,
+            bgr=self.bgr and channels == 3,
+        )
 
     def normalise(self, pictures: NDArray[Any]) -> NDArray[np.float32]:
         """`(pixel - mean) / std` for uint8 pictures `(..., channels)`, as float32.
@@ -78,11 +115,15 @@ class Preprocessing:
         For training and for the float reference only; an artifact does this inside its graph.
         """
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+        pictures = pictures[..., ::-1] if self.bgr else pictures
         return ((pictures.astype(np.float32) - mean) / std).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in a manifest."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        found = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        if not self.bgr:  # as boards with an older edgecnn read it
+            del found["bgr"]
+        return found
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:

@@ -5,6 +5,7 @@ checked, so that a demo that went wrong says so.
 """
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -19,7 +20,8 @@ OUT = Path("demo")
 
 def edgecnn(*arguments: str | Path, out: str | None = None) -> None:
     """Show an edgecnn command and run it; with `out` its output goes to that file of the demo."""
-    shown = " ".join(["edgecnn", *map(str, arguments), *(("> " + str(OUT / out),) if out else ())])
+    shown = shlex.join(["edgecnn", *map(str, arguments)])
+    shown += f" > {shlex.quote(str(OUT / out))}" if out else ""
     print(f"\n\033[1m$ {shown}\033[0m", flush=True)
     command = [sys.executable, "-m", "edgecnn", *map(str, arguments)]
     if out is None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from edgecnn.calibration.calibration_set import CalibrationSet
+from edgecnn.calibration.calibration_set import CalibrationSet, apart
 from edgecnn.errors import DataError
 from edgecnn.export.network import Network
 from edgecnn.export.progress import Progress
@@ -36,11 +36,18 @@ def calibration_set(
             "represent your camera: give pictures it took with --calibration DIR."
         )
     count = len(found.pictures) + len(found.held_out)
-    if count < MINIMUM_PICTURES or not found.held_out:
+    if count < MINIMUM_PICTURES:
         raise DataError(
             f"The calibration set {found.name} holds {count} picture(s): one must be held out to "
             "verify with, so give at least two, better a hundred."
         )
+    if not (found.pictures and found.held_out):
+        lacks = "held out to verify with" if found.pictures else "to calibrate with"
+        raise DataError(
+            f"The calibration set {found.name} holds {count} pictures, and none {lacks}: make it "
+            "again with `edgecnn calibrate`."
+        )
+    found = replace(found, pictures=apart(found.pictures, found.held_out))
     if len(found.pictures) < FEW_PICTURES and found.representative:
         progress.note(
             f"Only {len(found.pictures)} calibration pictures: a hundred that cover what the "

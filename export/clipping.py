@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.export.methods import Method
-from edgecnn.export.statistics import GraphRun, Range
+from edgecnn.export.statistics import GraphRun, Range, features
 from edgecnn.graph import Array, Graph
 
 BINS = 2048
@@ -48,8 +48,9 @@ def histograms(
     on_picture: Callable[[], None] = lambda: None,
 ) -> dict[str, Array]:
     """How often each tensor's values fall in each of 2048 equal parts of its range."""
-    names = [op.name for op in graph if op.op not in ("input", "softmax")]
-    names = [name for name in names if seen[name].high > seen[name].low]
+    names = [op.name for op in features(graph) if op.op != "input"]
+    # Not so where a tensor has one value, or is infinite: as it does where it is only masked.
+    names = [name for name in names if 0 < seen[name].high - seen[name].low < np.inf]
     run = GraphRun(graph, names)
     counts = {name: np.zeros(BINS, np.int64) for name in names}
     for image in images:

@@ -35,7 +35,8 @@ def fingerprint(order: Order) -> str:
     rest = {
         "architecture": network.architecture,
         "weights": [network.weights.kind, network.weights.source],
-        "labels": network.labels,
+        "labels": order.labels,
+        "head": order.head.to_json(),
         "preprocessing": network.preprocessing.to_json(),
         "pictures": [(picture.sha256, picture.label) for picture in pictures.pictures],
         "held_out": [(picture.sha256, picture.label) for picture in pictures.held_out],

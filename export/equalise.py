@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.export.statistics import GraphRun, channels_last
-from edgecnn.graph import WEIGHTED, Array, Graph, Operator
+from edgecnn.graph import Array, Graph, Operator
+from edgecnn.operators import WEIGHTED, kind_of
 
 LIMIT = 64.0
 """Bound on a channel's factor, either way: a channel that was never active says nothing."""
 
-CHANNEL_WISE = ("add", "max_pool", "avg_pool", "global_avg_pool", "global_max_pool")
 SCALES_WITH_ITS_INPUT = (None, "relu")
 
 
@@ -40,7 +40,7 @@ def equalisable(graph: Graph) -> list[list[str]]:
     consumers = graph.consumers()
     group: dict[str, list[str]] = {op.name: [op.name] for op in graph}
     for op in graph:
-        if op.op in CHANNEL_WISE:
+        if _works_on_channels(graph, op):
             for name in op.inputs:
                 if group[name] is not group[op.name]:
                     group[op.name].extend(group[name])
@@ -50,9 +50,10 @@ def equalisable(graph: Graph) -> list[list[str]]:
 
     def takes_a_factor(name: str) -> bool:
         op = by_name[name]
-        made = op.op in (*WEIGHTED, *CHANNEL_WISE) and op.fused in SCALES_WITH_ITS_INPUT
+        layer = op.op in WEIGHTED or _works_on_channels(graph, op)
+        made = layer and op.fused in SCALES_WITH_ITS_INPUT
         read = consumers[name] and all(
-            reader.op in CHANNEL_WISE
+            _works_on_channels(graph, reader)
             or (reader.op in WEIGHTED and reader.attributes.get("groups", 1) == 1)
             for reader in consumers[name]
         )
@@ -60,6 +61,12 @@ def equalisable(graph: Graph) -> list[list[str]]:
 
     distinct = {id(members): members for members in group.values()}.values()
     return [members for members in distinct if all(map(takes_a_factor, members))]
+
+
+def _works_on_channels(graph: Graph, op: Operator) -> bool:
+    """Whether each channel of the result depends on that channel of the inputs alone."""
+    channels = {graph[name].shape[-1] for name in op.inputs}
+    return kind_of(op).channel_wise and channels == {op.shape[-1]}
 
 
 def channel_sizes(graph: Graph, names: list[str], images: NDArray[np.uint8]) -> dict[str, Array]:

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn import data
+from edgecnn.arguments import at_least
 from edgecnn.bundle import Bundle
-from edgecnn.errors import DataError, EdgeCnnError, RuntimeUnavailable
+from edgecnn.errors import DataError, RuntimeUnavailable
 from edgecnn.export.accuracy import Accuracy, Comparison, Drop, Probabilities, Truths
+from edgecnn.export.float_network import float_answers
 from edgecnn.head import Head
 from edgecnn.pictures import Picture, labelled_pictures, prepare, truths
 from edgecnn.targets import runtimes
@@ -74,7 +76,7 @@ def evaluate(
     bundle_dir: Path | str,
     source: Path | str,
     *,
-    reference: bool = True,
+    reference: bool | Path | str = True,
     threads: int | None = None,
     on_picture: Callable[[], None] = lambda: None,
 ) -> Evaluation:
@@ -84,17 +86,19 @@ def evaluate(
     `labels.csv`) of the columns file,label, or a data set that `train` knows, such as `digits`,
     whose test split is used. `edgecnn.pictures.truths` says what a label means to networks that
     are no softmax, `edgecnn.export.accuracy` what is counted. With `reference` the Keras network
-    the bundle was made from runs too, if it can be found.
+    the bundle was made from runs too, if it can be found, or the one in the file named.
 
     Raises `DataError` for pictures without labels or with labels the network has not.
     """
+    if threads is not None:
+        at_least("threads", threads, 1)
     bundle = Bundle.load(bundle_dir)
     head = bundle.head
     images, classes = load(str(source), bundle)
     notes: list[str] = []
     if head.kind == "binary" and not classes.any():
         notes.append(f"No picture of {source} has the label '{bundle.labels[-1]}'.")
-    expected = _reference(bundle, images, notes) if reference else None
+    expected = float_answers(bundle, images, notes, reference) if reference else None
     results: dict[str, Result] = {}
     for name in runtimes.RUNTIMES:
         runtime = runtimes.get(name)
@@ -140,7 +144,7 @@ def load(source: str, bundle: Bundle) -> tuple[NDArray[np.uint8], Truths]:
     """Labelled pictures as the bundle's input (count, H, W, C), and what they show."""
     path = Path(source)
     if path.exists() and not (path / "test").is_dir():
-        pictures = labelled_pictures(path)
+        pictures = labelled_pictures(path, empty_labels=bundle.head.kind != "softmax")
         classes = truths(pictures, bundle.labels, bundle.head)
         return prepare(pictures, bundle.preprocessing), classes
     dataset = data.open_source(source)
@@ -162,28 +166,3 @@ def _as_ours(theirs: Sequence[str], bundle: Bundle, source: str) -> Truths:
             f"{len(ours)} ({', '.join(ours[:3])}, ...)."
         )
     return truths([Picture(Path(source), label) for label in theirs], ours, bundle.head)
-
-
-def _reference(bundle: Bundle, images: NDArray[np.uint8], notes: list[str]) -> Probabilities | None:
-    """What the float network says, if the very weights of the bundle are still here."""
-    from edgecnn.checkpoint import RUNS
-    from edgecnn.export import network as networks
-    from edgecnn.export.verify import reference
-
-    weights = bundle.weights
-    try:
-        if weights.kind == "trained":
-            network = networks.find(RUNS / weights.source)
-        else:
-            kind = "imagenet" if weights.kind == "pretrained" else "random"
-            network = networks.find(bundle.architecture, kind)
-    except EdgeCnnError as error:
-        notes.append(f"No comparison with the float network: {error}")
-        return None
-    if network.weights.sha256 != weights.sha256:
-        notes.append(
-            f"No comparison with the float network: the weights now at {weights.source} are not "
-            "those of the bundle."
-        )
-        return None
-    return reference(network.model, bundle.preprocessing, images)

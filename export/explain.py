@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgecnn.export.onnx_parts import channels_first
 from edgecnn.export.quantised import Quantised
-from edgecnn.export.statistics import GraphRun
+from edgecnn.export.statistics import GraphRun, features
 from edgecnn.graph import Array
 
 PICTURES = 16
@@ -32,7 +32,7 @@ def explain(
     Reads the finished artifacts in a folder in their own engines.
     """
     graph = quantised.graph
-    layers = [op.name for op in graph if op.op not in ("input", "softmax", "requantise")]
+    layers = [op.name for op in features(graph) if op.op not in ("input", "requantise")]
     images = images[:PICTURES]
     reference = GraphRun(graph, layers)
     expected = [reference(image[None])[1] for image in images]
@@ -120,7 +120,7 @@ def _openvino(
     shown = [
         (layer, name)
         for layer in layers
-        for name in (f"{layer}_dq", layer)
+        for name in (f"{layer}/dq", layer)
         if name in known and (name == layer or layer in quantised.scales)
     ]
     names = dict(reversed(shown))

@@ -9,10 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from edgecnn.export.lowering import without_dead_ends
-from edgecnn.graph import FUSIBLE, WEIGHTED, Graph, Operator
+from edgecnn.graph import Array, Graph, Operator
+from edgecnn.operators import FUNCTIONS, WEIGHTED, function_of, kind_of
 from edgecnn.preprocessing import Preprocessing
-
-FUSES_ACTIVATION = (*WEIGHTED, "affine", "add")
 
 
 def fold(graph: Graph, preprocessing: Preprocessing | None = None) -> Graph:
@@ -25,12 +24,15 @@ def fold(graph: Graph, preprocessing: Preprocessing | None = None) -> Graph:
     if preprocessing is not None:
         _normalise_inside(graph, preprocessing)
     _recognise_hard_sigmoid(graph)
+    _recognise_channel_order(graph)
+    _channel_order_behind_affines(graph)
     _join_affines(graph)
     _fold_affine_backwards(graph)
     _fold_affine_forwards(graph)
+    _fold_channel_order(graph)
     _give_input_its_scale(graph)
     _fold_pads(graph)
-    _affine_to_depthwise(graph)
+    _affine_to_operators(graph)
     _fuse_activations(graph)
     _drop_reshapes(graph)
     return without_dead_ends(graph)
@@ -64,7 +66,9 @@ def _merge_pairs(graph: Graph, merge: Callable[[Operator, Operator], bool]) -> N
 
 
 def _normalise_inside(graph: Graph, preprocessing: Preprocessing) -> None:
-    """Put `(pixel - mean) / std` behind the input."""
+    """Put `(pixel - mean) / std` behind the input, with blue in front where that was asked for."""
+    if preprocessing.is_raw:
+        return
     image = graph.input
     std = np.broadcast_to(np.array(preprocessing.std), image.shape[-1:])
     mean = np.broadcast_to(np.array(preprocessing.mean), image.shape[-1:])
@@ -72,6 +76,92 @@ def _normalise_inside(graph: Graph, preprocessing: Preprocessing) -> None:
     normalise = Operator("normalise", "affine", [image.name], image.shape, {}, weights)
     _replace(graph, image.name, normalise.name)
     graph.operators.insert(1, normalise)
+    if preprocessing.bgr:
+        attributes = {"axis": 3, "indices": (2, 1, 0)}
+        swapped = Operator("image.bgr", "gather", [image.name], image.shape, attributes)
+        normalise.inputs = [swapped.name]
+        graph.operators.insert(1, swapped)
+
+
+def _recognise_channel_order(graph: Graph) -> None:
+    """Channels of one tensor, taken apart and joined in another order, are one gather."""
+    by_name = graph.by_name
+    for op in graph:
+        last = len(op.shape) - 1
+        if op.op != "concat" or op.attributes["axis"] != last:
+            continue
+        parts = [by_name[name] for name in op.inputs]
+        chosen = [_channels_taken(part, by_name) for part in parts]
+        sources = {part.inputs[0] for part in parts if part.inputs}
+        if len(sources) == 1 and all(places is not None for places in chosen):
+            op.op, op.inputs = "gather", [*sources]
+            indices = tuple(i for places in chosen for i in places or ())
+            op.attributes = {"axis": last, "indices": indices}
+    graph.operators = without_dead_ends(graph).operators
+
+
+def _channels_taken(op: Operator, by_name: dict[str, Operator]) -> tuple[int, ...] | None:
+    """Which channels of its input an operator gives and nothing else, or None."""
+    last = len(op.shape) - 1
+    if op.op == "gather" and op.attributes["axis"] == last:
+        return tuple(op.attributes["indices"])
+    if op.op == "slice" and op.shape[:-1] == by_name[op.inputs[0]].shape[:-1]:
+        bounds = (op.attributes[key][last] for key in ("begin", "end", "strides"))
+        return tuple(range(*bounds))
+    return None
+
+
+def _channel_order_behind_affines(graph: Graph) -> None:
+    """What is done to each channel can be done before they are put in another order."""
+    for op in list(graph.operators):
+        if op.op != "affine":
+            continue
+        order = graph[op.inputs[0]]
+        if not _is_order(order) or len(graph.consumers()[order.name]) != 1:
+            continue
+        places = np.argsort(order.attributes["indices"])
+        op.weights = {key: value[places] for key, value in op.weights.items()}
+        op.inputs, order.inputs = order.inputs, [op.name]
+        _replace(graph, op.name, order.name)
+        order.inputs = [op.name]
+        graph.operators.remove(order)
+        graph.operators.insert(graph.operators.index(op) + 1, order)
+
+
+def _is_order(op: Operator) -> bool:
+    """Whether an operator puts all channels in another order."""
+    last = len(op.shape) - 1
+    indices = op.attributes.get("indices", ())
+    return bool(
+        op.op == "gather"
+        and op.attributes["axis"] == last
+        and sorted(indices) == list(range(len(indices)))
+    )
+
+
+def _fold_channel_order(graph: Graph) -> None:
+    """A layer can read its channels from where they are."""
+    for op in list(graph.operators):
+        if op.op != "gather" or op.attributes["axis"] != len(op.shape) - 1:
+            continue
+        before = graph[op.inputs[0]].shape[-1]
+        readers = graph.consumers()[op.name]
+        takes = [
+            reader.op in ("conv", "dense") and reader.attributes.get("groups", 1) == 1
+            for reader in readers
+        ]
+        if not readers or not all(takes) or op.name == graph.output:
+            continue
+        for reader in readers:
+            kernel = reader.weights["kernel"]
+            found: Array = np.zeros((*kernel.shape[:-2], before, kernel.shape[-1]), kernel.dtype)
+            np.add.at(
+                np.moveaxis(found, -2, 0),
+                list(op.attributes["indices"]),
+                np.moveaxis(kernel, -2, 0),
+            )
+            reader.weights = {**reader.weights, "kernel": found}
+        _remove(graph, op)
 
 
 def _recognise_hard_sigmoid(graph: Graph) -> None:
@@ -81,7 +171,7 @@ def _recognise_hard_sigmoid(graph: Graph) -> None:
         if op.op != "affine" or not _is_affine(op, 1 / 6, 0.0):
             continue
         relu6 = by_name[op.inputs[0]]
-        if relu6.attributes.get("kind") != "relu6":
+        if relu6.attributes.get("kind") != "relu6" or relu6.op != "activation":
             continue
         plus = by_name[relu6.inputs[0]]
         if plus.op == "affine" and _is_affine(plus, 1.0, 3.0):
@@ -161,8 +251,7 @@ def _is_scalar(op: Operator) -> bool:
 def _give_input_its_scale(graph: Graph) -> None:
     """real = scale · (pixel - zero_point) at the input tensor itself.
 
-    A mean between two integers (127.5) leaves up to half a level, which is added to the bias of
-    the first layer: exact except where its window reaches over the picture's edge.
+    The zero point may lie between two integers (127.5): see `with_whole_zero_point`.
     """
     image = graph.input
     image.attributes |= {"scale": 1.0, "zero_point": 0}
@@ -171,18 +260,39 @@ def _give_input_its_scale(graph: Graph) -> None:
         return
     affine = readers[0]
     scale, shift = float(affine.weights["scale"][0]), float(affine.weights["shift"][0])
-    zero_point = round(-shift / scale)
-    if scale <= 0 or not 0 <= zero_point <= 255:
+    if scale <= 0 or not -0.5 <= -shift / scale <= 255.5:
         return
-    rest = shift + scale * zero_point
-    after = graph.consumers()[affine.name]
-    if abs(rest) > 1e-3 * scale:
+    zero_point = -shift / scale
+    whole = round(zero_point)
+    if abs(zero_point - whole) <= 1e-3:
+        zero_point = whole
+    else:
+        after = graph.consumers()[affine.name]
         if len(after) != 1 or after[0].op != "conv":
             return
-        kernel, bias = after[0].weights["kernel"], after[0].weights["bias"]
-        after[0].weights["bias"] = (bias + rest * kernel.sum((0, 1, 2))).astype(np.float32)
     image.attributes |= {"scale": scale, "zero_point": zero_point}
     _remove(graph, affine)
+
+
+def with_whole_zero_point(graph: Graph) -> Graph:
+    """The graph with an input whose zero point is an integer, as integers need it.
+
+    A mean between two integers leaves up to half a level, which is added to the bias of the first
+    layer: exact except where its window reaches over the picture's edge.
+    """
+    zero_point = graph.input.attributes["zero_point"]
+    whole = int(np.clip(round(zero_point), 0, 255))
+    if whole == zero_point:
+        return graph
+    graph = graph.copy()
+    image = graph.input
+    (first,) = graph.consumers()[image.name]
+    rest = image.attributes["scale"] * (whole - zero_point)
+    kernel, bias = first.weights["kernel"], first.weights["bias"]
+    moved = bias + rest * kernel.astype(np.float64).sum((0, 1, 2))
+    first.weights = {**first.weights, "bias": moved.astype(np.float32)}
+    image.attributes["zero_point"] = whole
+    return graph
 
 
 def _fold_pads(graph: Graph) -> None:
@@ -192,8 +302,16 @@ def _fold_pads(graph: Graph) -> None:
         if op.op != "pad":
             continue
         non_negative = _never_negative(graph, graph[op.inputs[0]])
-        takes = ("conv", "depthwise", "max_pool") if non_negative else ("conv", "depthwise")
-        if all(reader.op in takes for reader in consumers[op.name]):
+        widest = max(op.attributes["pads"])
+
+        def takes(
+            reader: Operator, non_negative: bool = non_negative, widest: int = widest
+        ) -> bool:
+            if reader.op == "max_pool":  # engines want something of the picture in every window
+                return non_negative and widest < min(reader.attributes["size"])
+            return reader.op in ("conv", "depthwise")
+
+        if op.name != graph.output and all(map(takes, consumers[op.name])):
             for reader in consumers[op.name]:
                 pads = zip(reader.attributes["pads"], op.attributes["pads"], strict=True)
                 reader.attributes["pads"] = tuple(own + outer for own, outer in pads)
@@ -201,15 +319,20 @@ def _fold_pads(graph: Graph) -> None:
 
 
 def _never_negative(graph: Graph, op: Operator) -> bool:
-    if op.fused in FUSIBLE or op.attributes.get("kind") in (*FUSIBLE, "sigmoid", "hard_sigmoid"):
+    function = function_of(op)
+    if function is not None and function.low is not None and function.low >= 0:
         return True
-    if op.op in ("max_pool", "avg_pool", "concat", "pad", "reshape"):
+    if op.op == "avg_pool" or (kind_of(op).moves and op.inputs):
         return all(_never_negative(graph, graph[name]) for name in op.inputs)
     return False
 
 
-def _affine_to_depthwise(graph: Graph) -> None:
-    """What is left is a 1×1 depthwise convolution: int8 weights per channel lose nothing."""
+def _affine_to_operators(graph: Graph) -> None:
+    """What is left is a 1×1 depthwise convolution: int8 weights per channel lose nothing.
+
+    Off pictures it is a product and a sum.
+    """
+    operators: list[Operator] = []
     for op in graph:
         if op.op == "affine" and len(op.shape) == 4:
             op.op = "depthwise"
@@ -219,17 +342,27 @@ def _affine_to_depthwise(graph: Graph) -> None:
                 "bias": op.weights["shift"].astype(np.float32),
             }
         elif op.op == "affine":
-            op.op = "dense"
-            op.weights = {
-                "kernel": np.diag(op.weights["scale"]).astype(np.float32),
-                "bias": op.weights["shift"].astype(np.float32),
+            operands = {
+                key: op.weights[key].reshape((1,) * (len(op.shape) - 1) + (-1,)).astype(np.float32)
+                for key in ("scale", "shift")
             }
+            product = f"{op.name}.product"
+            operators.append(
+                Operator(
+                    product, "multiply", op.inputs, op.shape, {}, {"operand": operands["scale"]}
+                )
+            )
+            op.op, op.inputs, op.attributes = "add", [product], {}
+            op.weights = {"operand": operands["shift"]}
+        operators.append(op)
+    graph.operators = operators
 
 
 def _fuse_activations(graph: Graph) -> None:
     def merge(producer: Operator, op: Operator) -> bool:
-        kind = op.attributes.get("kind")
-        if kind not in FUSIBLE or producer.op not in FUSES_ACTIVATION or producer.fused:
+        if op.op != "activation" or not FUNCTIONS[kind := op.attributes["kind"]].fusible:
+            return False
+        if not kind_of(producer).fuses or producer.fused:
             return False
         producer.fused = kind
         return True
@@ -239,11 +372,14 @@ def _fuse_activations(graph: Graph) -> None:
 
 def _drop_reshapes(graph: Graph) -> None:
     """A reshape to the same shape does nothing; pooling to a vector and back is `keepdims`."""
-    consumers = graph.consumers()
     for op in list(graph.operators):
         if op.op != "reshape":
             continue
+        consumers = graph.consumers()
         producer = graph[op.inputs[0]]
+        if producer.op == "reshape" and len(consumers[producer.name]) == 1:
+            _remove(graph, producer)
+            producer = graph[op.inputs[0]]
         pooled = producer.op in ("global_avg_pool", "global_max_pool")
         if pooled and len(consumers[producer.name]) == 1 and producer.elements == op.shape[-1]:
             producer.shape = op.shape

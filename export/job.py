@@ -22,7 +22,7 @@ from edgecnn.export.order import Order
 from edgecnn.export.progress import Progress
 from edgecnn.export.quantised import Quantised
 from edgecnn.export.recipe import Kitchen, Recipe
-from edgecnn.export.verify import Verification, verify
+from edgecnn.export.verify import Verification, check_artifacts, verify
 
 
 class Clock:
@@ -79,7 +79,7 @@ class Job:
             precision,
             network.weights,
             network.preprocessing,
-            network.labels,
+            self.order.labels,
         )
         for name in missing(self.formats, self.kept):
             with self.clock.step(f"write {name}"):
@@ -100,6 +100,7 @@ class Job:
         with self.clock.step(name):
             quantised = kitchen.cook(recipe)
         self.write_and_verify(quantised)
+        check_artifacts(self.found, "int8")
         lost = {format: verification.points_lost for format, verification in self.found.items()}
         error = float(np.mean([v.comparison.mean_abs_error for v in self.found.values()]))
         return Rung(name, recipe, lost, error)

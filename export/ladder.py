@@ -1,8 +1,8 @@
 """The repair ladder: what to try, cheapest first, when an int8 network loses too much.
 
-From the plainest recipe up to the one asked for, then beyond: each rung changes one thing of the
-best recipe so far. The last rungs leave layers in float, those
-that help most first, twice as many each time.
+From the recipe asked for upwards: each rung changes one thing of the best recipe so far, and the
+best of all is kept. The last rungs leave layers in float, those that help most first, twice as many
+each time.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.export.accuracy import Probabilities
-from edgecnn.export.methods import Method
 from edgecnn.export.recipe import Kitchen, Recipe
 from edgecnn.export.statistics import GraphRun
 
@@ -39,14 +38,13 @@ class Rung:
 def climb(
     kitchen: Kitchen, attempt: Callable[[str, Recipe], Rung], asked: Recipe, bound: float
 ) -> list[Rung]:
-    """Try recipes, towards `asked` and beyond, until no artifact loses more than `bound` points.
+    """Try recipes, from `asked` on, until no artifact loses more than `bound` points.
 
     `attempt(name, recipe)` writes and judges the artifacts. Returns every rung in order; the
     best is the one to keep, and whether it holds is for the caller to see.
     """
-    plain = replace(asked, method="minmax", rounding="nearest", bias_correction="none")
-    tried = [attempt("per-channel weights", plain)]
-    for name, change in _changes(kitchen, tried, asked.method):
+    tried = [attempt("as asked", asked)]
+    for name, change in _changes(kitchen, tried):
         if best(tried).score[0] <= bound:
             break
         tried.append(attempt(name, change(best(tried).recipe)))
@@ -59,12 +57,8 @@ def best(tried: list[Rung]) -> Rung:
 
 
 def _changes(
-    kitchen: Kitchen, tried: list[Rung], method: Method
+    kitchen: Kitchen, tried: list[Rung]
 ) -> Iterator[tuple[str, Callable[[Recipe], Recipe]]]:
-    yield "fast bias correction", lambda r: replace(r, bias_correction="fast")
-    if method != "minmax":
-        yield f"{method} ranges", lambda r: replace(r, method=method)
-    yield "adaptive rounding", lambda r: replace(r, rounding="adaptive")
     yield "full bias correction", lambda r: replace(r, bias_correction="full")
     yield "cross-layer equalisation", lambda r: replace(r, equalise=True)
     ranked = rank_layers(kitchen, best(tried).recipe)

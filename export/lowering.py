@@ -1,27 +1,32 @@
 """From a Keras model to a `Graph`.
 
-A functional model is walked node by node; each Keras layer has one rule below. What inference
-does not need (dropout, auxiliary heads) is gone afterwards. Adding a layer is one more rule.
+A functional model is walked node by node. A layer whose structure matters to what follows, since
+it has weights to quantise or something to fold, has a rule below; every other layer or operation
+is opened: see `opening.py`. What inference does not need (dropout, augmentation, auxiliary heads)
+is gone afterwards.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgecnn.errors import ExportError
-from edgecnn.export.builder import Builder
-from edgecnn.graph import Array, Graph, Operator, Shape, same_pads
+from edgecnn.export.builder import COMPOSED, Builder
+from edgecnn.graph import Array, Graph, same_pads
+from edgecnn.operators import FUNCTIONS
 
 if TYPE_CHECKING:
     import keras
 
-Rule = Callable[[Builder, Any, list[str], Shape], str]
+Rule = Callable[[Builder, Any, list[str]], str | None]
 _RULES: dict[str, Rule] = {}
+OURS = ("keras.", "edgecnn.")
+"""Modules whose classes the rules' names mean: somebody else's `Dense` may do something else."""
 
 
 def lowers(*layers: str) -> Callable[[Rule], Rule]:
-    """Register the rule for Keras layers (or operations) of these class names."""
+    """Register the rule for Keras layers of these class names; it gives None to have one opened."""
 
     def register(rule: Rule) -> Rule:
         _RULES.update(dict.fromkeys(layers, rule))
@@ -30,43 +35,32 @@ def lowers(*layers: str) -> Callable[[Rule], Rule]:
     return register
 
 
-def lower(model: "keras.Model", *, values: bool = True) -> Graph:
+def lower(model: "keras.Model", *, values: bool = True, output: int = 0) -> Graph:
     """The graph of a functional Keras model.
 
     With `values` False every weight is a read-only stand-in of the right shape that takes no
-    memory: enough for the RAM analysis. Of a model with several outputs the first is kept.
+    memory: enough for the RAM analysis. Of a model with several outputs one is kept, by its place.
 
-    Raises `ExportError` for a model that is not functional, has no fixed input size, or holds a
-    layer without a rule.
+    Raises `ExportError` for a model that is not functional, has no fixed input size, or holds
+    what cannot be exported.
     """
-    model = getattr(model, "_functional", None) or model  # what a Sequential wraps
-    if not hasattr(model, "_nodes_by_depth"):
-        raise ExportError(f"{model.name} is a subclassed model: export takes functional models.")
-    if len(model.inputs) != 1:
-        raise ExportError(f"{model.name} has {len(model.inputs)} inputs: a classifier has one.")
-    shape = model.inputs[0].shape
+    functional = functional_of(model)
+    if functional is None:
+        raise ExportError(
+            f"{model.name} is a subclassed model, whose layers only its own code knows in their "
+            "order: make it functional, x = keras.Input(shape); keras.Model(x, model.call(x))."
+        )
+    if len(functional.inputs) != 1:
+        raise ExportError(
+            f"{model.name} has {len(functional.inputs)} inputs: a classifier has one."
+        )
+    shape = functional.inputs[0].shape
     if len(shape) != 4 or None in shape[1:]:
         raise ExportError(f"{model.name} has no fixed picture size (its input is {shape}).")
     builder = Builder(values)
-    image = builder.emit("input", [], (1, *shape[1:]), name="image")
-    output = _walk(model, [image], builder)[0]
-    return without_dead_ends(Graph(builder.operators, output, name=model.name))
-
-
-def with_probabilities(graph: Graph) -> Graph:
-    """The graph of a classifier, with its softmax if it ended in logits.
-
-    Raises `ExportError` for a network that does not end in one value per class.
-    """
-    last = graph[graph.output]
-    if len(last.shape) != 2:
-        raise ExportError(
-            f"{graph.name} ends in shape {last.shape[1:]}: a classifier ends in its classes."
-        )
-    if last.op == "softmax":
-        return graph
-    softmax = Operator("probabilities", "softmax", [last.name], last.shape)
-    return Graph([*graph.operators, softmax], softmax.name, graph.name)
+    image = builder.picture((1, *shape[1:]))
+    result = _walk(functional, [image], builder)[output]
+    return without_dead_ends(Graph(builder.operators, result, name=model.name))
 
 
 def without_dead_ends(graph: Graph) -> Graph:
@@ -79,6 +73,18 @@ def without_dead_ends(graph: Graph) -> Graph:
     return Graph(kept, graph.output, graph.name)
 
 
+def functional_of(layer: Any) -> Any:
+    """The graph of layers that a layer is nothing but, or None."""
+    import keras
+
+    if not isinstance(layer, keras.Model):
+        return None
+    inner = getattr(layer, "_functional", None) or layer  # what a Sequential wraps
+    own = type(layer).call
+    plain = own in (keras.Sequential.call, type(inner).call) and own.__module__.startswith("keras.")
+    return inner if plain and hasattr(inner, "_nodes_by_depth") else None
+
+
 def _walk(model: Any, inputs: list[str], builder: Builder) -> list[str]:
     """Lower every node of a functional model; returns the names of its outputs."""
     names = {id(tensor): name for tensor, name in zip(model.inputs, inputs, strict=True)}
@@ -86,49 +92,85 @@ def _walk(model: Any, inputs: list[str], builder: Builder) -> list[str]:
         for node in model._nodes_by_depth[depth]:
             if node.is_input:
                 continue
-            layer = node.operation
             arguments = [names[id(tensor)] for tensor in node.input_tensors]
-            if hasattr(layer, "_nodes_by_depth") or hasattr(layer, "_functional"):
-                nested = getattr(layer, "_functional", None) or layer
-                results = _walk(nested, arguments, builder)
-            else:
-                rule = _RULES.get(type(layer).__name__)
-                if rule is None:
-                    raise ExportError(
-                        f"Export has no rule for the layer '{layer.name}' "
-                        f"({type(layer).__name__}): add one in export/lowering.py."
-                    )
-                shape = (1, *node.outputs[0].shape[1:])
-                _reject_channels_first(layer)
-                layer = (
-                    _Call(layer, node)
-                    if type(layer).__module__.startswith("keras.src.ops")
-                    else layer
-                )
-                results = [rule(builder, layer, arguments, shape)]
+            results = _lower_node(node, arguments, builder)
             for tensor, name in zip(node.outputs, results, strict=True):
                 names[id(tensor)] = name
     return [names[id(tensor)] for tensor in model.outputs]
 
 
-def _reject_channels_first(layer: Any) -> None:
-    if getattr(layer, "data_format", "channels_last") == "channels_first":
-        raise ExportError(f"The layer '{layer.name}' is channels-first: export takes NHWC.")
+def _lower_node(node: Any, inputs: list[str], builder: Builder) -> list[str]:
+    import keras
+
+    layer = node.operation
+    kind = type(layer).__name__
+    if (nested := functional_of(layer)) is not None:
+        return _walk(nested, inputs, builder)
+    if type(layer).__module__.startswith(OURS):
+        if kind == "Lambda":
+            raise ExportError(
+                f"'{layer.name}' is a Lambda layer, whose Python code no file holds safely: write "
+                "it as a layer of your own, a class with a call of keras.ops."
+            )
+        if getattr(layer, "data_format", "channels_last") == "channels_first":
+            raise ExportError(f"The layer '{layer.name}' is channels-first: export takes NHWC.")
+        found = None
+        if not isinstance(layer, keras.layers.Layer):
+            found = _arithmetic(builder, node, inputs) if kind in ARITHMETIC else None
+        elif rule := _RULES.get(kind):
+            found = rule(builder, layer, inputs)
+        if found is not None:
+            return [found]
+    return _open(builder, node, inputs)
 
 
-class _Call:
-    """A `keras.ops` operation together with the constant it was called with."""
+def _open(builder: Builder, node: Any, inputs: list[str]) -> list[str]:
+    """Lower a node by what its call computes."""
+    import keras
 
-    def __init__(self, operation: Any, node: Any) -> None:
-        self.name = operation.name
-        given = [*node.arguments.args, *node.arguments.kwargs.values()]
-        constants = [a for a in given if isinstance(a, int | float)]
-        self.constant = float(constants[0]) if constants else None
+    from edgecnn.export.primitives import lower_opened
+
+    layer = node.operation
+
+    def call(*tensors: Any) -> Any:
+        places = dict(zip(map(id, node.input_tensors), tensors, strict=True))
+        args, kwargs = node.arguments.fill_in(places)
+        if isinstance(layer, keras.layers.Layer) and layer._call_has_training_arg:
+            kwargs = {**kwargs, "training": False}
+        return layer(*args, **kwargs)
+
+    what = f"{layer.name} ({type(layer).__name__})"
+    return lower_opened(builder, call, inputs, layer.name, what)
+
+
+ARITHMETIC = {
+    "Add": "add",
+    "Subtract": "subtract",
+    "Multiply": "multiply",
+    "Divide": "divide",
+    "TrueDivide": "divide",
+    "Maximum": "maximum",
+    "Minimum": "minimum",
+}
+"""Operations (`x / 255`) that need not be opened."""
+
+
+def _arithmetic(builder: Builder, node: Any, inputs: list[str]) -> str | None:
+    names = dict(zip(map(id, node.input_tensors), inputs, strict=True))
+    args, kwargs = node.arguments.fill_in(names)
+    operands = [*args, *kwargs.values()]
+    if len(operands) != 2 or not all(
+        isinstance(x, str | int | float | np.ndarray) for x in operands
+    ):
+        return None
+    first, second = (x if isinstance(x, str) else np.asarray(x, np.float64) for x in operands)
+    layer = node.operation
+    return builder.binary(ARITHMETIC[type(layer).__name__], first, second, layer.name)
 
 
 def _spatial(builder: Builder, layer: Any, x: str, kernel: tuple[int, ...]) -> dict[str, Any]:
     """Strides, dilation and resolved padding of a layer that slides a window."""
-    _, height, width, _ = next(op for op in reversed(builder.operators) if op.name == x).shape
+    _, height, width, _ = builder.shape(x)
     strides = tuple(layer.strides)
     dilation = tuple(getattr(layer, "dilation_rate", (1, 1)))
     pads = (0, 0, 0, 0)
@@ -140,6 +182,31 @@ def _spatial(builder: Builder, layer: Any, x: str, kernel: tuple[int, ...]) -> d
     return {"strides": strides, "pads": pads, "dilation": dilation}
 
 
+def _activated(builder: Builder, x: str, function: Any) -> str | None:
+    """Append a layer's `activation=` argument: a function, or a layer."""
+    import keras
+
+    if function is None:
+        return x
+    if isinstance(function, keras.layers.Layer):
+        kind = type(function).__name__
+        rule = _RULES.get(kind) if type(function).__module__.startswith(OURS) else None
+        found = rule(builder, function, [x]) if rule else None
+        return found or _call(builder, function, x, function.name)
+    kind = getattr(function, "__name__", type(function).__name__)
+    name = f"{x}_{kind}"
+    known = getattr(keras.activations, kind, None)
+    if function is not known or kind not in {*FUNCTIONS, *COMPOSED}:
+        return _call(builder, function, x, name)
+    return builder.function(kind, x, name)
+
+
+def _call(builder: Builder, function: Callable[[Any], Any], x: str, name: str) -> str:
+    from edgecnn.export.primitives import lower_opened
+
+    return lower_opened(builder, function, [x], name, f"the activation at '{name}'")[0]
+
+
 def _bias(builder: Builder, layer: Any, channels: int) -> Array:
     if layer.use_bias:
         return builder.value(layer.bias)
@@ -147,67 +214,87 @@ def _bias(builder: Builder, layer: Any, channels: int) -> Array:
 
 
 @lowers("Conv2D")
-def _conv(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
-    weights = {"kernel": builder.value(layer.kernel), "bias": _bias(builder, layer, shape[-1])}
+def _conv(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    kernel = builder.value(layer.kernel)
     window = _spatial(builder, layer, inputs[0], layer.kernel_size)
-    x = builder.emit(
-        "conv", inputs, shape, name=layer.name, weights=weights, groups=layer.groups, **window
-    )
-    return builder.activate(x, shape, layer.activation)
+    bias = _bias(builder, layer, kernel.shape[-1])
+    x = builder.convolution(inputs[0], kernel, bias, layer.name, **window)
+    return _activated(builder, x, layer.activation)
 
 
 @lowers("DepthwiseConv2D")
-def _depthwise(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
-    weights = {"kernel": builder.value(layer.kernel), "bias": _bias(builder, layer, shape[-1])}
-    window = _spatial(builder, layer, inputs[0], layer.kernel_size)
-    x = builder.emit("depthwise", inputs, shape, name=layer.name, weights=weights, **window)
-    return builder.activate(x, shape, layer.activation)
+def _depthwise(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    x = _depthwise_part(builder, layer, inputs[0], layer.kernel, layer.name, layer.use_bias)
+    return _activated(builder, x, layer.activation)
+
+
+def _depthwise_part(
+    builder: Builder, layer: Any, x: str, variable: Any, name: str, biased: bool
+) -> str:
+    kernel = builder.value(variable)
+    channels = kernel.shape[2] * kernel.shape[3]
+    bias = builder.value(layer.bias) if biased else np.zeros(channels, np.float32)
+    window = _spatial(builder, layer, x, layer.kernel_size)
+    (kh, kw), (sh, sw) = kernel.shape[:2], window["strides"]
+    (dh, dw), (top, bottom, left, right) = window["dilation"], window["pads"]
+    _, height, width, _ = builder.shape(x)
+    rows = (height + top + bottom - (kh - 1) * dh - 1) // sh + 1
+    columns = (width + left + right - (kw - 1) * dw - 1) // sw + 1
+    weights = {"kernel": kernel, "bias": bias}
+    shape = (1, rows, columns, channels)
+    return builder.emit("depthwise", [x], shape, name=name, weights=weights, **window)
 
 
 @lowers("SeparableConv2D")
-def _separable(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
-    kernel = builder.value(layer.depthwise_kernel)
-    channels = kernel.shape[2] * kernel.shape[3]
-    window = _spatial(builder, layer, inputs[0], layer.kernel_size)
-    x = builder.emit(
-        "depthwise",
-        inputs,
-        (*shape[:3], channels),
-        name=f"{layer.name}_depthwise",
-        weights={"kernel": kernel, "bias": np.zeros(channels, np.float32)},
-        **window,
+def _separable(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    x = _depthwise_part(
+        builder, layer, inputs[0], layer.depthwise_kernel, f"{layer.name}_depthwise", False
     )
-    weights = {
-        "kernel": builder.value(layer.pointwise_kernel),
-        "bias": _bias(builder, layer, shape[-1]),
-    }
-    x = builder.emit(
-        "conv",
-        [x],
-        shape,
-        name=layer.name,
-        weights=weights,
-        groups=1,
-        strides=(1, 1),
-        pads=(0, 0, 0, 0),
-        dilation=(1, 1),
+    kernel = builder.value(layer.pointwise_kernel)
+    x = builder.convolution(x, kernel, _bias(builder, layer, kernel.shape[-1]), layer.name)
+    return _activated(builder, x, layer.activation)
+
+
+@lowers("Conv2DTranspose")
+def _transposed(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    if tuple(layer.dilation_rate) != (1, 1):
+        raise ExportError(
+            f"'{layer.name}' is transposed and dilated: export knows one or the other."
+        )
+    kernel, (sh, sw) = builder.value(layer.kernel), tuple(layer.strides)
+    shape = layer.compute_output_shape(builder.shape(inputs[0]))
+    before = [0, 0]
+    if layer.padding == "same":
+        before = [
+            same_pads(n, k, s)[0]
+            for n, k, s in zip(shape[1:3], kernel.shape[:2], (sh, sw), strict=True)
+        ]
+    if layer.output_padding is not None:
+        return None
+    x = builder.transposed_convolution(
+        inputs[0],
+        kernel,
+        _bias(builder, layer, kernel.shape[2]),
+        layer.name,
+        strides=(sh, sw),
+        shape=shape,
+        before=(before[0], before[1]),
     )
-    return builder.activate(x, shape, layer.activation)
+    return _activated(builder, x, layer.activation)
 
 
 @lowers("Dense")
-def _dense(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
-    if len(shape) != 2:
-        raise ExportError(f"The dense layer '{layer.name}' works on pictures: use a 1×1 Conv2D.")
-    weights = {"kernel": builder.value(layer.kernel), "bias": _bias(builder, layer, shape[-1])}
-    x = builder.emit("dense", inputs, shape, name=layer.name, weights=weights)
-    return builder.activate(x, shape, layer.activation)
+def _dense(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    kernel = builder.value(layer.kernel)
+    bias = _bias(builder, layer, kernel.shape[-1])
+    x = builder.dense(inputs[0], kernel, bias, layer.name)
+    return _activated(builder, x, layer.activation)
 
 
 @lowers("BatchNormalization")
-def _batch_normalization(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
-    if layer.axis not in (-1, len(shape) - 1):
-        raise ExportError(f"'{layer.name}' normalises axis {layer.axis}, not the channels.")
+def _batch_normalization(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    if layer.axis not in (-1, len(builder.shape(inputs[0])) - 1):
+        return None
     mean, variance = builder.value(layer.moving_mean), builder.value(layer.moving_variance)
     scale = 1.0 / np.sqrt(variance.astype(np.float64) + layer.epsilon)
     if layer.scale:
@@ -215,138 +302,149 @@ def _batch_normalization(builder: Builder, layer: Any, inputs: list[str], shape:
     shift = -mean * scale
     if layer.center:
         shift = shift + builder.value(layer.beta)
-    return _affine(builder, inputs, shape, scale, shift, layer.name)
+    return builder.affine(inputs[0], scale, shift, layer.name, learned=True)
 
 
 @lowers("Rescaling")
-def _rescaling(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
-    return _affine(builder, inputs, shape, layer.scale, layer.offset, layer.name)
+def _rescaling(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    return builder.affine(inputs[0], layer.scale, layer.offset, layer.name)
 
 
 @lowers("Normalization")
-def _normalization(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
-    mean = np.asarray(layer.mean, np.float64).reshape(-1)
+def _normalization(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    mean, variance = (np.asarray(x, np.float64) for x in (layer.mean, layer.variance))
+    if mean.size not in (1, builder.shape(inputs[0])[-1]) or mean.shape[-1:] != (mean.size,):
+        return None
     # As Keras does: the deviation is bounded below by its epsilon.
-    deviation = np.maximum(np.sqrt(np.asarray(layer.variance, np.float64)).reshape(-1), 1e-7)
+    mean, deviation = mean.reshape(-1), np.maximum(np.sqrt(variance).reshape(-1), 1e-7)
     if layer.invert:
-        return _affine(builder, inputs, shape, deviation, mean, layer.name)
-    return _affine(builder, inputs, shape, 1 / deviation, -mean / deviation, layer.name)
+        return builder.affine(inputs[0], deviation, mean, layer.name)
+    return builder.affine(inputs[0], 1 / deviation, -mean / deviation, layer.name)
 
 
-def _affine(
-    builder: Builder, inputs: list[str], shape: Shape, scale: Any, shift: Any, name: str
-) -> str:
-    channels = (shape[-1],)
-    weights = {
-        "scale": np.broadcast_to(np.asarray(scale, np.float64), channels).copy(),
-        "shift": np.broadcast_to(np.asarray(shift, np.float64), channels).copy(),
-    }
-    return builder.emit("affine", inputs, shape, name=name, weights=weights)
-
-
-@lowers("Add", "Multiply")
-def _merge(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
-    op = "add" if _family(layer) == "add" else "multiply"
-    if isinstance(layer, _Call) and layer.constant is not None:
-        scale, shift = (1.0, layer.constant) if op == "add" else (layer.constant, 0.0)
-        return _affine(builder, inputs, shape, scale, shift, layer.name)
+@lowers("Add", "Multiply", "Maximum", "Minimum", "Average", "Subtract")
+def _merge(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    kind = type(layer).__name__.lower()
+    op = "add" if kind == "average" else kind
     x = inputs[0]
     for y in inputs[1:]:
-        x = builder.emit(op, [x, y], shape, name=layer.name)
+        x = builder.binary(op, x, y, layer.name)
+    if kind == "average":
+        x = builder.affine(x, 1 / len(inputs), 0.0, f"{layer.name}_mean")
     return x
 
 
-def _family(layer: Any) -> str:
-    kind = layer.name if isinstance(layer, _Call) else type(layer).__name__
-    return "add" if kind.lower().startswith("add") else "multiply"
-
-
 @lowers("Concatenate")
-def _concatenate(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
-    if layer.axis not in (-1, len(shape) - 1):
-        raise ExportError(f"'{layer.name}' joins along axis {layer.axis}, not the channels.")
-    return builder.emit("concat", inputs, shape, name=layer.name)
+def _concatenate(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    return builder.concat(inputs, layer.axis, layer.name)
 
 
 @lowers("MaxPooling2D", "AveragePooling2D")
-def _pool(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
+def _pool(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
     op = "max_pool" if type(layer).__name__.startswith("Max") else "avg_pool"
     window = _spatial(builder, layer, inputs[0], layer.pool_size)
     del window["dilation"]
+    shape = layer.compute_output_shape(builder.shape(inputs[0]))
     size = tuple(layer.pool_size)
     return builder.emit(op, inputs, shape, name=layer.name, size=size, **window)
 
 
 @lowers("GlobalAveragePooling2D", "GlobalMaxPooling2D")
-def _global_pool(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
-    op = "global_avg_pool" if "Average" in type(layer).__name__ else "global_max_pool"
-    return builder.emit(op, inputs, shape, name=layer.name, keepdims=bool(layer.keepdims))
+def _global_pool(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    kind = "mean" if "Average" in type(layer).__name__ else "max"
+    return builder.reduce(kind, inputs[0], (1, 2), bool(layer.keepdims), layer.name)
 
 
 @lowers("ZeroPadding2D")
-def _zero_padding(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
-    (top, bottom), (left, right) = layer.padding
-    return builder.emit("pad", inputs, shape, name=layer.name, pads=(top, bottom, left, right))
+def _zero_padding(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    rows, columns = layer.padding
+    return builder.pad(inputs[0], ((0, 0), tuple(rows), tuple(columns), (0, 0)), layer.name)
+
+
+@lowers("UpSampling2D")
+def _up_sampling(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    if layer.interpolation != "nearest":
+        return None
+    x = inputs[0]
+    for axis, times in zip((1, 2), layer.size, strict=True):
+        places = np.repeat(np.arange(builder.shape(x)[axis]), times)
+        x = builder.gather(x, axis, places.tolist(), f"{layer.name}_{axis}")
+    return x
 
 
 @lowers("Flatten", "Reshape")
-def _reshape(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
-    return builder.emit("reshape", inputs, shape, name=layer.name)
+def _reshape(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    shape = layer.compute_output_shape(builder.shape(inputs[0]))
+    return builder.reshape(inputs[0], shape, layer.name)
 
 
 @lowers("ReLU")
-def _relu(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
+def _relu(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
     slope, ceiling = float(layer.negative_slope or 0), layer.max_value
-    if layer.threshold or (ceiling not in (None, 6)) or (slope and ceiling):
-        raise ExportError(f"'{layer.name}': export knows ReLU, ReLU6 and leaky ReLU.")
+    if layer.threshold or ceiling not in (None, 6) or (slope and ceiling):
+        return None
     if slope:
-        return builder.emit(
-            "activation", inputs, shape, name=layer.name, kind="leaky_relu", slope=slope
-        )
-    kind = "relu6" if ceiling else "relu"
-    return builder.emit("activation", inputs, shape, name=layer.name, kind=kind)
+        return builder.activation("leaky_relu", inputs[0], layer.name, slope=slope)
+    return builder.activation("relu6" if ceiling else "relu", inputs[0], layer.name)
 
 
 @lowers("LeakyReLU")
-def _leaky_relu(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
+def _leaky_relu(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
     slope = float(layer.negative_slope)
-    return builder.emit(
-        "activation", inputs, shape, name=layer.name, kind="leaky_relu", slope=slope
-    )
+    return builder.activation("leaky_relu", inputs[0], layer.name, slope=slope)
+
+
+@lowers("ELU")
+def _elu(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    return builder.function("elu", inputs[0], layer.name, alpha=float(layer.alpha))
 
 
 @lowers("Activation")
-def _activation(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
-    return builder.activate(inputs[0], shape, layer.activation)
+def _activation(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    return _activated(builder, inputs[0], layer.activation)
 
 
 @lowers("Softmax")
-def _softmax(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
-    return builder.emit("softmax", inputs, shape, name=layer.name)
+def _softmax(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    if not isinstance(layer.axis, int) or len(inputs) != 1:
+        return None
+    return builder.softmax(inputs[0], layer.axis, layer.name)
 
 
 @lowers(
-    "Dropout",
-    "SpatialDropout2D",
-    "GaussianNoise",
     "ActivityRegularization",
+    "AlphaDropout",
+    "Dropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Identity",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomCrop",
     "RandomFlip",
     "RandomRotation",
     "RandomTranslation",
     "RandomZoom",
-    "RandomBrightness",
-    "RandomContrast",
+    "SpatialDropout2D",
 )
-def _only_in_training(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:  # noqa: ARG001
-    return inputs[0]
+def _only_in_training(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    # RandomCrop takes the centre in inference, unless there is nothing to crop.
+    shape = layer.compute_output_shape(builder.shape(inputs[0]))
+    return inputs[0] if tuple(shape[1:]) == builder.shape(inputs[0])[1:] else None
 
 
 @lowers("LocalResponseNormalization")
-def _lrn(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
+def _lrn(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
     constants = {key: getattr(layer, key) for key in ("size", "alpha", "beta", "k")}
-    return builder.emit("lrn", inputs, shape, name=layer.name, **constants)
+    return builder.emit("lrn", inputs, builder.shape(inputs[0]), name=layer.name, **constants)
 
 
 @lowers("DepthPool")
-def _depth_pool(builder: Builder, layer: Any, inputs: list[str], shape: Shape) -> str:
+def _depth_pool(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    shape = layer.compute_output_shape(builder.shape(inputs[0]))
     return builder.emit("depth_pool", inputs, shape, name=layer.name, size=layer.pool_size)
+
+
+def opened_by_rules() -> Sequence[str]:
+    """Names of the Keras layers that have a rule of their own."""
+    return sorted(_RULES)

@@ -1,5 +1,6 @@
 """The manifest: what a bundle says of itself."""
 
+import os
 import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from edgecnn.golden import FILE
 def describe(
     *,
     folder: Path,
+    out: Path,
     order: Order,
     quantisation: dict[str, Any],
     found: dict[str, Verification],
@@ -53,6 +55,9 @@ def describe(
         },
         "preprocessing": preprocessing.to_json(),
         "labels": asdict(describe_file(folder, LABELS)),
+        **order.head.to_json(),
+        **({"head_added": order.added} if order.added else {}),
+        **_origin(order, out),
         "golden": asdict(describe_file(folder, FILE)),
         "calibration": _described(order.pictures, precision),
         "quantisation": quantisation,
@@ -64,6 +69,16 @@ def describe(
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "created_with": versions(),
     }
+
+
+def _origin(order: Order, out: Path) -> dict[str, Any]:
+    """Where the Keras model is, seen from the bundle: what `evaluate` compares with."""
+    network = order.network
+    file = network.checkpoint.path if network.checkpoint is not None else network.file
+    if file is None:
+        return {}
+    relative = os.path.relpath(file.absolute(), out.absolute())
+    return {"reference": {"file": relative, "output": network.output}}
 
 
 def _seconds_of(earlier: dict[str, Any]) -> dict[str, float]:

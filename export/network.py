@@ -2,24 +2,33 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecnn import checkpoint as checkpoints
 from edgecnn import zoo
 from edgecnn.bundle import Weights
 from edgecnn.checkpoint import Checkpoint
 from edgecnn.errors import ExportError, MissingExtra, WeightsError, WeightsUnavailable, require
-from edgecnn.preprocessing import Preprocessing
+from edgecnn.export.front import scales_pixels
+from edgecnn.export.lowering import functional_of, lower
+from edgecnn.export.twin import in_float32
+from edgecnn.graph import Graph
+from edgecnn.labels import checked
+from edgecnn.preprocessing import NAMED, Preprocessing
 
 if TYPE_CHECKING:
     import keras
 
 RANDOM_SEED = 0
 """Random weights are the same at each export, so that two exports can be compared."""
+BATCH = 8
+IN_MEMORY = "a Keras model in memory"
 
 
 @dataclass(frozen=True)
@@ -29,67 +38,259 @@ class Network:
     model: "keras.Model"
     architecture: str
     preprocessing: Preprocessing
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] | None
+    """None: numbers do, or ImageNet's names."""
     weights: Weights
     checkpoint: Checkpoint | None = None
     notes: tuple[str, ...] = ()
     """What the user should know about how it was found."""
+    output: int = 0
+    """Which of the model's outputs is exported, by its place."""
+    file: Path | None = None
+    """Where the model was read from, if it was."""
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The network as lowered from Keras."""
+        with in_float32(self.model):
+            return lower(self.model, output=self.output)
+
+    def answers(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `answers`."""
+        return answers(self.model, self.preprocessing, images, self.output)
+
+    def labels_for(self, outputs: int, binary: bool) -> tuple[str, ...]:
+        """Its labels, which must be as many as a head of so many outputs has."""
+        if self.labels is None:
+            return ("no", "yes") if binary else _published_labels(outputs)
+        fitting = (1, 2) if binary else (outputs,)
+        if len(self.labels) not in fitting:
+            wanted = "two labels, or one," if binary else f"{outputs} labels"
+            raise ExportError(
+                f"{self.architecture} has {len(self.labels)} labels and gives {outputs} value(s), "
+                f"which takes {wanted} one for each in their order."
+            )
+        return self.labels
+
+
+def answers(
+    model: "keras.Model",
+    preprocessing: Preprocessing,
+    images: NDArray[np.uint8],
+    output: int = 0,
+) -> NDArray[np.float32]:
+    """What a Keras model itself gives in float32 for uint8 pictures (count, H, W, C).
+
+    (count, values), as they are: nothing of what export does to a network is in between.
+    """
+    batches = []
+    with in_float32(model):
+        for start in range(0, len(images), BATCH):
+            pictures = preprocessing.normalise(images[start : start + BATCH])
+            result = _chosen(model(pictures, training=False), output)
+            batches.append(np.asarray(result, np.float32))
+    return np.concatenate(batches).reshape(len(images), -1)
+
+
+def _chosen(result: Any, output: int) -> Any:
+    if isinstance(result, dict):
+        return result[sorted(result)[output]]
+    if isinstance(result, list | tuple):
+        return result[output]
+    return result
 
 
 def of_model(
-    model: "keras.Model", preprocessing: Preprocessing | None, labels: Sequence[str] | None
+    model: "keras.Model",
+    preprocessing: Preprocessing | str | None,
+    labels: Sequence[str] | None,
+    *,
+    input_shape: Sequence[int] | None = None,
+    output: str | int | None = None,
+    name: str | None = None,
+    file: Path | None = None,
+    weights: Weights | None = None,
 ) -> Network:
     """A Keras model of the user's own.
 
-    Raises `ExportError` where what only its author knows was not given.
+    `preprocessing` may be a name of `NAMED`; None where the model scales raw pixels itself.
+    `input_shape` (height, width[, channels]) is for a model that takes any. Raises `ExportError`
+    where what only its author knows was not given.
     """
-    if preprocessing is None:
+    name = name or model.name
+    if functional_of(model) is None:
+        lower(model)  # says why not
+    if isinstance(preprocessing, Preprocessing) and input_shape is None:
+        input_shape = preprocessing.shape[1:]
+    place = _place_of(output, model, name)
+    model = _of_fixed_size(model, input_shape, name)
+    height, width, channels = model.inputs[0].shape[1:]
+    if channels not in (1, 3):
         raise ExportError(
-            f"How {model.name} wants its pictures is not in the model: give preprocessing=, such "
-            "as Preprocessing(224, 224, mean=(127.5,), std=(127.5,))."
+            f"{name} takes pictures of {channels} channels: a camera gives one or three."
         )
-    if model.input_shape != (None, *preprocessing.shape[1:]):
+    if isinstance(preprocessing, str):
+        preprocessing = Preprocessing.named(preprocessing, height, width, channels)
+    network = Network(
+        model,
+        name,
+        preprocessing or Preprocessing.named("raw", height, width, channels),
+        None if labels is None else checked(labels),
+        weights or Weights("trained", IN_MEMORY, weights_sha256(model)),
+        output=place,
+        file=file,
+    )
+    itself = scales_pixels(network.graph)
+    if preprocessing is None and not itself:
         raise ExportError(
-            f"{model.name} takes {model.input_shape}, its preprocessing gives "
-            f"{preprocessing.shape}."
+            f"How {name} wants its pixels is not in the model: say it with --preprocessing "
+            f"{'|'.join(NAMED)} (-1..1 for most of keras.applications, 0..1 where training divided "
+            "by 255, raw where it takes them as they are), or preprocessing= in Python."
         )
+    if preprocessing is not None and itself and not preprocessing.is_raw:
+        note = (
+            f"{name} scales its pixels itself and is given pixels that were scaled before: "
+            "--preprocessing raw, unless training did both."
+        )
+        network = replace(network, notes=(note,))
+    return network
+
+
+def weights_sha256(model: "keras.Model") -> str:
+    """SHA-256 over the values of a model's weights."""
     digest = hashlib.sha256()
     for value in model.get_weights():
         digest.update(np.ascontiguousarray(value).tobytes())
-    return Network(
-        model,
-        model.name,
-        preprocessing,
-        _labels(model, labels, model.name),
-        Weights("trained", "a Keras model in memory", digest.hexdigest()),
-    )
+    return digest.hexdigest()
+
+
+def _of_fixed_size(
+    model: "keras.Model", input_shape: Sequence[int] | None, name: str
+) -> "keras.Model":
+    import keras
+
+    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
+        shapes = ", ".join(str(tensor.shape) for tensor in model.inputs)
+        raise ExportError(
+            f"{name} takes {shapes}: a classifier takes one picture (H, W, channels)."
+        )
+    own = tuple(model.inputs[0].shape[1:])
+    given = (*input_shape, own[2] or 3)[:3] if input_shape is not None else own
+    if None in given:
+        raise ExportError(
+            f"{name} takes pictures of any size, an artifact of one: --input 224x224, or "
+            "input_shape=(224, 224, 3) in Python."
+        )
+    if any(have not in (None, wanted) for have, wanted in zip(own, given, strict=True)):
+        raise ExportError(f"{name} takes {own} (height, width, channels), and {given} was given.")
+    if None not in own:
+        return model
+    picture = keras.Input(given, dtype=model.inputs[0].dtype)
+    return keras.Model(picture, model(picture), name=model.name)
+
+
+def _place_of(output: str | int | None, model: "keras.Model", name: str) -> int:
+    """Which output is meant, by name or place; there must be one if none is."""
+    if isinstance(output, int):
+        return output
+    functional = functional_of(model)
+    structure = functional._outputs_struct
+    names = sorted(structure) if isinstance(structure, dict) else list(functional.output_names)
+    if output in names:
+        return names.index(output)
+    if output is not None:
+        raise ExportError(f"{name} has no output '{output}': it has {', '.join(names)}.")
+    if len(names) > 1:
+        raise ExportError(
+            f"{name} has {len(names)} outputs, and a bundle is one classifier: choose one with "
+            f"--output ({', '.join(names)})."
+        )
+    return 0
 
 
 def of_checkpoint(checkpoint: Checkpoint) -> Network:
     """A finished training run."""
-    model = checkpoint.load_model()
     return Network(
-        model,
+        checkpoint.load_model(),
         checkpoint.architecture,
         checkpoint.preprocessing,
-        _labels(model, checkpoint.labels, str(checkpoint.path)),
+        checkpoint.labels,
         checkpoint.weights(),
         checkpoint,
     )
 
 
-def find(what: str | Path, weights: str = "auto") -> Network:
-    """The network a user named: a checkpoint's path, or an architecture with `weights`.
+def find(
+    what: str | Path,
+    weights: str = "auto",
+    *,
+    preprocessing: Preprocessing | str | None = None,
+    labels: Sequence[str] | None = None,
+    input_shape: Sequence[int] | None = None,
+    output: str | None = None,
+) -> Network:
+    """The network a user named: a checkpoint, a Keras file, or an architecture with `weights`.
 
     `weights` is `auto`, `imagenet`, `random` or a file. `auto` takes the newest finished training
     run of the architecture under `runs/`, else pretrained weights (installed, cached, or
-    downloaded), else random ones, and says in `notes` why.
+    downloaded), else random ones, and says in `notes` why. The rest is for a Keras file: see
+    `of_model`.
     """
     # A folder that happens to be called resnet34 does not hide the network.
-    if str(what) not in zoo.names() and Path(what).exists():
-        return of_checkpoint(Checkpoint.load(Path(what)))
+    path = Path(what)
+    if str(what) not in zoo.names() and (path.exists() or path.suffix in FILES):
+        if is_checkpoint(path):
+            found = of_checkpoint(Checkpoint.load(path))
+            _reject_options(str(what), preprocessing, input_shape, output)
+            return found if labels is None else replace(found, labels=checked(labels))
+        from edgecnn.export.keras_file import read_model, weights_of
+
+        return of_model(
+            read_model(path),
+            preprocessing,
+            labels,
+            input_shape=input_shape,
+            output=output,
+            name=path.stem,
+            file=path,
+            weights=weights_of(path),
+        )
     entry = zoo.get(str(what))
     require("keras", what="Export", package="Keras", extra="export")
+    _reject_options(str(what), preprocessing, input_shape, output)
+    found = _of_architecture(entry, weights)
+    return found if labels is None else replace(found, labels=checked(labels))
+
+
+FILES = (".keras", ".h5", ".hdf5")
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a path is a training run, or the model in one."""
+    if path.is_dir():
+        return (path / checkpoints.MANIFEST).is_file() or (path / checkpoints.MODEL).is_file()
+    return path.name == checkpoints.MODEL and (path.parent / checkpoints.MANIFEST).is_file()
+
+
+def model_at(path: Path, input_shape: Sequence[int] | None = None) -> tuple["keras.Model", str]:
+    """The Keras model of a checkpoint or Keras file, and what it is called."""
+    if is_checkpoint(path):
+        checkpoint = Checkpoint.load(path)
+        return checkpoint.load_model(), checkpoint.architecture
+    from edgecnn.export.keras_file import read_model
+
+    return _of_fixed_size(read_model(path), input_shape, path.stem), path.stem
+
+
+def _reject_options(what: str, *given: Any) -> None:
+    if any(value is not None for value in given):
+        raise ExportError(
+            f"{what} knows its own preprocessing, input and output: --preprocessing, --input and "
+            "--output are for a Keras file of your own."
+        )
+
+
+def _of_architecture(entry: zoo.Architecture, weights: str) -> Network:
     if weights == "random":
         return _random(entry)
     if weights == "auto":
@@ -138,11 +339,3 @@ def _published_labels(classes: int) -> tuple[str, ...]:
         except MissingExtra:
             pass  # names are a comfort: the class numbers below are right without them
     return tuple(f"class {index}" for index in range(classes))
-
-
-def _labels(model: "keras.Model", labels: Sequence[str] | None, where: str) -> tuple[str, ...]:
-    output = model.outputs[0].shape[-1]
-    found = tuple(labels) if labels is not None else _published_labels(output)
-    if len(found) != output:
-        raise ExportError(f"{where} has {output} classes and {len(found)} labels.")
-    return found

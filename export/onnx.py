@@ -19,9 +19,23 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgecnn.errors import ExportError
 from edgecnn.export.about import About
-from edgecnn.export.onnx_parts import ACTIVATIONS, channels_first, named_only, onnx_pads
+from edgecnn.export.heads import tail
+from edgecnn.export.onnx_parts import (
+    BINARY,
+    COMPARISONS,
+    FUNCTIONS,
+    NCHW,
+    REDUCTIONS,
+    along,
+    channels_first,
+    laid_out,
+    named_only,
+    onnx_pads,
+    perm_between,
+)
 from edgecnn.export.quantised import IntWeights, Quantised, Scale
-from edgecnn.graph import WEIGHTED, Array, Graph, Operator
+from edgecnn.graph import Array, Graph, Operator
+from edgecnn.operators import WEIGHTED
 
 OPSET = 17
 IR_VERSION = 9
@@ -96,7 +110,8 @@ class _Writer:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         # Both engines give a dense layer's result in float from integer sums: no rounding.
-        self._float_logits = {n for n in graph[graph.output].inputs if graph[n].op == "dense"}
+        self._end, logits = tail(graph)
+        self._float_logits = {logits} if logits and graph[logits].op == "dense" else set()
         self._constants: set[str] = set()
         self.tensor: dict[str, str] = {}
         """Operator name to the ONNX value that holds its real-valued result."""
@@ -124,12 +139,18 @@ class _Writer:
             result = self._input(op, scale)
         else:
             inputs = [self._read(op, name) for name in op.inputs]
+            if self.dtype == np.float16 and op.name in self._end and op.op != "reshape":
+                # Probabilities are float32, and made in it.
+                inputs = [
+                    self.node("Cast", [x], f"{op.name}/{i}/float", to=TensorProto.FLOAT)
+                    for i, x in enumerate(inputs)
+                ]
             result = self._operator(op, inputs)
             # Where an operator computes in integers, their range can stand for the activation.
             # Around one in float an engine may drop the quantisers, and the clamp with them.
             in_integers = self.quantised is not None and self.quantised.runs_in_int8(op)
             if kind := (scale.left_of(op.fused) if scale and in_integers else op.fused):
-                result = self._activation(kind, op, result, f"{op.name}_{kind}")
+                result = self._activation(kind, op, result, f"{op.name}/{kind}")
             if scale and op.name not in self._float_logits:
                 result = self._through_integers(op.name, result, scale)
         self.tensor[op.name] = result
@@ -144,51 +165,51 @@ class _Writer:
         stays_float = op.op in WEIGHTED and self.quantised and op.name not in self.quantised.weights
         if not (scale and stays_float) or self.symmetric:
             return self.tensor[name]
-        if f"{name}_real" not in self._constants:
+        if f"{name}/real" not in self._constants:
             shape = self.graph[name].shape
             scales = np.full(shape[-1], scale.scale, np.float32)
             points = np.full(shape[-1], self._zero_point(scale))
             per_channel = (
-                self.constant(f"{name}_scales", scales),
-                self.constant(f"{name}_zero_points", points),
+                self.constant(f"{name}/scales", scales),
+                self.constant(f"{name}/zero_points", points),
             )
-            self._constants.add(f"{name}_real")
+            self._constants.add(f"{name}/real")
             integers = next(n for n in self.nodes if n.output[0] == self.tensor[name]).input[0]
-            self.node("DequantizeLinear", [integers, *per_channel], f"{name}_real", axis=1)
-        return f"{name}_real"
+            self.node("DequantizeLinear", [integers, *per_channel], f"{name}/real", axis=1)
+        return f"{name}/real"
 
     def _input(self, op: Operator, scale: Scale | None) -> str:
         own = Scale(op.attributes["scale"], op.attributes["zero_point"])
         # A real type is a Cast and arithmetic: DequantizeLinear gives no float16 in this opset.
         to = helper.np_dtype_to_tensor_dtype(self.dtype)
         if self.quantised and not self.symmetric:
-            picture = self.node("Transpose", [INPUT], f"{INPUT}_nchw", perm=[0, 3, 1, 2])
+            picture = self.node("Transpose", [INPUT], f"{INPUT}/nchw", perm=[0, 3, 1, 2])
             if scale and not self.for_openvino:
                 return self._dequantised(op.name, picture, scale)
-            x = self.node("Cast", [picture], f"{INPUT}_real", to=to)
+            x = self.node("Cast", [picture], f"{INPUT}/real", to=to)
         else:
             # TensorRT takes bytes to be cast and for nothing else.
-            real = self.node("Cast", [INPUT], f"{INPUT}_real", to=to)
-            x = self.node("Transpose", [real], f"{INPUT}_nchw", perm=[0, 3, 1, 2])
+            real = self.node("Cast", [INPUT], f"{INPUT}/real", to=to)
+            x = self.node("Transpose", [real], f"{INPUT}/nchw", perm=[0, 3, 1, 2])
         if own.zero_point:
             x = self.node(
-                "Sub", [x, self.real("pixel_mean", np.array(own.zero_point))], "image_shifted"
+                "Sub", [x, self.real("image/mean", np.array(own.zero_point))], "image/shifted"
             )
         if own.scale != 1:
-            x = self.node("Mul", [x, self.real("pixel_scale", np.array(own.scale))], "image_scaled")
+            x = self.node("Mul", [x, self.real("image/scale", np.array(own.scale))], "image/scaled")
         return self._through_integers(op.name, x, scale) if scale and not self.symmetric else x
 
     def _through_integers(self, name: str, x: str, scale: Scale) -> str:
-        q = self.node("QuantizeLinear", [x, *self._scale(name, scale)], f"{name}_q")
+        q = self.node("QuantizeLinear", [x, *self._scale(name, scale)], f"{name}/q")
         return self._dequantised(name, q, scale)
 
     def _dequantised(self, name: str, q: str, scale: Scale) -> str:
-        return self.node("DequantizeLinear", [q, *self._scale(name, scale)], f"{name}_dq")
+        return self.node("DequantizeLinear", [q, *self._scale(name, scale)], f"{name}/dq")
 
     def _scale(self, name: str, scale: Scale) -> tuple[str, str]:
         return (
-            self.constant(f"{name}_scale", np.array(scale.scale, np.float32)),
-            self.constant(f"{name}_zero_point", np.array(self._zero_point(scale))),
+            self.constant(f"{name}/scale", np.array(scale.scale, np.float32)),
+            self.constant(f"{name}/zero_point", np.array(self._zero_point(scale))),
         )
 
     def _zero_point(self, scale: Scale) -> np.int8 | np.uint8:
@@ -197,8 +218,8 @@ class _Writer:
     def _weights(self, op: Operator, to_layout: Any, axis: int) -> tuple[str, str]:
         """Kernel and bias as values; integers behind a DequantizeLinear each."""
         if self.quantised is None or op.name not in self.quantised.weights:
-            kernel = self.real(f"{op.name}_kernel", to_layout(op.weights["kernel"]))
-            return kernel, self.real(f"{op.name}_bias", op.weights["bias"])
+            kernel = self.real(f"{op.name}/kernel", to_layout(op.weights["kernel"]))
+            return kernel, self.real(f"{op.name}/bias", op.weights["bias"])
         ints: IntWeights = self.quantised.weights[op.name]
         input_scale = np.float32(self.quantised.scales[op.inputs[0]].scale)
         bias_scales = ints.scales * input_scale
@@ -209,17 +230,17 @@ class _Writer:
             self.node(
                 "DequantizeLinear",
                 [
-                    self.constant(f"{op.name}_{part}_q", q),
-                    self.constant(f"{op.name}_{part}_scale", np.asarray(scales, np.float32)),
-                    self.constant(f"{op.name}_{part}_zero", np.zeros(len(scales), q.dtype)),
+                    self.constant(f"{op.name}/{part}/q", q),
+                    self.constant(f"{op.name}/{part}/scale", np.asarray(scales, np.float32)),
+                    self.constant(f"{op.name}/{part}/zero", np.zeros(len(scales), q.dtype)),
                 ],
-                f"{op.name}_{part}",
+                f"{op.name}/{part}",
                 axis=along,
             )
             for part, q, scales, along in parts
         ]
         if self.symmetric:
-            values.append(self.real(f"{op.name}_bias", ints.bias * bias_scales))
+            values.append(self.real(f"{op.name}/bias", ints.bias * bias_scales))
         return values[0], values[1]
 
     def _operator(self, op: Operator, inputs: list[str]) -> str:
@@ -241,16 +262,51 @@ class _Writer:
             kind = "GlobalAveragePool" if op.op == "global_avg_pool" else "GlobalMaxPool"
             if attributes["keepdims"]:
                 return self.node(kind, inputs, name)
-            pooled = self.node(kind, inputs, f"{name}_pooled")
+            pooled = self.node(kind, inputs, f"{name}/pooled")
             return self.node("Flatten", [self._step(op, pooled)], name)
-        if op.op in ("add", "multiply"):
-            return self.node("Add" if op.op == "add" else "Mul", inputs, name)
+        if op.op in BINARY:
+            return self.node(BINARY[op.op], self._operands(op, inputs), name)
+        if op.op == "compare":
+            kind = attributes["kind"]
+            if kind == "not_equal":
+                return self.node(
+                    "Not", [self.node("Equal", self._operands(op, inputs), f"{name}/equal")], name
+                )
+            return self.node(COMPARISONS[kind], self._operands(op, inputs), name)
+        if op.op == "select":
+            flowing = iter(inputs[1:])
+            parts = [
+                self.real(f"{name}/{part}", laid_out(op.weights[part]))
+                if part in op.weights
+                else next(flowing)
+                for part in ("then", "other")
+            ]
+            return self.node("Where", [inputs[0], *parts], name)
+        if op.op == "matmul":
+            return self._matmul(op, inputs)
+        if op.op == "reduce":
+            return self._reduce(op, inputs[0])
         if op.op == "concat":
-            return self.node("Concat", inputs, name, axis=1)
+            axis = along(attributes["axis"], len(op.shape))
+            return self.node("Concat", inputs, name, axis=axis)
+        if op.op == "slice":
+            return self._slice(op, inputs[0])
+        if op.op == "gather":
+            places = self.constant(f"{name}/indices", np.array(attributes["indices"], np.int64))
+            axis = along(attributes["axis"], len(op.shape))
+            return self.node("Gather", [*inputs, places], name, axis=axis)
+        if op.op == "transpose":
+            return self.node("Transpose", inputs, name, perm=perm_between(attributes["perm"]))
+        if op.op == "resize":
+            return self._resize(op, inputs[0])
+        if op.op == "depth_to_space":
+            return self.node("DepthToSpace", inputs, name, blocksize=attributes["size"], mode="DCR")
+        if op.op == "space_to_depth":
+            return self.node("SpaceToDepth", inputs, name, blocksize=attributes["size"])
         if op.op == "pad":
             top, left, bottom, right = onnx_pads(attributes["pads"])
             around = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
-            return self.node("Pad", [*inputs, self.constant(f"{name}_pads", around)], name)
+            return self.node("Pad", [*inputs, self.constant(f"{name}/pads", around)], name)
         if op.op == "reshape":
             return self._reshape(op, inputs[0])
         if op.op == "requantise":
@@ -272,10 +328,7 @@ class _Writer:
         if op.op == "activation":
             return self._activation(attributes["kind"], op, inputs[0], name)
         if op.op == "softmax":
-            if self.dtype == np.float16:
-                inputs = [self.node("Cast", inputs, f"{name}_real", to=TensorProto.FLOAT)]
-            output = OUTPUT if op.name == self.graph.output else name
-            return self.node("Softmax", inputs, output, axis=-1)
+            return self.node("Softmax", inputs, name, axis=1 if len(op.shape) == 4 else -1)
         raise ExportError(f"ONNX: no way to write '{op.op}' ({op.name}).")
 
     def _dense(self, op: Operator, x: str) -> str:
@@ -283,13 +336,13 @@ class _Writer:
             kernel, bias = self._weights(op, lambda k: k, axis=1)
             return self.node("Gemm", [x, kernel, bias], op.name)
         before, after = self.graph[op.inputs[0]].shape, op.shape
-        shape = self.constant(f"{op.name}_as_picture", np.array((*before, 1, 1), np.int64))
+        shape = self.constant(f"{op.name}/as_picture", np.array((*before, 1, 1), np.int64))
         scale = self.quantised.scales.get(op.inputs[0]) if self.quantised else None
-        x = self.node("Reshape", [x, shape], f"{op.name}_input")
+        x = self.node("Reshape", [x, shape], f"{op.name}/input")
         x = self._through_integers(x, x, scale) if scale else x
         kernel, bias = self._weights(op, lambda k: k.T[:, :, None, None], axis=0)
-        x = self.node("Conv", [x, kernel, bias], f"{op.name}_conv", kernel_shape=[1, 1])
-        shape = self.constant(f"{op.name}_as_vector", np.array(after, np.int64))
+        x = self.node("Conv", [x, kernel, bias], f"{op.name}/conv", kernel_shape=[1, 1])
+        shape = self.constant(f"{op.name}/as_vector", np.array(after, np.int64))
         if op.name not in self._float_logits:
             x = self._step(op, x)
         return self.node("Reshape", [x, shape], op.name)
@@ -301,9 +354,9 @@ class _Writer:
     def _per_channel(self, op: Operator, x: str) -> str:
         """A 1×1 depthwise convolution, spelled as arithmetic."""
         channels = (1, -1, 1, 1)
-        scale = self.real(f"{op.name}_times", op.weights["kernel"].reshape(channels))
-        shift = self.real(f"{op.name}_plus", op.weights["bias"].reshape(channels))
-        return self.node("Add", [self.node("Mul", [x, scale], f"{op.name}_scaled"), shift], op.name)
+        scale = self.real(f"{op.name}/times", op.weights["kernel"].reshape(channels))
+        shift = self.real(f"{op.name}/plus", op.weights["bias"].reshape(channels))
+        return self.node("Add", [self.node("Mul", [x, scale], f"{op.name}/scaled"), shift], op.name)
 
     def _is_behind_dense(self, op: Operator) -> bool:
         before = self.graph[op.inputs[0]]
@@ -348,37 +401,120 @@ class _Writer:
         """Reshapes count in NHWC order: transpose where that differs from NCHW."""
         before = self.graph[op.inputs[0]].shape
         if len(before) == 4 and before[1:3] != (1, 1):
-            x = self._step(op, self.node("Transpose", [x], f"{op.name}_nhwc", perm=[0, 2, 3, 1]))
+            x = self._step(op, self.node("Transpose", [x], f"{op.name}/nhwc", perm=[0, 2, 3, 1]))
         if len(op.shape) == 4 and op.shape[1:3] != (1, 1):
-            shape = self.constant(f"{op.name}_shape", np.array(op.shape, np.int64))
-            x = self._step(op, self.node("Reshape", [x, shape], f"{op.name}_reshaped"))
+            shape = self.constant(f"{op.name}/shape", np.array(op.shape, np.int64))
+            x = self._step(op, self.node("Reshape", [x, shape], f"{op.name}/reshaped"))
             return self.node("Transpose", [x], op.name, perm=[0, 3, 1, 2])
-        shape = self.constant(f"{op.name}_shape", np.array(channels_first(op.shape), np.int64))
+        shape = self.constant(f"{op.name}/shape", np.array(channels_first(op.shape), np.int64))
         return self.node("Reshape", [x, shape], op.name)
 
     def _depth_pool(self, op: Operator, x: str) -> str:
         batch, height, width, channels = op.shape
         size = op.attributes["size"]
         grouped = self.constant(
-            f"{op.name}_groups", np.array((batch, channels, size, height * width), np.int64)
+            f"{op.name}/groups", np.array((batch, channels, size, height * width), np.int64)
         )
-        shape = self.constant(f"{op.name}_shape", np.array(channels_first(op.shape), np.int64))
-        x = self._step(op, self.node("Reshape", [x, grouped], f"{op.name}_grouped"))
-        x = self.node("ReduceMax", [x], f"{op.name}_max", axes=[2], keepdims=0)
+        shape = self.constant(f"{op.name}/shape", np.array(channels_first(op.shape), np.int64))
+        x = self._step(op, self.node("Reshape", [x, grouped], f"{op.name}/grouped"))
+        x = self.node("ReduceMax", [x], f"{op.name}/max", axes=[2], keepdims=0)
         return self.node("Reshape", [self._step(op, x), shape], op.name)
 
+    def _operands(self, op: Operator, inputs: list[str]) -> list[str]:
+        if "operand" not in op.weights:
+            return inputs
+        constant = self.real(f"{op.name}/operand", laid_out(op.weights["operand"]))
+        return [constant, *inputs] if op.attributes.get("first") else [*inputs, constant]
+
+    def _matmul(self, op: Operator, inputs: list[str]) -> str:
+        if len(op.shape) != 4:
+            return self.node("MatMul", inputs, op.name)
+        turned = [
+            self.node("Transpose", [x], f"{op.name}/{i}/nhwc", perm=[0, 2, 3, 1])
+            for i, x in enumerate(inputs)
+        ]
+        product = self.node("MatMul", turned, f"{op.name}/product")
+        return self.node("Transpose", [product], op.name, perm=NCHW)
+
+    def _reduce(self, op: Operator, x: str) -> str:
+        kind = REDUCTIONS[op.attributes["kind"]]
+        axes = sorted(along(axis, len(op.shape)) for axis in op.attributes["axes"])
+        if kind == "ReduceSum":  # the only one whose axes are an input in this opset
+            over = self.constant(f"{op.name}/axes", np.array(axes, np.int64))
+            return self.node(kind, [x, over], op.name, keepdims=1)
+        return self.node(kind, [x], op.name, axes=axes, keepdims=1)
+
+    def _slice(self, op: Operator, x: str) -> str:
+        begin, end, strides = (op.attributes[key] for key in ("begin", "end", "strides"))
+        before = self.graph[op.inputs[0]].shape
+        axes = [axis for axis, n in enumerate(op.shape) if n != before[axis]]
+        parts = {
+            "starts": [begin[axis] for axis in axes],
+            "ends": [end[axis] for axis in axes],
+            "axes": [along(axis, len(op.shape)) for axis in axes],
+            "steps": [strides[axis] for axis in axes],
+        }
+        constants = [
+            self.constant(f"{op.name}/{key}", np.array(value, np.int64))
+            for key, value in parts.items()
+        ]
+        return self.node("Slice", [x, *constants], op.name)
+
+    def _resize(self, op: Operator, x: str) -> str:
+        rule = "half_pixel" if op.attributes["half_pixel"] else "asymmetric"
+        rule = "align_corners" if op.attributes["align_corners"] else rule
+        sizes = self.constant(f"{op.name}/sizes", np.array(channels_first(op.shape), np.int64))
+        return self.node(
+            "Resize",
+            [x, "", "", sizes],
+            op.name,
+            mode="linear",
+            coordinate_transformation_mode=rule,
+        )
+
     def _activation(self, kind: str, op: Operator, x: str, name: str) -> str:
-        if kind == "relu6":
-            low, high = (self.real(f"relu6_{v}", np.array(v)) for v in (0, 6))
-            return self.node("Clip", [x, low, high], name)
-        if kind == "hard_sigmoid":
-            return self.node("HardSigmoid", [x], name, alpha=1 / 6, beta=0.5)
-        if kind == "leaky_relu":
-            return self.node("LeakyRelu", [x], name, alpha=op.attributes["slope"])
-        return self.node(ACTIVATIONS[kind], [x], name)
+        match kind:
+            case "relu6":
+                low, high = (self.real(f"/relu6_{v}", np.array(v)) for v in (0, 6))
+                return self.node("Clip", [x, low, high], name)
+            case "hard_sigmoid":
+                return self.node("HardSigmoid", [x], name, alpha=1 / 6, beta=0.5)
+            case "leaky_relu":
+                return self.node("LeakyRelu", [x], name, alpha=op.attributes["slope"])
+            case "square":
+                return self.node("Mul", [x, x], name)
+            case "rsqrt":
+                return self.node("Reciprocal", [self.node("Sqrt", [x], f"{name}/root")], name)
+            case "gelu":
+                return self._gelu(x, name)
+        return self.node(FUNCTIONS[kind], [x], name)
+
+    def _gelu(self, x: str, name: str) -> str:
+        """x/2 · (1 + erf(x/√2)): this opset has no operator for it."""
+        half, one, root = (
+            self.real(f"/gelu_{i}", np.array(value))
+            for i, value in enumerate((0.5, 1.0, np.sqrt(0.5)))
+        )
+        erf = self.node("Erf", [self.node("Mul", [x, root], f"{name}/inner")], f"{name}/erf")
+        gate = self.node("Add", [erf, one], f"{name}/gate")
+        return self.node("Mul", [self.node("Mul", [x, half], f"{name}/half"), gate], name)
+
+    def _name_output(self) -> None:
+        result = self.tensor[self.graph.output]
+        if self.dtype == np.float16 and tail(self.graph)[1] is None:
+            self.node("Cast", [result], OUTPUT, to=TensorProto.FLOAT)
+            return
+        for node in self.nodes:
+            if node.output[0] == result:
+                node.output[0] = node.name = OUTPUT
+            for place, name in enumerate(node.input):
+                if name == result:
+                    node.input[place] = OUTPUT
+        self.tensor[self.graph.output] = OUTPUT
 
     def model(self, outputs: Sequence[str]) -> onnx.ModelProto:
         graph = self.graph
+        self._name_output()
         float_type = helper.np_dtype_to_tensor_dtype(self.dtype)
         results = [
             helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, graph[graph.output].shape)

@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self, get_args
 
+from edgecnn.arguments import at_least, one_of, words
 from edgecnn.bundle import FORMATS
 from edgecnn.calibration.calibration_set import CalibrationSet
-from edgecnn.errors import UnknownName
+from edgecnn.errors import ExportError
+from edgecnn.export.methods import METHODS, Method
 from edgecnn.export.network import Network
 from edgecnn.export.recipe import Recipe
 from edgecnn.graph import Graph
+from edgecnn.head import Head
 
 Precision = Literal["int8", "fp16", "fp32"]
+WeightBits = Literal[7, 8]
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,28 @@ class Settings:
     verdict: bool
     """Whether int8 is measured against float on this machine."""
 
+    @classmethod
+    def of(
+        cls,
+        precision: Precision,
+        method: Method,
+        weight_bits: WeightBits,
+        *,
+        symmetric: bool,
+        max_drop: float | None,
+        explain_layers: bool,
+        verdict: bool,
+    ) -> Self:
+        """What was asked for; raises `UnknownName` or `EdgeCnnError` for what there is not."""
+        one_of("precision", precision, get_args(Precision))
+        one_of("method", method, METHODS)
+        if weight_bits not in get_args(WeightBits):
+            raise ExportError(f"weight_bits must be 7 or 8, not {weight_bits!r}.")
+        if max_drop is not None:
+            at_least("max_drop", max_drop, 0, whole=False)
+        recipe = Recipe(method, weight_bits=weight_bits, symmetric=symmetric)
+        return cls(precision, recipe, max_drop, explain_layers, verdict)
+
     def to_json(self) -> dict[str, Any]:
         """All of them, by name."""
         return asdict(self)
@@ -40,14 +66,20 @@ class Order:
     pictures: CalibrationSet
     settings: Settings
     trained: Graph
-    """As lowered from Keras."""
+    """As lowered from Keras, and ended by what makes probabilities."""
     graph: Graph
     """As deployed: folded."""
+    labels: tuple[str, ...]
+    head: Head
+    added: str | None
+    """The function that export added to the network's logits, if any: `softmax` or `sigmoid`."""
 
 
-def checked(formats: Sequence[str]) -> tuple[str, ...]:
-    """Names of formats in their usual order; `UnknownName` for any other word."""
+def checked(formats: str | Sequence[str]) -> tuple[str, ...]:
+    """Names of formats, or one, in their usual order; `UnknownName` for any other word."""
+    formats = words(formats)
     for name in formats:
-        if name not in FORMATS:
-            raise UnknownName("format", name, FORMATS)
+        one_of("format", name, FORMATS)
+    if not formats:
+        raise ExportError(f"Name at least one format: {', '.join(FORMATS)}.")
     return tuple(name for name in FORMATS if name in formats)

@@ -5,12 +5,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.analysis import analyze_graph
+from edgecnn.arguments import one_of
 from edgecnn.bundle import FORMATS, LABELS, MANIFEST, Bundle, atomic_folder
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.errors import ExportError
@@ -19,18 +20,26 @@ from edgecnn.export.accuracy import Accuracy, Probabilities
 from edgecnn.export.calibration_choice import calibration_set
 from edgecnn.export.earlier import find, fingerprint, missing
 from edgecnn.export.explain import PLOT, draw, explain
-from edgecnn.export.folding import fold
+from edgecnn.export.folding import fold, with_whole_zero_point
+from edgecnn.export.heads import with_head
 from edgecnn.export.job import Clock, Job, check, quantise_and_write
-from edgecnn.export.lowering import lower, with_probabilities
 from edgecnn.export.manifest import describe
 from edgecnn.export.methods import Method
 from edgecnn.export.network import Network
-from edgecnn.export.order import Order, Precision, Settings, checked
+from edgecnn.export.order import Order, Precision, Settings, WeightBits, checked
 from edgecnn.export.progress import Progress
-from edgecnn.export.recipe import Kitchen, Recipe
-from edgecnn.export.verify import check_lowering, check_preprocessing, open_artifact, reference
+from edgecnn.export.recipe import Kitchen
+from edgecnn.export.verify import (
+    check_artifacts,
+    check_lowering,
+    check_preprocessing,
+    open_artifact,
+    reference,
+)
 from edgecnn.export.worth import worth
 from edgecnn.golden import COUNT, Golden
+from edgecnn.head import KINDS, Kind
+from edgecnn.labels import write_labels
 from edgecnn.pictures import class_indices, prepare
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.targets.target import detect
@@ -38,29 +47,39 @@ from edgecnn.targets.target import detect
 if TYPE_CHECKING:
     import keras
 
+FEW = 8
+"""Pictures that show whether a network's answers are probabilities."""
+
 
 def export(
     model: "str | Path | keras.Model | Network",
-    formats: Sequence[str] = FORMATS,
+    formats: str | Sequence[str] = FORMATS,
     precision: Precision = "int8",
     calibration: Path | str | CalibrationSet | None = None,
     out: Path | str | None = None,
     *,
     weights: str = "auto",
     method: Method = "mse",
-    weight_bits: Literal[7, 8] = 8,
+    weight_bits: WeightBits = 8,
     symmetric: bool = False,
     max_drop: float | None = None,
     explain_layers: bool = False,
     verdict: bool = False,
-    preprocessing: Preprocessing | None = None,
+    preprocessing: Preprocessing | str | None = None,
     labels: Sequence[str] | None = None,
+    input_shape: Sequence[int] | None = None,
+    head: Kind | None = None,
+    output: str | None = None,
     progress: Progress | None = None,
 ) -> Bundle:
     """Write a bundle and return it.
 
-    `model` is an architecture's name, a checkpoint's path, or a Keras model; the last needs
-    `preprocessing`, and `labels` unless its classes are ImageNet's. `calibration` is a folder of
+    `model` is an architecture's name, a checkpoint's path, a `.keras` or `.h5` file, or a Keras
+    model. For the last two: `labels`, one for each output in their order; `preprocessing`, a
+    `Preprocessing` or a name (`-1..1`, `0..1`, `raw`, `imagenet`, `caffe`), not needed where the
+    network scales raw pixels itself; `input_shape` (height, width[, channels]) where it takes any;
+    `head` (`softmax`, `sigmoid`, `binary`) says what plain numbers at its end are, and what is
+    added to make probabilities of them; `output` names one of several. `calibration` is a folder of
     pictures; None takes the checkpoint's own, else a default set that represents nobody's camera.
     `out` defaults to `exports/<architecture>-<precision>`. The folder appears whole or not at
     all. Where it already holds an export of the very same, only formats that it lacks are made.
@@ -82,11 +101,20 @@ def export(
             "Symmetric activations are for int8 in NVIDIA TensorRT, which reads ONNX; anything "
             "else would only lose by them: --int8 --format onnx."
         )
-    recipe = Recipe(method, weight_bits=weight_bits, symmetric=symmetric)
-    settings = Settings(precision, recipe, max_drop, explain_layers, verdict)
+    settings = Settings.of(
+        precision,
+        method,
+        weight_bits,
+        symmetric=symmetric,
+        max_drop=max_drop,
+        explain_layers=explain_layers,
+        verdict=verdict,
+    )
+    if head is not None:
+        one_of("head", head, KINDS)
     clock = Clock(progress)
     with clock.step("load the network"):
-        network = _network(model, weights, preprocessing, labels)
+        network = _network(model, weights, preprocessing, labels, input_shape, output)
     for note in network.notes:
         progress.note(note)
     if precision == "int8" and weight_bits == 8 and detect().sums_overflow:
@@ -103,9 +131,7 @@ def export(
     kind = f"{precision}-symmetric" if symmetric else precision
     out = Path(out) if out else Path("exports") / f"{network.architecture}-{kind}"
     with clock.step("lower and fold"):
-        trained = with_probabilities(lower(network.model))
-        graph = fold(trained, network.preprocessing)
-        order = Order(network, pictures, settings, trained, graph)
+        order = _order(network, pictures, settings, head, progress)
         mark = fingerprint(order)
     kept = find(out, mark)
     if kept is not None:
@@ -114,7 +140,7 @@ def export(
             return kept
         formats = checked([*formats, *kept.artifacts])
     with atomic_folder(out) as folder:
-        manifest = _fill(folder, order, formats, clock, kept) | {"fingerprint": mark}
+        manifest = _fill(folder, out, order, formats, clock, kept) | {"fingerprint": mark}
         _write_manifest(folder, manifest)
         if verdict and precision == "int8":
             manifest["worth"] = _worth(folder, order, formats, clock)
@@ -124,7 +150,14 @@ def export(
 
 
 def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    try:
+        text = json.dumps(manifest, indent=1, allow_nan=False)
+    except ValueError:
+        raise ExportError(
+            "A figure of this export is no finite number, so that nothing it says could be trusted:"
+            " no bundle written."
+        ) from None
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def _worth(folder: Path, order: Order, formats: Sequence[str], clock: Clock) -> dict[str, Any]:
@@ -135,7 +168,7 @@ def _worth(folder: Path, order: Order, formats: Sequence[str], clock: Clock) -> 
     )
     with tempfile.TemporaryDirectory() as beside, clock.step("int8 against float"):
         float32 = Path(beside)
-        _write_manifest(float32, _fill(float32, real, formats, Clock(Progress()), None))
+        _write_manifest(float32, _fill(float32, float32, real, formats, Clock(Progress()), None))
         found = worth(
             folder, float32, lambda name: clock.progress.step(f"int8 and float in {name}")
         )
@@ -145,41 +178,77 @@ def _worth(folder: Path, order: Order, formats: Sequence[str], clock: Clock) -> 
 def _network(
     model: "str | Path | keras.Model | Network",
     weights: str,
-    preprocessing: Preprocessing | None,
+    preprocessing: Preprocessing | str | None,
     labels: Sequence[str] | None,
+    input_shape: Sequence[int] | None,
+    output: str | None,
 ) -> Network:
     if isinstance(model, Network):
         return model
+    options: dict[str, Any] = {"input_shape": input_shape, "output": output}
     if isinstance(model, str | Path):
-        return networks.find(model, weights)
-    return networks.of_model(model, preprocessing, labels)
+        return networks.find(model, weights, preprocessing=preprocessing, labels=labels, **options)
+    return networks.of_model(model, preprocessing, labels, **options)
+
+
+def _order(
+    network: Network,
+    pictures: CalibrationSet,
+    settings: Settings,
+    head: Kind | None,
+    progress: Progress,
+) -> Order:
+    """Decide what the network's outputs mean, and fold it."""
+    trained, meaning, note = with_head(network.graph, head)
+    if note is not None:
+        # What its layers do not show, its answers may: an average of two networks, say.
+        few = prepare(pictures.held_out[:FEW], network.preprocessing)
+        trained, meaning, note = with_head(network.graph, head, network.answers(few))
+    if note is not None:
+        progress.note(note)
+    labels = network.labels_for(trained[trained.output].elements, meaning.kind == "binary")
+    added = None
+    if network.graph.output != trained.output and trained[trained.output].op != "reshape":
+        last = trained[trained.output]
+        added = "softmax" if last.op == "softmax" else "sigmoid"
+    graph = fold(trained, network.preprocessing)
+    return Order(network, pictures, settings, trained, graph, labels, meaning, added)
 
 
 def _fill(
-    folder: Path, order: Order, formats: Sequence[str], clock: Clock, kept: Bundle | None
+    folder: Path,
+    out: Path,
+    order: Order,
+    formats: Sequence[str],
+    clock: Clock,
+    kept: Bundle | None,
 ) -> dict[str, Any]:
     """Write everything but the manifest into a folder; returns the manifest."""
     network, graph, pictures = order.network, order.graph, order.pictures
     with clock.step("ask Keras"):
         held_out = prepare(pictures.held_out, network.preprocessing)
-        expected = reference(network.model, network.preprocessing, held_out)
-        check_lowering(graph, expected[:2], held_out[:2])
+        expected = reference(network, held_out, order.added)
+        check_lowering(graph, expected, held_out)
     classes = None
     if all(picture.label is not None for picture in pictures.held_out):
-        classes = np.array(class_indices(pictures.held_out, network.labels), np.int64)
+        classes = np.array(class_indices(pictures.held_out, order.labels), np.int64)
         _check_preprocessing(network, expected, classes)
-    (folder / LABELS).write_text("\n".join(network.labels) + "\n", encoding="utf-8")
+    write_labels(folder / LABELS, order.labels)
     job = Job(folder, order, formats, clock, held_out, expected, classes, kept)
     job.keep()
     if order.settings.precision == "int8":
         images = prepare(pictures.pictures, network.preprocessing)
         kitchen = Kitchen(
-            graph, images, clock.progress.advance, representative=pictures.representative
+            with_whole_zero_point(graph),
+            images,
+            clock.progress.advance,
+            representative=pictures.representative,
         )
         quantisation = quantise_and_write(job, kitchen)
     else:
         quantisation = {"precision": order.settings.precision}
         job.write_and_verify(None)
+        check_artifacts(job.found, order.settings.precision)
     check(job.found, order.settings.max_drop)
     with clock.step("golden vectors"):
         sessions = {name: open_artifact(name, folder) for name in formats}
@@ -196,6 +265,7 @@ def _fill(
             draw(layers, folder / PLOT, f"{network.architecture} int8 against float32")
     return describe(
         folder=folder,
+        out=out,
         order=order,
         quantisation=quantisation,
         found=job.found,

@@ -9,9 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from edgecnn.errors import ExportError
+from edgecnn.export.heads import tail
 from edgecnn.export.quantised import NOTHING, IntWeights, Quantised, Scale
 from edgecnn.export.statistics import Range
-from edgecnn.graph import WEIGHTED, Graph, Operator
+from edgecnn.graph import Graph, Operator
+from edgecnn.operators import FUNCTIONS, WEIGHTED, kind_of
 
 LOGIT_HEADROOM = {True: 1.1, False: 1.5}
 """How much wider than seen the range of the logits is, for representative pictures or not.
@@ -20,16 +22,10 @@ A picture more typical of its class than any calibration picture has larger logi
 costs its whole confidence, a coarser step next to nothing. Only TFLite holds logits in 8 bits.
 """
 
-KEEPS_SCALE = ("max_pool", "avg_pool", "global_max_pool", "pad", "reshape", "depth_pool")
-FLOAT_ONLY = ("softmax", "lrn")
-"""No engine has these in int8 with enough precision: they run in float, between (de)quantisers."""
+FIXED = {kind: Scale(*function.fixed) for kind, function in FUNCTIONS.items() if function.fixed}
 
-FIXED = {
-    "sigmoid": Scale(1 / 256, 0),
-    "tanh": Scale(1 / 128, 128),
-    "hard_sigmoid": Scale(1 / 255, 0),
-}
-"""Scales that TFLite prescribes for these results, or that the function's own range gives."""
+CLAMPED_LEAST = 2.0**-20
+"""Least width of a tensor clamped at 6: TFLite's kernels count the steps to there in 32 bits."""
 
 
 def quantise(
@@ -48,13 +44,15 @@ def quantise(
     bits of a weight are used, always symmetric; `symmetric` makes the activations so too, behind
     the picture, whose bytes are what they are.
     """
-    in_float = float_operators | {op.name for op in graph if op.op in FLOAT_ONLY}
+    end, logits = tail(graph)
+    in_float = float_operators | end | {op.name for op in graph if not kind_of(op).int8}
+    in_float |= _between(graph, in_float)
     image = graph.input
     scales: dict[str, Scale] = {
         image.name: Scale(image.attributes["scale"], image.attributes["zero_point"])
     }
-    logits = graph[graph.output].inputs[0]
-    ranges = {**ranges, logits: ranges[logits].widened(LOGIT_HEADROOM[representative])}
+    if logits is not None:
+        ranges = {**ranges, logits: ranges[logits].widened(LOGIT_HEADROOM[representative])}
     ranges = _within_engine_limits(graph, ranges)
     graph, ranges = _with_requantisers(graph, ranges, in_float)
     if symmetric:
@@ -64,14 +62,20 @@ def quantise(
     for op in graph.operators[1:]:
         if op.name in in_float and all(c.name in in_float for c in consumers[op.name]):
             continue
-        if op.name == graph.output:
+        if op.name in end or kind_of(op).type != "real":
             continue
-        if op.op in KEEPS_SCALE and op.name not in in_float and op.inputs[0] in scales:
+        kept = kind_of(op).scale == "kept"
+        if kept and op.name not in in_float and op.inputs[0] in scales:
             scales[op.name] = scales[op.inputs[0]]
         elif op.attributes.get("kind") in FIXED and op.name not in shared and not symmetric:
             scales[op.name] = FIXED[op.attributes["kind"]]
         else:
             found = shared.get(op.name, ranges[op.name])
+            if not np.isfinite([found.low, found.high]).all():
+                raise ExportError(
+                    f"'{op.name}' is not finite for the calibration pictures ({found.low:g} to "
+                    f"{found.high:g}): no integers can hold it. --fp32 keeps it as it is."
+                )
             scale = Scale.symmetric if symmetric else Scale.of_range
             scales[op.name] = scale(found.low, found.high)
     result = Quantised(graph, scales, float_operators=in_float, symmetric=symmetric)
@@ -81,6 +85,32 @@ def quantise(
                 op, scales[op.inputs[0]].scale, scales[op.name].scale, weight_bits
             )
     return result
+
+
+def _between(graph: Graph, in_float: frozenset[str]) -> frozenset[str]:
+    """What only passes on or combines values on their way between operators that run in float.
+
+    Rounding them to 8 bits there would cost digits and two conversions: a variance on its way from
+    a mean to a square root, say.
+    """
+    consumers = graph.consumers()
+    passing = {op.name for op in graph.operators[1:] if not _computes_much(op)} - in_float
+    behind: set[str] = set()
+    for op in graph:
+        if op.name in passing and any(name in in_float or name in behind for name in op.inputs):
+            behind.add(op.name)
+    before: set[str] = set()
+    for op in reversed(graph.operators):
+        after = {reader.name for reader in consumers[op.name]}
+        if op.name in passing and (after & in_float or after & before):
+            before.add(op.name)
+    return frozenset(behind & before)
+
+
+def _computes_much(op: Operator) -> bool:
+    if op.op == "depthwise":
+        return op.weights["kernel"].shape[:2] != (1, 1)
+    return kind_of(op).weighted or op.op in ("max_pool", "avg_pool", "depth_pool")
 
 
 def _within_engine_limits(graph: Graph, ranges: dict[str, Range]) -> dict[str, Range]:
@@ -98,13 +128,17 @@ def _within_engine_limits(graph: Graph, ranges: dict[str, Range]) -> dict[str, R
         return max(found.high, 0.0) - min(found.low, 0.0)
 
     def widen(name: str, least: float) -> None:
-        while by_name[name].op in KEEPS_SCALE:
+        while kind_of(by_name[name]).scale == "kept":
             name = by_name[name].inputs[0]
         if width(name) < max(least, NOTHING):
             ranges[name] = ranges[name].union(Range(0.0, least))
 
     for op in graph:
-        if op.op in ("add", "global_avg_pool"):
+        if op.fused == "relu6" or op.attributes.get("kind") == "relu6":
+            widen(op.name, CLAMPED_LEAST)
+        if not kind_of(op).int8:
+            continue
+        if op.op in ("add", "subtract", "global_avg_pool"):
             widen(op.name, max(width(name) for name in op.inputs) * 2**-7)
             for name in op.inputs:
                 widen(name, width(op.name) * 2**-9)
@@ -116,25 +150,31 @@ def _within_engine_limits(graph: Graph, ranges: dict[str, Range]) -> dict[str, R
 def _with_requantisers(
     graph: Graph, ranges: dict[str, Range], in_float: frozenset[str]
 ) -> tuple[Graph, dict[str, Range]]:
-    """A change of scale in front of a concatenation, for what a ReLU made but others do not share.
+    """A change of scale in front of what shares one, for what cannot be made at another.
 
-    The ReLU is then still the range of its own tensor. At the wider scale of the concatenation it
-    would need an operator, and ONNX Runtime would run the convolution before it in float.
+    That is the picture, whose bytes are what they are; results whose scale TFLite prescribes; and
+    what a ReLU made where others are negative: the ReLU is then still the range of its own tensor.
+    At the wider scale it would need an operator, and ONNX Runtime would run the convolution before
+    it in float.
     """
     by_name = graph.by_name
     operators: list[Operator] = []
     ranges = dict(ranges)
     for op in graph:
-        if op.op == "concat" and op.name not in in_float and ranges[op.name].low < 0:
+        if kind_of(op).scale == "shared" and op.name not in in_float:
             inputs = []
             for name in op.inputs:
                 source = by_name[name]
-                while source.op in KEEPS_SCALE:
+                while kind_of(source).scale == "kept" and source.name not in in_float:
                     source = by_name[source.inputs[0]]
-                if source.fused:
-                    rescaled = f"{op.name}_{name}"
-                    operators.append(Operator(rescaled, "requantise", [name], by_name[name].shape))
-                    ranges[rescaled] = ranges[name]
+                clamped = source.fused and min(ranges[i].low for i in op.inputs) < 0
+                fixed = source.attributes.get("kind") in FIXED and source.name not in in_float
+                if clamped or fixed or source.op == "input":
+                    rescaled = f"{op.name}/{name}"
+                    if rescaled not in ranges:
+                        shape = by_name[name].shape
+                        operators.append(Operator(rescaled, "requantise", [name], shape))
+                        ranges[rescaled] = ranges[name]
                     name = rescaled  # noqa: PLW2901
                 inputs.append(name)
             op = replace(op, inputs=inputs)  # noqa: PLW2901
@@ -147,7 +187,7 @@ def _with_requantised_picture(
 ) -> tuple[Graph, dict[str, Range]]:
     """The picture once more at a scale of its own, for all that reads it."""
     image = graph.input
-    again = Operator(f"{image.name}_symmetric", "requantise", [image.name], image.shape)
+    again = Operator(f"{image.name}/symmetric", "requantise", [image.name], image.shape)
     readers = [
         replace(op, inputs=[again.name if name == image.name else name for name in op.inputs])
         for op in graph.operators[1:]
@@ -159,7 +199,7 @@ def _with_requantised_picture(
 def _shared_ranges(
     graph: Graph, ranges: dict[str, Range], in_float: frozenset[str]
 ) -> dict[str, Range]:
-    """One range for all that meets in a concatenation, through what keeps the scale."""
+    """One range for all that meets where a scale is shared, through what keeps the scale."""
     group: dict[str, set[str]] = {op.name: {op.name} for op in graph}
 
     def join(a: str, b: str) -> None:
@@ -172,16 +212,14 @@ def _shared_ranges(
     for op in graph:
         if op.name in in_float:
             continue
-        if op.op == "concat":
+        if kind_of(op).scale == "shared":
             joined.add(op.name)
-        if op.op == "concat" or op.op in KEEPS_SCALE:
+        if kind_of(op).scale in ("shared", "kept"):
             for name in op.inputs:
                 join(op.name, name)
     shared: dict[str, Range] = {}
     for name in joined:
         members = group[name]
-        if graph.input.name in members:
-            raise ExportError(f"'{name}' joins the raw picture with features: not supported.")
         covering = Range(0.0, 0.0)
         for member in members:
             covering = covering.union(ranges[member])

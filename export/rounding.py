@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from edgecnn.export.quantised import IntWeights, Quantised
 from edgecnn.export.statistics import GraphRun, channels_last
-from edgecnn.graph import WEIGHTED, Array, Graph, Operator
+from edgecnn.graph import Array, Graph, Operator
+from edgecnn.operators import WEIGHTED
 
 WIDEST = 1152
 """Inputs of an output from which a layer is left alone: over so many, rounding errors average out

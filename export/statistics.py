@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import require
+from edgecnn.export.heads import tail
 from edgecnn.export.onnx import INPUT, to_onnx
 from edgecnn.export.quantised import Quantised
-from edgecnn.graph import WEIGHTED, Array, Graph
+from edgecnn.graph import Array, Graph, Operator
+from edgecnn.operators import WEIGHTED, kind_of
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,12 @@ class GraphRun:
         return {name: channels_last(total) / len(images) for name, total in sums.items()}
 
 
+def features(graph: Graph) -> list[Operator]:
+    """The operators whose results are numbers before they are probabilities."""
+    end, _ = tail(graph)
+    return [op for op in graph if op.name not in end and kind_of(op).type == "real"]
+
+
 def observe(
     graph: Graph,
     images: NDArray[np.uint8],
@@ -88,7 +96,7 @@ def observe(
 
     `on_picture` is called after each, for a progress bar.
     """
-    tensors = [op.name for op in graph if op.op != "softmax"]
+    tensors = [op.name for op in features(graph)]
     read_by_weights = {name for op in graph if op.op in WEIGHTED for name in op.inputs}
     run = GraphRun(graph, tensors)
     low = dict.fromkeys(tensors, np.inf)

@@ -5,6 +5,7 @@ written as it is; the picture enters as uint8 and becomes int8 by flipping a bit
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,53 @@ from edgecnn.graph import Array, Graph, Operator, Shape, same_pads
 
 T = schema.TensorType
 SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
+
+BINARY = {
+    "add": (B.ADD, schema.AddOptionsT),
+    "subtract": (B.SUB, schema.SubOptionsT),
+    "multiply": (B.MUL, schema.MulOptionsT),
+    "divide": (B.DIV, schema.DivOptionsT),
+    "maximum": (B.MAXIMUM, schema.MaximumMinimumOptionsT),
+    "minimum": (B.MINIMUM, schema.MaximumMinimumOptionsT),
+    "power": (B.POW, schema.PowOptionsT),
+}
+COMPARISONS = {
+    "greater": (B.GREATER, schema.GreaterOptionsT),
+    "greater_equal": (B.GREATER_EQUAL, schema.GreaterEqualOptionsT),
+    "less": (B.LESS, schema.LessOptionsT),
+    "less_equal": (B.LESS_EQUAL, schema.LessEqualOptionsT),
+    "equal": (B.EQUAL, schema.EqualOptionsT),
+    "not_equal": (B.NOT_EQUAL, schema.NotEqualOptionsT),
+}
+REDUCTIONS = {
+    "mean": B.MEAN,
+    "sum": B.SUM,
+    "max": B.REDUCE_MAX,
+    "min": B.REDUCE_MIN,
+    "prod": B.REDUCE_PROD,
+}
+FUNCTIONS: dict[str, tuple[int, Any]] = {
+    "relu": (B.RELU, None),
+    "relu6": (B.RELU6, None),
+    "leaky_relu": (B.LEAKY_RELU, schema.LeakyReluOptionsT),
+    "tanh": (B.TANH, None),
+    "sigmoid": (B.LOGISTIC, None),
+    "hard_swish": (B.HARD_SWISH, schema.HardSwishOptionsT),
+    "elu": (B.ELU, None),
+    "gelu": (B.GELU, schema.GeluOptionsT),
+    "exp": (B.EXP, schema.ExpOptionsT),
+    "log": (B.LOG, None),
+    "sqrt": (B.SQRT, None),
+    "rsqrt": (B.RSQRT, None),
+    "square": (B.SQUARE, schema.SquareOptionsT),
+    "abs": (B.ABS, schema.AbsOptionsT),
+    "sign": (B.SIGN, schema.SignOptionsT),
+    "floor": (B.FLOOR, None),
+    "ceil": (B.CEIL, None),
+    "round": (B.ROUND, None),
+    "sin": (B.SIN, None),
+    "cos": (B.COS, None),
+}
 
 FUSED = {
     None: schema.ActivationFunctionType.NONE,
@@ -117,7 +165,7 @@ class _Writer:
         if not self.half:
             return self.tensor(name, values.shape, T.FLOAT32, data=values.astype(np.float32))
         stored = self.tensor(
-            f"{name}_half", values.shape, T.FLOAT16, data=values.astype(np.float16)
+            f"{name}/half", values.shape, T.FLOAT16, data=values.astype(np.float16)
         )
         real = self.tensor(name, values.shape, T.FLOAT32)
         return self.add(B.DEQUANTIZE, [stored], real, schema.DequantizeOptionsT())
@@ -138,7 +186,7 @@ class _Writer:
         if name not in self.quantised.scales:
             return self.held[name]
         if name not in self._real:
-            real = self.tensor(f"{name}_real", self.graph[name].shape, T.FLOAT32)
+            real = self.tensor(f"{name}/real", self.graph[name].shape, T.FLOAT32)
             self._real[name] = self.add(
                 B.DEQUANTIZE, [self.held[name]], real, schema.DequantizeOptionsT()
             )
@@ -156,23 +204,31 @@ class _Writer:
         else:
             result = self._operator(op, [self.real(name) for name in op.inputs], None)
             if scale:
-                quantized = self.result(f"{op.name}_q", op.shape, scale)
+                quantized = self.result(f"{op.name}/q", op.shape, scale)
                 self._real[op.name] = result
                 result = self.add(B.QUANTIZE, [result], quantized, schema.QuantizeOptionsT())
             self.held[op.name] = result
 
     def _input(self, op: Operator, scale: Scale | None) -> int:
-        own = Scale(op.attributes["scale"], op.attributes["zero_point"])
+        zero_point = op.attributes["zero_point"]
+        between = zero_point != int(zero_point)
+        own = Scale(op.attributes["scale"], 0 if between else int(zero_point))
         picture = self.tensor(op.name, op.shape, T.UINT8, scale=own)
         self.picture = picture
         if scale:
-            flipped = self.result(f"{op.name}_int8", op.shape, scale)
+            flipped = self.result(f"{op.name}/int8", op.shape, scale)
             return self.add(B.QUANTIZE, [picture], flipped, schema.QuantizeOptionsT())
-        real = self.tensor(f"{op.name}_real", op.shape, T.FLOAT32)
-        return self.add(B.DEQUANTIZE, [picture], real, schema.DequantizeOptionsT())
+        real = self.tensor(f"{op.name}/real", op.shape, T.FLOAT32)
+        self.add(B.DEQUANTIZE, [picture], real, schema.DequantizeOptionsT())
+        if not between:
+            return real
+        # The file's zero points are integers: one between two of them is taken off in float.
+        shift = self.floats(f"{op.name}/shift", np.array([-zero_point * own.scale]))
+        shifted = self.tensor(f"{op.name}/shifted", op.shape, T.FLOAT32)
+        return self.add(B.ADD, [real, shift], shifted, schema.AddOptionsT())
 
     def _operator(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
-        write = getattr(self, f"_{op.op}", None)
+        write = self._binary if op.op in BINARY else getattr(self, f"_{op.op}", None)
         if write is None:
             raise ExportError(f"TFLite: no way to write '{op.op}' ({op.name}).")
         result: int = write(op, inputs, scale)
@@ -182,15 +238,15 @@ class _Writer:
         """Kernel and bias tensors; `layout` permutes the Keras kernel's axes."""
         ints = self.quantised.weights.get(op.name)
         if ints is None:
-            kernel = self.floats(f"{op.name}_kernel", arranged(op, op.weights["kernel"], layout))
-            return kernel, self.floats(f"{op.name}_bias", op.weights["bias"])
+            kernel = self.floats(f"{op.name}/kernel", arranged(op, op.weights["kernel"], layout))
+            return kernel, self.floats(f"{op.name}/bias", op.weights["bias"])
         data = arranged(op, ints.kernel, layout)
         kernel = self.tensor(
-            f"{op.name}_kernel", data.shape, T.INT8, data=data, per_channel=(ints.scales, axis)
+            f"{op.name}/kernel", data.shape, T.INT8, data=data, per_channel=(ints.scales, axis)
         )
         input_scale = np.float32(self.quantised.scales[op.inputs[0]].scale)
         bias = self.tensor(
-            f"{op.name}_bias",
+            f"{op.name}/bias",
             ints.bias.shape,
             T.INT32,
             data=ints.bias,
@@ -214,11 +270,11 @@ class _Writer:
             return x, VALID
         if pads == same:
             return x, SAME
-        return self._padded(f"{op.name}_padded", x, before, pads), VALID
+        return self._padded(f"{op.name}/padded", x, before, pads), VALID
 
     def _padded(self, name: str, x: int, shape: Shape, pads: Sequence[int]) -> int:
         top, bottom, left, right = pads
-        paddings = self.integers(f"{name}_by", [(0, 0), (top, bottom), (left, right), (0, 0)])
+        paddings = self.integers(f"{name}/by", [(0, 0), (top, bottom), (left, right), (0, 0)])
         larger = (shape[0], shape[1] + top + bottom, shape[2] + left + right, shape[3])
         source = self.tensors[x]
         padded = self.tensor(name, larger, source.type)
@@ -267,31 +323,99 @@ class _Writer:
     def _avg_pool(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
         return self._pool(op, inputs, scale, B.AVERAGE_POOL_2D)
 
-    def _reduce(self, op: Operator, inputs: list[int], scale: Scale | None, code: int) -> int:
+    def _reduced(self, op: Operator, x: int, scale: Scale | None, kind: str) -> int:
         options = schema.ReducerOptionsT()
-        options.keepDims = op.attributes["keepdims"]
-        axes = self.integers("spatial_axes", [1, 2])
+        options.keepDims = op.attributes.get("keepdims", True)
+        over = op.attributes.get("axes", (1, 2))
+        axes = self.integers(f"/axes_{'_'.join(map(str, over))}", list(over))
         result = self.result(op.name, op.shape, scale)
-        return self.add(code, [*inputs, axes], result, options)
+        return self.add(REDUCTIONS[kind], [x, axes], result, options)
+
+    def _reduce(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
+        return self._reduced(op, inputs[0], scale, op.attributes["kind"])
 
     def _global_avg_pool(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
-        return self._reduce(op, inputs, scale, B.MEAN)
+        return self._reduced(op, inputs[0], scale, "mean")
 
     def _global_max_pool(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
-        return self._reduce(op, inputs, scale, B.REDUCE_MAX)
+        return self._reduced(op, inputs[0], scale, "max")
 
-    def _add(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
-        options = schema.AddOptionsT()
-        options.fusedActivationFunction = FUSED[op.fused]
-        return self.add(B.ADD, inputs, self.result(op.name, op.shape, scale), options)
+    def _binary(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
+        code, kind = BINARY[op.op]
+        options = kind()
+        if hasattr(options, "fusedActivationFunction"):
+            options.fusedActivationFunction = FUSED[op.fused]
+        return self.add(
+            code, self._operands(op, inputs), self.result(op.name, op.shape, scale), options
+        )
 
-    def _multiply(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
+    def _operands(self, op: Operator, inputs: list[int]) -> list[int]:
+        if "operand" not in op.weights:
+            return inputs
+        constant = self.floats(f"{op.name}/operand", op.weights["operand"])
+        return [constant, *inputs] if op.attributes.get("first") else [*inputs, constant]
+
+    def _compare(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:  # noqa: ARG002
+        code, kind = COMPARISONS[op.attributes["kind"]]
+        result = self.tensor(op.name, op.shape, T.BOOL)
+        return self.add(code, self._operands(op, inputs), result, kind())
+
+    def _select(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
+        flowing = iter(inputs[1:])
+        parts = [
+            self.floats(f"{op.name}/{part}", op.weights[part])
+            if part in op.weights
+            else next(flowing)
+            for part in ("then", "other")
+        ]
         result = self.result(op.name, op.shape, scale)
-        return self.add(B.MUL, inputs, result, schema.MulOptionsT())
+        return self.add(B.SELECT_V2, [inputs[0], *parts], result, schema.SelectV2OptionsT())
+
+    def _matmul(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
+        result = self.result(op.name, op.shape, scale)
+        return self.add(B.BATCH_MATMUL, inputs, result, schema.BatchMatMulOptionsT())
+
+    def _slice(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
+        bounds = [
+            self.integers(f"{op.name}/{key}", op.attributes[key])
+            for key in ("begin", "end", "strides")
+        ]
+        result = self.result(op.name, op.shape, scale)
+        return self.add(B.STRIDED_SLICE, [*inputs, *bounds], result, schema.StridedSliceOptionsT())
+
+    def _gather(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
+        options = schema.GatherOptionsT()
+        options.axis = op.attributes["axis"]
+        places = self.integers(f"{op.name}/indices", op.attributes["indices"])
+        result = self.result(op.name, op.shape, scale)
+        return self.add(B.GATHER, [*inputs, places], result, options)
+
+    def _transpose(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
+        perm = self.integers(f"{op.name}/perm", op.attributes["perm"])
+        result = self.result(op.name, op.shape, scale)
+        return self.add(B.TRANSPOSE, [*inputs, perm], result, schema.TransposeOptionsT())
+
+    def _resize(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
+        options = schema.ResizeBilinearOptionsT()
+        options.alignCorners = op.attributes["align_corners"]
+        options.halfPixelCenters = op.attributes["half_pixel"]
+        size = self.integers(f"{op.name}/size", op.shape[1:3])
+        result = self.result(op.name, op.shape, scale)
+        return self.add(B.RESIZE_BILINEAR, [*inputs, size], result, options)
+
+    def _depth_to_space(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
+        options = schema.DepthToSpaceOptionsT()
+        options.blockSize = op.attributes["size"]
+        return self.add(B.DEPTH_TO_SPACE, inputs, self.result(op.name, op.shape, scale), options)
+
+    def _space_to_depth(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
+        options = schema.SpaceToDepthOptionsT()
+        options.blockSize = op.attributes["size"]
+        return self.add(B.SPACE_TO_DEPTH, inputs, self.result(op.name, op.shape, scale), options)
 
     def _concat(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
         options = schema.ConcatenationOptionsT()
-        options.axis = len(op.shape) - 1
+        options.axis = op.attributes["axis"]
         return self.add(B.CONCATENATION, inputs, self.result(op.name, op.shape, scale), options)
 
     def _requantise(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
@@ -308,16 +432,16 @@ class _Writer:
     def _reshaped(self, name: str, x: int, shape: Shape, scale: Scale | None) -> int:
         options = schema.ReshapeOptionsT()
         options.newShape = list(shape)
-        to = self.integers(f"{name}_shape", shape)
+        to = self.integers(f"{name}/shape", shape)
         return self.add(B.RESHAPE, [x, to], self.result(name, shape, scale), options)
 
     def _depth_pool(self, op: Operator, inputs: list[int], scale: Scale | None) -> int:
         batch, height, width, channels = op.shape
         # Four dimensions are what every engine's reduction takes: rows and columns go together.
         grouped = (batch, height * width, channels, op.attributes["size"])
-        x = self._reshaped(f"{op.name}_grouped", inputs[0], grouped, scale)
-        axis = self.integers("last_axis", [3])
-        reduced = self.result(f"{op.name}_max", grouped[:3], scale)
+        x = self._reshaped(f"{op.name}/grouped", inputs[0], grouped, scale)
+        axis = self.integers("/last_axis", [3])
+        reduced = self.result(f"{op.name}/max", grouped[:3], scale)
         self.add(B.REDUCE_MAX, [x, axis], reduced, schema.ReducerOptionsT())
         return self._reshaped(op.name, reduced, op.shape, scale)
 
@@ -338,22 +462,57 @@ class _Writer:
         kind = op.attributes["kind"]
         if kind == "hard_sigmoid":
             return self._hard_sigmoid(op, inputs[0], scale)
-        codes = {
-            "relu": B.RELU,
-            "relu6": B.RELU6,
-            "leaky_relu": B.LEAKY_RELU,
-            "tanh": B.TANH,
-            "sigmoid": B.LOGISTIC,
-            "hard_swish": B.HARD_SWISH,
-            "elu": B.ELU,
-        }
-        options = None
+        if kind in ("erf", "softplus"):
+            compose = self._erf if kind == "erf" else self._softplus
+            return compose(op, inputs[0])
+        code, options = FUNCTIONS[kind]
+        options = options and options()
         if kind == "leaky_relu":
-            options = schema.LeakyReluOptionsT()
             options.alpha = op.attributes["slope"]
-        elif kind == "hard_swish":
-            options = schema.HardSwishOptionsT()
-        return self.add(codes[kind], inputs, self.result(op.name, op.shape, scale), options)
+        return self.add(code, inputs, self.result(op.name, op.shape, scale), options)
+
+    def _float_step(
+        self, op: Operator, code: int, inputs: list[int], name: str, options: Any
+    ) -> int:
+        name = f"{op.name}/{name}" if name else op.name
+        return self.add(code, inputs, self.result(name, op.shape, None), options and options())
+
+    def _softplus(self, op: Operator, x: int) -> int:
+        """max(x, 0) + log(1 + e^-|x|), which overflows nowhere."""
+        step = partial(self._float_step, op)
+        size = step(B.ABS, [x], "abs", schema.AbsOptionsT)
+        small = step(
+            B.EXP, [step(B.NEG, [size], "neg", schema.NegOptionsT)], "exp", schema.ExpOptionsT
+        )
+        one = self.floats(f"{op.name}/one", np.ones(1))
+        log = step(B.LOG, [step(B.ADD, [small, one], "more", schema.AddOptionsT)], "log", None)
+        return step(B.ADD, [step(B.RELU, [x], "relu", None), log], "", schema.AddOptionsT)
+
+    def _erf(self, op: Operator, x: int) -> int:
+        """Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26: within 1.5e-7."""
+        step = partial(self._float_step, op)
+        size = step(B.ABS, [x], "abs", schema.AbsOptionsT)
+
+        def constant(value: float) -> int:
+            return self.floats(f"{op.name}/{value}", np.array([value]))
+
+        def plus(a: int, value: float, name: str) -> int:
+            return step(B.ADD, [a, constant(value)], name, schema.AddOptionsT)
+
+        def times(a: int, b: int, name: str) -> int:
+            return step(B.MUL, [a, b], name, schema.MulOptionsT)
+
+        below = plus(times(size, constant(0.3275911), "scaled"), 1.0, "below")
+        t = step(B.DIV, [constant(1.0), below], "t", schema.DivOptionsT)
+        total = times(t, constant(1.061405429), "a5")
+        for i, a in enumerate((-1.453152027, 1.421413741, -0.284496736, 0.254829592)):
+            total = times(plus(total, a, f"sum{i}"), t, f"product{i}")
+        square = times(x, x, "square")
+        bell = step(
+            B.EXP, [step(B.NEG, [square], "neg", schema.NegOptionsT)], "exp", schema.ExpOptionsT
+        )
+        rest = step(B.SUB, [constant(1.0), times(total, bell, "tail")], "rest", schema.SubOptionsT)
+        return times(step(B.SIGN, [x], "sign", schema.SignOptionsT), rest, "")
 
     def _hard_sigmoid(self, op: Operator, x: int, scale: Scale | None) -> int:
         """relu6(x + 3) · 1/6: TFLite has no operator for it."""
@@ -369,10 +528,10 @@ class _Writer:
         plus, times = schema.AddOptionsT(), schema.MulOptionsT()
         plus.fusedActivationFunction = FUSED["relu6"]
         six = Scale(6 / 255, 0) if scale else None
-        shifted = self.result(f"{op.name}_shifted", op.shape, six)
-        self.add(B.ADD, [x, constant(f"{op.name}_three", 3.0)], shifted, plus)
+        shifted = self.result(f"{op.name}/shifted", op.shape, six)
+        self.add(B.ADD, [x, constant(f"{op.name}/three", 3.0)], shifted, plus)
         result = self.result(op.name, op.shape, scale)
-        return self.add(B.MUL, [shifted, constant(f"{op.name}_sixth", 1 / 6)], result, times)
+        return self.add(B.MUL, [shifted, constant(f"{op.name}/sixth", 1 / 6)], result, times)
 
     def finish(self, about: About | None) -> bytes:
         subgraph = schema.SubGraphT()

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from edgecnn.bundle import MODEL_FILES
 from edgecnn.errors import ExportError
 from edgecnn.export.accuracy import Accuracy, Comparison, Drop, Probabilities
+from edgecnn.export.network import Network
 from edgecnn.export.statistics import GraphRun
 from edgecnn.graph import Graph
-from edgecnn.preprocessing import Preprocessing
 from edgecnn.targets import runtimes
 from edgecnn.targets.session import Session
 
-if TYPE_CHECKING:
-    import keras
-
-BATCH = 8
 PREPROCESSING_MARGIN = 0.05
 LOWERING_TOLERANCE = 1e-3
 """Folding is exact but for rounding: a probability that moves more than this is a bug."""
+LARGEST_ERROR = {"fp32": 1e-3, "fp16": 0.1}
+"""Of a probability, on any held-out picture."""
+APART = 0.02
+"""Mean error of a probability that one format may have more than another, beside four times it."""
 
 
 @dataclass(frozen=True)
@@ -67,43 +67,81 @@ class Verification:
 
 
 def reference(
-    model: "keras.Model", preprocessing: Preprocessing, images: NDArray[np.uint8]
+    network: Network, images: NDArray[np.uint8], added: str | None = None
 ) -> Probabilities:
-    """What the Keras model says in float32, of uint8 pictures (count, H, W, C)."""
-    batches = []
-    for start in range(0, len(images), BATCH):
-        result = model(preprocessing.normalise(images[start : start + BATCH]), training=False)
-        # Of several outputs (auxiliary heads) the first is the network's.
-        if isinstance(result, dict):
-            result = next(iter(result.values()))
-        elif isinstance(result, list | tuple):
-            result = result[0]
-        batches.append(np.asarray(result, np.float32))
-    found = np.concatenate(batches)
-    return found if _are_probabilities(found) else _softmax(found)
+    """What the Keras model says in float32, of uint8 pictures (count, H, W, C).
+
+    Its own raw output; where export added a function to its logits, that of it, computed here.
+    Raises `ExportError` for answers that are no numbers.
+    """
+    answers = network.answers(images)
+    if not np.isfinite(answers).all():
+        where = int(np.flatnonzero(~np.isfinite(answers).all(axis=1))[0])
+        raise ExportError(
+            f"{network.architecture} itself gives {answers[where].tolist()[:3]} in Keras for "
+            f"picture {where} of {len(images)}: its weights hold NaN, or overflow."
+        )
+    if added == "softmax":
+        answers = np.exp(answers - answers.max(axis=1, keepdims=True))
+        answers = answers / answers.sum(axis=1, keepdims=True)
+    elif added == "sigmoid":
+        # As 1 / (1 + e^-x), without overflow at either end.
+        answers = 0.5 * (1 + np.tanh(0.5 * answers))
+    return answers.astype(np.float32)
 
 
-def _are_probabilities(values: Probabilities) -> bool:
-    return bool(values.min() >= 0 and np.allclose(values.sum(axis=1), 1, atol=1e-3))
-
-
-def _softmax(logits: Probabilities) -> Probabilities:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    found: Probabilities = shifted / shifted.sum(axis=1, keepdims=True)
-    return found
-
-
-def check_lowering(graph: Graph, expected: Probabilities, images: NDArray[np.uint8]) -> None:
+def check_lowering(
+    graph: Graph,
+    expected: Probabilities,
+    images: NDArray[np.uint8],
+    on_picture: Callable[[], None] = lambda: None,
+) -> None:
     """The folded float graph must say what Keras says; raises `ExportError` if not."""
     run = GraphRun(graph, ())
     for image, answer in zip(images, expected, strict=True):
-        error = float(np.abs(run(image[None])[0] - answer).max())
+        found = run(image[None])[0]
+        error = float(np.abs(found - answer).max()) if found.shape == answer.shape else np.inf
         # NaN is no error smaller than the tolerance
         if not error <= LOWERING_TOLERANCE:
             raise ExportError(
                 f"{graph.name}: the folded network is off by {error:.3g} from Keras before any "
-                "quantisation. Its weights may hold NaN or overflow; otherwise this is a bug in "
-                "export, please report it."
+                f"quantisation (Keras {_shown(answer)}, folded {_shown(found)}). Its weights may "
+                "hold NaN or overflow; otherwise this is an error in export, please report it."
+            )
+        on_picture()
+
+
+def _shown(answer: NDArray[Any]) -> str:
+    return ", ".join(f"{value:.4g}" for value in answer.ravel()[:3])
+
+
+def check_artifacts(found: dict[str, Verification], precision: str) -> None:
+    """No artifact may give other answers than its precision explains.
+
+    A format is also held to the others: they are written from the very same integers, so that one
+    which departs from Keras far more than the best does is computed wrongly by its engine. Raises
+    `ExportError` with what was seen and the way out.
+    """
+    errors = {name: verification.comparison for name, verification in found.items()}
+    for name, comparison in errors.items():
+        if not np.isfinite(comparison.max_abs_error):
+            advice = "half precision overflows: use --int8 or --fp32."
+            advice = advice if precision == "fp16" else "leave that format out."
+            raise ExportError(f"{name} gives answers that are no numbers; {advice}")
+        bound = LARGEST_ERROR.get(precision, np.inf)
+        if comparison.max_abs_error > bound:
+            raise ExportError(
+                f"{name} is off from Keras by up to {comparison.max_abs_error:.3g} in {precision}, "
+                f"more than {bound:g}: its engine computes this network otherwise. Leave that "
+                f"format out{', or use --fp32' if precision == 'fp16' else ''}."
+            )
+    best = min(comparison.mean_abs_error for comparison in errors.values())
+    for name, comparison in errors.items():
+        if comparison.mean_abs_error > 4 * best + APART:
+            raise ExportError(
+                f"{name} is off from Keras by {comparison.mean_abs_error:.3f} on average, another "
+                f"format of the same integers by {best:.3f}: its engine computes this network "
+                "wrongly on this machine. Leave that format out (--format), or use --fp32."
             )
 
 

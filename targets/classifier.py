@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.arguments import at_least
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, RuntimeUnavailable
 from edgecnn.golden import Golden
@@ -113,13 +114,17 @@ def load(
 ) -> Classifier:
     """Open a bundle in an engine.
 
-    `runtime` is a name of `runtimes.RUNTIMES` or `runtimes.ACCELERATED`, or `auto`: the fastest
-    on this board, see `edgecnn.targets.choice`, which tries them the first time. `threads` is by
-    default what was fastest too, or what the target has big cores for. `region` is the part of a
-    frame to look at, the whole by default; `threshold` takes the place of the bundle's own, where
-    its head has any. With `self_check` the bundle's golden pictures must get the answers they got
-    at export. Raises `BundleError`, `RuntimeUnavailable` or `UnknownName`.
+    `runtime` is a name of `runtimes.RUNTIMES` or `runtimes.ACCELERATED` (or of the format it
+    runs), or `auto`: the fastest on this board, see `edgecnn.targets.choice`, which tries them the
+    first time. `threads` is by default what was fastest too, or what the target has big cores for.
+    `region` is the part of a frame to look at, the whole by default; `threshold` takes the place
+    of the bundle's own, where its head has any. With `self_check` the bundle's golden pictures
+    must get the answers they got at export. Raises `BundleError`, `RuntimeUnavailable`,
+    `UnknownName` or, for `threads` below 1, `EdgeCnnError`.
     """
+    runtime = runtimes.canonical(runtime, "auto")
+    if threads is not None:
+        at_least("threads", threads, 1)
     bundle = Bundle.load(bundle_dir)
     board = detect(name=target)
     fastest = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn import __version__
+from edgecnn.arguments import at_least, each_at_least, words
 from edgecnn.bundle import Bundle
 from edgecnn.errors import RuntimeUnavailable
 from edgecnn.targets import moments
@@ -38,8 +39,8 @@ from edgecnn.targets.target import detect
 def profile(
     bundle_dir: Path | str,
     *,
-    runtimes: Sequence[str] = (),
-    threads: Sequence[int] = (),
+    runtimes: str | Sequence[str] = (),
+    threads: int | Sequence[int] = (),
     runs: int = 100,
     seconds: float = 1.0,
     processes: int = 3,
@@ -60,8 +61,14 @@ def profile(
     With `roofline`, what engine and machine can do at best is measured after each.
     Where all engines were measured and no time is invalid, `--runtime auto` goes by this profile
     from then on. `progress` is told what is being done. Raises `RuntimeUnavailable` if no runtime
-    could be measured, or one that was asked for by name cannot be used.
+    could be measured, or one that was asked for by name cannot be used; `UnknownName` or
+    `EdgeCnnError` for arguments out of range.
     """
+    runtimes = tuple(map(registry.canonical, words(runtimes)))
+    threads = each_at_least("threads", threads, 1)
+    at_least("runs", runs, 1)
+    at_least("seconds", seconds, 0, whole=False)
+    at_least("processes", processes, 1)
     bundle = Bundle.load(bundle_dir)
     board = detect(name=target)
     measured: list[ProfileRun] = []

@@ -30,6 +30,7 @@ import click
     type=click.Path(path_type=Path),
     help="Evaluation pictures: refuse to calibrate with any of them.",
 )
+@click.option("--skip-bad", is_flag=True, help="Leave out files that are no whole pictures.")
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
 def command(
     source: str,
@@ -39,6 +40,7 @@ def command(
     seed: int,
     network: str | None,
     exclude: Path | None,
+    skip_bad: bool,
     as_json: bool,
 ) -> None:
     """Choose calibration pictures from a folder, checkpoint, video or camera.
@@ -63,6 +65,7 @@ def command(
         seed=seed,
         network=network,
         exclude=exclude,
+        skip_bad=skip_bad,
     )
     manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
     for warning in manifest["warnings"]:

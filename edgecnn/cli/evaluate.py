@@ -13,9 +13,16 @@ if TYPE_CHECKING:
 @click.command("evaluate")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--data", "source", required=True, metavar="DIR|CSV|NAME", help="Labelled pictures.")
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    help="Keras file of the float network, where it is no longer where export found it.",
+)
 @click.option("--threads", type=click.IntRange(1), help="All cores by default.")
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
-def command(bundle: Path, source: str, threads: int | None, as_json: bool) -> None:
+def command(
+    bundle: Path, source: str, reference: Path | None, threads: int | None, as_json: bool
+) -> None:
     """Accuracy of a bundle in every runtime, beside the float network.
 
     \b
@@ -28,7 +35,7 @@ def command(bundle: Path, source: str, threads: int | None, as_json: bool) -> No
     from edgecnn.quiet import import_keras
 
     import_keras()
-    found = evaluate(bundle, source, threads=threads)
+    found = evaluate(bundle, source, reference=reference or True, threads=threads)
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
     if as_json:

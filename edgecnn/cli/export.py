@@ -1,6 +1,7 @@
 """`edgecnn export`."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,10 @@ import click
 
 import edgecnn
 from edgecnn.bundle import FORMATS
+from edgecnn.cli.options import parse_size
 from edgecnn.export.methods import METHODS
+from edgecnn.head import KINDS
+from edgecnn.preprocessing import NAMED
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("export")
-@click.argument("model", metavar="ARCH|CHECKPOINT")
+@click.argument("model", metavar="ARCH|CHECKPOINT|FILE.keras")
 @click.option("--int8", "precision", flag_value="int8", default=True, help="Integers (default).")
 @click.option("--fp16", "precision", flag_value="fp16", help="Half precision.")
 @click.option("--fp32", "precision", flag_value="fp32", help="Single precision.")
@@ -47,6 +51,29 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Bundle folder; exports/<ARCH>-<precision> by default.",
 )
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    help="Text file with a label a line, in the order of the network's outputs.",
+)
+@click.option(
+    "--preprocessing",
+    metavar="|".join(NAMED),
+    help="How a Keras file of your own wants its pixels; not needed where it scales them itself.",
+)
+@click.option(
+    "--input",
+    "size",
+    metavar="HxW",
+    callback=parse_size,
+    help="Height and width, for a network that takes any.",
+)
+@click.option(
+    "--head",
+    type=click.Choice(KINDS),
+    help="What plain numbers at the end are: one label of many, each on its own, or one yes or no.",
+)
+@click.option("--output", metavar="NAME", help="Which of several outputs is the classifier.")
 @click.option(
     "--method",
     type=click.Choice(METHODS),
@@ -86,6 +113,11 @@ def command(
     calibration: Path | None,
     weights: str,
     out: Path | None,
+    labels: Path | None,
+    preprocessing: str | None,
+    size: tuple[int, int] | None,
+    head: Any,
+    output: str | None,
     method: Any,
     weight_bits: str,
     symmetric: bool,
@@ -99,8 +131,10 @@ def command(
     \b
     edgecnn export resnet34 --int8
     edgecnn export runs/lenet5-20260101-120000 --calibration pictures/ --max-drop 0.5
+    edgecnn export my.keras --labels labels.txt --preprocessing -1..1 --calibration pictures/
     """
     from edgecnn.cli.progress import TerminalProgress
+    from edgecnn.labels import read_labels
     from edgecnn.quiet import import_keras
 
     import_keras()
@@ -112,6 +146,11 @@ def command(
             calibration,
             out,
             weights=weights,
+            labels=None if labels is None else read_labels(labels),
+            preprocessing=preprocessing,
+            input_shape=size,
+            head=head,
+            output=output,
             method=method,
             weight_bits=7 if weight_bits == "7" else 8,
             max_drop=max_drop,
@@ -156,6 +195,7 @@ def summary(bundle: "Bundle") -> dict[str, Any]:
 def show(bundle: "Bundle") -> None:
     """Print the summary table on stdout."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from edgecnn.export.explain import worst
@@ -205,7 +245,13 @@ def show(bundle: "Bundle") -> None:
         f"{sum(seconds.values()):.1f} s in all.",
         highlight=False,
     )
-    console.print(f"[bold]{bundle.path}[/bold]  ← edgecnn run {bundle.path} --source 0")
+    command = shlex.join(["edgecnn", "run", str(bundle.path), "--source", "0"])
+    # In one piece, to be copied; brackets in a folder's name are no markup.
+    console.print(
+        f"[bold]{escape(str(bundle.path))}[/bold]  ← {escape(command)}",
+        soft_wrap=True,
+        highlight=False,
+    )
 
 
 def _show_worth(console: "Console", worth: "Worth") -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from edgecnn.targets.runtimes import ACCELERATED, RUNTIMES
+from edgecnn.targets.runtimes import ACCELERATED, ALIASES, RUNTIMES
 from edgecnn.targets.target import TARGETS
 
 target_option: Callable[[Any], Any] = click.option(
@@ -34,9 +34,22 @@ board_or_host_option: Callable[[Any], Any] = click.option(
     metavar="KIND|USER@HOST",
     help=f"Kind of board ({', '.join(TARGETS)}); auto looks. USER@HOST: do it there, over SSH.",
 )
+
+
+class RuntimeName(click.Choice[str]):
+    """A runtime's name, or the format that it runs, as in `runtimes.ALIASES`."""
+
+    def __init__(self, *others: str) -> None:
+        super().__init__((*others, *RUNTIMES, *ACCELERATED))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As click does, with the runtime's own name."""
+        return super().convert(ALIASES.get(value, value), param, ctx)
+
+
 runtime_option: Callable[[Any], Any] = click.option(
     "--runtime",
-    type=click.Choice(("auto", *RUNTIMES, *ACCELERATED)),
+    type=RuntimeName("auto"),
     default="auto",
     show_default=True,
     help="Engine; auto takes the fastest, which it tries out on the first start.",

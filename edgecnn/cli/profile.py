@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edgecnn.cli.options import board_or_host_option
-from edgecnn.targets.runtimes import ACCELERATED, RUNTIMES
+from edgecnn.cli.options import RuntimeName, board_or_host_option
 
 if TYPE_CHECKING:
     from edgecnn.targets.profile import Profile, ProfileRun
@@ -26,7 +25,7 @@ SENSORS = {"°C": "temperature_c", "MHz": "clock_mhz", "W": "power_w"}
 @click.option(
     "--runtime",
     "runtimes",
-    type=click.Choice((*RUNTIMES, *ACCELERATED)),
+    type=RuntimeName(),
     multiple=True,
     help="Only this engine; may be given several times.  [default: all the target prefers]",
 )

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,7 @@ def _print_summary(checkpoint: Checkpoint) -> None:
         f"best epoch {details['best_epoch']} of {details['epochs']}, {details['seconds']:.0f} s"
     )
     click.echo(f"checkpoint {checkpoint.path}")
-    click.echo(f"next: edgecnn export {_export_argument(checkpoint)} --int8")
+    click.echo(f"next: edgecnn export {shlex.quote(_export_argument(checkpoint))} --int8")
 
 
 def _export_argument(checkpoint: Checkpoint) -> str:

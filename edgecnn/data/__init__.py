@@ -19,6 +19,7 @@ from edgecnn.data.dataset import Dataset, Split
 from edgecnn.data.source import WHOLE, Source
 from edgecnn.data.splitting import Shares, divide
 from edgecnn.errors import DataError, UnknownName
+from edgecnn.labels import checked
 
 DEFAULT_SPLIT = "75/15/10"
 WORDS = ("digits", *arrays.LABELS, "tfds:NAME")
@@ -36,6 +37,7 @@ def open_source(
     """
     shares = Shares.parse(split)
     found = _read(str(source), skip_bad=skip_bad)
+    checked(found.labels)
     splits = _complete(found, shares, split_seed)
     own_test = "test" in found.splits
     check_classes(found.labels, splits, with_test=own_test or shares.test > 0)

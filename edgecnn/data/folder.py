@@ -1,20 +1,17 @@
 """Pictures in folders: a subfolder for each class, or train, val and test with such subfolders."""
 
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from edgecnn.data.dataset import FileFrames, Split
 from edgecnn.data.source import WHOLE, Source
-from edgecnn.errors import DataError
-from edgecnn.pictures import LABELS_CSV, SUFFIXES, Picture, class_indices, labelled_pictures
+from edgecnn.labels_csv import LABELS_CSV
+from edgecnn.picture_files import files_below, find_pictures, is_picture, subfolders
+from edgecnn.pictures import Picture, class_indices, listed_pictures, pictures_by_class
+from edgecnn.whole_pictures import broken, refuse
 
 SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
-LITTER = frozenset({"thumbs.db", "desktop.ini"})
-"""Files that file managers leave behind."""
 
 
 def read_folder(path: Path, *, skip_bad: bool) -> Source:
@@ -28,16 +25,11 @@ def read_folder(path: Path, *, skip_bad: bool) -> Source:
     pictures: dict[str, list[Picture]] = {}
     classes: dict[str, set[str]] = {}
     for name, folder in parts.items():
-        pictures[name] = labelled_pictures(folder)
+        pictures[name] = _labelled(folder)
         classes[name] = {p.label or "" for p in pictures[name]} | _subfolders(folder)
-        bad = _strangers(folder) + _broken(pictures[name])
-        if bad and not skip_bad:
-            listed = ", ".join(os.path.relpath(file, path) for file in bad[:5])
-            raise DataError(
-                f"{len(bad)} files in {path} are no whole pictures: {listed}"
-                f"{', ...' if len(bad) > 5 else ''}. Repair or remove them, or leave them out "
-                "with --skip-bad."
-            )
+        bad = _strangers(folder) + broken(pictures[name])
+        if not skip_bad:
+            refuse(bad, path, "leave them out with --skip-bad")
         skipped += bad
         pictures[name] = [p for p in pictures[name] if p.path not in set(bad)]
     # A class whose folder is empty, or all skipped, stays one: a check will say so.
@@ -62,10 +54,14 @@ def _split_folders(path: Path) -> dict[str, Path]:
     return found if "train" in found and len(found) > 1 else {}
 
 
+def _labelled(folder: Path) -> list[Picture]:
+    return listed_pictures(folder) or pictures_by_class(folder, find_pictures(folder).pictures)
+
+
 def _subfolders(folder: Path) -> set[str]:
     if not folder.is_dir() or (folder / LABELS_CSV).is_file():
         return set()
-    return {p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")}
+    return {path.name for path in subfolders(folder)}
 
 
 def _strangers(folder: Path) -> list[Path]:
@@ -74,39 +70,6 @@ def _strangers(folder: Path) -> list[Path]:
         return []
     return sorted(
         path
-        for path in folder.glob("*/**/*")
-        if path.is_file()
-        and path.suffix.lower() not in SUFFIXES
-        and not path.name.startswith(".")
-        and path.name.lower() not in LITTER
+        for path in files_below(folder)
+        if path.parent != folder and path.is_file() and not is_picture(path)
     )
-
-
-def _broken(pictures: Sequence[Picture]) -> list[Path]:
-    def broken(picture: Picture) -> bool:
-        try:
-            data = picture.path.read_bytes()
-            picture.read()
-        except DataError:
-            return True
-        return data.startswith(b"\xff\xd8") and not _jpeg_has_end(data)
-
-    with ThreadPoolExecutor() as pool:
-        verdicts = list(pool.map(broken, pictures))
-    return [p.path for p, bad in zip(pictures, verdicts, strict=True) if bad]
-
-
-def _jpeg_has_end(data: bytes) -> bool:
-    """Whether the picture's own end marker is there: OpenCV paints what is missing grey.
-
-    Segments are walked, because the thumbnail inside one has an end marker too.
-    """
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        if data[at + 1] == 0xDA:  # start of scan: the pixels follow
-            return b"\xff\xd9" in data[at:]
-        if data[at + 1] == 0xFF:  # a fill byte
-            at += 1
-            continue
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return False

@@ -17,17 +17,25 @@ HELD_OUT_COUNT = 200
 def write_calibration(run: Path, dataset: Dataset, seed: int) -> calibration_set.CalibrationSet:
     """Write `calibration/`: pictures of train, and held-out ones of test (or val without test).
 
-    Each class is sampled alike, as far as it has pictures.
+    Each class is sampled alike, as far as it has pictures. A picture of train that is also held
+    out, in splits that the source brought along, is not calibrated with.
     """
     held_out = dataset.test if len(dataset.test) else dataset.val
     with tempfile.TemporaryDirectory(prefix=".pictures-", dir=run) as folder:
+        kept_back = _sample(held_out, HELD_OUT_COUNT, dataset.labels, seed, Path(folder))
+        train = _without(dataset.train, held_out)
+        pictures = _sample(train, CALIBRATION_COUNT, dataset.labels, seed, Path(folder))
         return calibration_set.write(
             run / CALIBRATION,
-            _sample(dataset.train, CALIBRATION_COUNT, dataset.labels, seed, Path(folder)),
-            _sample(held_out, HELD_OUT_COUNT, dataset.labels, seed, Path(folder)),
+            *((pictures, kept_back) if pictures else calibration_set.split(kept_back)),
             origin=f"training pictures of {dataset.source}",
             details={"selection": "balanced", "seed": seed},
         )
+
+
+def _without(split: Split, other: Split) -> Split:
+    found = set(other.digests)
+    return split.take([i for i, digest in enumerate(split.digests) if digest not in found])
 
 
 def _sample(

@@ -2,14 +2,16 @@
 
 import contextlib
 import logging
+import shlex
 import shutil
 import sys
 import tempfile
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from edgecnn import __version__, zoo
+from edgecnn.arguments import one_of
 from edgecnn.checkpoint import MANIFEST, MODEL, Checkpoint
 from edgecnn.data import Dataset, open_source
 from edgecnn.errors import DataError, EdgeCnnError, require
@@ -42,6 +44,8 @@ def train(
     not fit, `UnknownName` and `EdgeCnnError` for settings out of range: all before an epoch is
     spent.
     """
+    for name in settings:
+        one_of("setting", name, (field.name for field in fields(Settings)))
     chosen = Settings(**settings)
     zoo.get(architecture)
     worker = _worker(chosen, out)
@@ -150,7 +154,7 @@ def _train(run: Run, dataset: Dataset) -> Checkpoint | None:
         except KeyboardInterrupt:
             log.warning(
                 "Stopped after epoch %d. Go on with: edgecnn train %s --resume --out %s",
-                *(len(state.history), run.architecture, run.path),
+                *(len(state.history), run.architecture, shlex.quote(str(run.path))),
             )
             raise
         if distribution.worker > 0:

@@ -3,8 +3,9 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
 
+from edgecnn.arguments import at_least, one_of
 from edgecnn.data import DEFAULT_SPLIT
-from edgecnn.errors import DataError, EdgeCnnError, UnknownName
+from edgecnn.errors import DataError, EdgeCnnError
 from edgecnn.preprocessing import Resize
 
 Augment = Literal["none", "light", "standard"]
@@ -13,6 +14,8 @@ Precision = Literal["auto", "float32", "mixed"]
 Cache = Literal["auto", "memory", "disk"]
 Strategy = Literal["none", "mirrored", "multiworker"]
 RANDOM = "random"
+FRACTIONS = ("learning_rate", "weight_decay", "warmup_epochs", "label_smoothing")
+"""Those that need not be whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
-            value = getattr(self, name)
-            if value is not None and value not in choices:
-                raise UnknownName(name, str(value), choices)
+            if getattr(self, name) is not None:
+                one_of(name, getattr(self, name), choices)
         for name, low, high in (
             ("epochs", 1, None),
             ("batch_size", 1, None),
@@ -70,11 +72,14 @@ class Settings:
             ("label_smoothing", 0, 0.5),
             ("patience", 0, None),
             ("head_epochs", 0, self.epochs),
+            ("seed", 0, 2**32 - 1),
         ):
             value = getattr(self, name)
-            if value is not None and not low <= value <= (high if high is not None else value):
-                limits = f"at least {low}" if high is None else f"{low} to {high}"
-                raise EdgeCnnError(f"{name} must be {limits}, not {value}.")
+            if value is None and name == "head_epochs":
+                continue
+            at_least(name, value, low, whole=name not in FRACTIONS)
+            if high is not None and value > high:
+                raise EdgeCnnError(f"{name} must be {low} to {high}, not {value}.")
         if self.balance and self.augment == "none":
             raise EdgeCnnError(
                 "--balance shows the pictures of small classes several times over: without "

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgecnn.arguments import words
 from edgecnn.errors import DeployError, EdgeCnnError
+from edgecnn.targets import runtimes
 from edgecnn.targets.deploy import service
 from edgecnn.targets.deploy.board import Board, Release
 from edgecnn.targets.deploy.order import Installation, packed
@@ -49,7 +51,7 @@ class Outcome:
 
 def deploy(
     bundle_dir: Path | str,
-    hosts: Sequence[str],
+    hosts: str | Sequence[str],
     *,
     installation: Installation | None = None,
     runtime: str = "auto",
@@ -63,9 +65,11 @@ def deploy(
     current until the new one has passed. With `run`, arguments of `edgecnn run`, a systemd unit is
     installed; a unit that is there is restarted, and if the new release does not come up, what ran
     before runs again. With `profile`, each board's report is written into that folder. Raises
-    `BundleError` for a bundle that is not whole; what goes wrong on a board stands in its outcome.
+    `BundleError` for a bundle that is not whole, `UnknownName` for a runtime or an extra that there
+    is not; what goes wrong on a board stands in its outcome.
     """
     shown = progress or Progress()
+    runtime = runtimes.canonical(runtime, "auto")
 
     def deliver(board: Board) -> Outcome:
         staged = stage(board, order, shown)
@@ -91,7 +95,7 @@ def deploy(
 
 
 def rollback(
-    hosts: Sequence[str], *, python: str = "python3", progress: Progress | None = None
+    hosts: str | Sequence[str], *, python: str = "python3", progress: Progress | None = None
 ) -> list[Outcome]:
     """Make the previous release current again on each board; a unit that is there is restarted."""
     shown = progress or Progress()
@@ -141,7 +145,9 @@ def _restored(board: Board, unit: str) -> str:
     return "what ran before runs again"
 
 
-def _on_each(hosts: Sequence[str], python: str, act: Callable[[Board], Outcome]) -> list[Outcome]:
+def _on_each(
+    hosts: str | Sequence[str], python: str, act: Callable[[Board], Outcome]
+) -> list[Outcome]:
     connections: list[Connection] = []
 
     def one(host: str) -> Outcome:
@@ -156,7 +162,7 @@ def _on_each(hosts: Sequence[str], python: str, act: Callable[[Board], Outcome])
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
         try:
-            return list(threads.map(one, dict.fromkeys(hosts)))
+            return list(threads.map(one, dict.fromkeys(words(hosts))))
         except BaseException:
             # Ctrl-C: without this, every board would be waited for.
             for connection in connections:

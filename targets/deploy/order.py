@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecnn.arguments import one_of, words
 from edgecnn.bundle import Bundle
 from edgecnn.targets.deploy.software import (
+    BOARD_EXTRAS,
     OPENCV,
     OpenCv,
     Software,
@@ -54,10 +56,12 @@ def packed(
     Raises `BundleError` for a bundle that is not whole, `DeployError` for a folder without wheels.
     """
     bundle, how = Bundle.load(bundle_dir), how or Installation()
+    extras = tuple(sorted(set(words(how.extras))))
+    for extra in extras:
+        one_of("extra", extra, BOARD_EXTRAS)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         carried = carried_wheels(how.wheels) if how.wheels else ()
-        extras = tuple(sorted(set(how.extras)))
         # picamera2 and libcamera are the system's.
         system = how.system_site_packages or "picamera" in extras
         software = {

@@ -27,13 +27,25 @@ ACCELERATED = {
 }
 """The same engines on another device, where there is one."""
 
+ALIASES = {"tflite": "litert", "onnx": "onnxruntime"}
+"""Formats, by which people call the engine that runs them."""
+
+
+def canonical(name: str, *others: str) -> str:
+    """The runtime's own name where a format was named; `UnknownName` for any other word.
+
+    `others` are words that stand for no one runtime, such as `auto`.
+    """
+    name = ALIASES.get(name, name)
+    known = (*others, *RUNTIMES, *ACCELERATED)
+    if name not in known:
+        raise UnknownName("runtime", str(name), known)
+    return name
+
 
 def get(name: str) -> "Runtime":
     """The runtime of that name, installed or not; `UnknownName` for any other word."""
-    known = RUNTIMES | ACCELERATED
-    if name not in known:
-        raise UnknownName("runtime", name, known)
-    runtime: Runtime = pkgutil.resolve_name(known[name])
+    runtime: Runtime = pkgutil.resolve_name((RUNTIMES | ACCELERATED)[canonical(name)])
     return runtime
 
 

@@ -109,14 +109,18 @@ def _synthetic_size(match: re.Match[str], size: tuple[int, int] | None) -> tuple
 
 
 def _open_files(uri: str) -> FrameSource:
-    from edgecnn.pictures import SUFFIXES, list_pictures, matching_pictures
+    from edgecnn.picture_files import SUFFIXES, is_unreadable, not_read_here
+    from edgecnn.pictures import list_pictures, matching_pictures
     from edgecnn.targets.sources.pictures import Pictures
     from edgecnn.targets.sources.video import VideoFile
 
     path = Path(uri).expanduser()
     if path.is_dir():
         return Pictures(uri, list_pictures(path))
-    if path.suffix.lower() in SUFFIXES and path.exists():
+    if path.exists() and is_unreadable(path) and path.suffix.lower() != ".gif":
+        raise SourceError(not_read_here(path, path.suffix.lstrip(".").upper()))
+    # A GIF named alone is a film, every frame of it; in a folder its first frame is a picture.
+    if path.suffix.lower() in SUFFIXES - {".gif"} and path.exists():
         return Pictures(uri, [path])
     if path.exists():
         return VideoFile(path)

@@ -24,7 +24,8 @@ from edgecnn.artifacts.litert_arena import (
 )
 from edgecnn.errors import BundleError, EdgeCnnError
 from edgecnn.export.folding import fold
-from edgecnn.export.lowering import lower, with_probabilities
+from edgecnn.export.heads import with_probabilities
+from edgecnn.export.lowering import lower
 from edgecnn.export.onnx import write_onnx
 from edgecnn.export.openvino import write_openvino
 from edgecnn.export.quantise import quantise

@@ -1,20 +1,33 @@
 """Choosing calibration pictures, on real ones."""
 
 import json
+import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecnn.calibration import calibrate
 from edgecnn.calibration.calibration_set import CalibrationSet, split
-from edgecnn.calibration.selection import balanced, k_centre
-from edgecnn.errors import DataError
+from edgecnn.calibration.selection import Selection, balanced, k_centre
+from edgecnn.cli import cli
+from edgecnn.data import open_source
+from edgecnn.errors import DataError, EdgeCnnError
+from edgecnn.export.calibration_choice import calibration_set
+from edgecnn.export.network import Network
+from edgecnn.export.progress import Progress
 from edgecnn.pictures import Picture
+from edgecnn.training.calibration_pictures import write_calibration
+
+ANY_NETWORK = cast(Network, None)
+"""A set is judged by itself where one is given."""
 
 
 @pytest.fixture
@@ -150,3 +163,153 @@ def test_k_centre_is_within_twice_the_best_radius(seed: int, count: int) -> None
 def test_a_single_picture_only_calibrates(samples: Path) -> None:
     picture = Picture(next((samples / "photographs").glob("*.jpg")))
     assert split([picture]) == ((picture,), ())
+
+
+def add_truncated(samples: Path, folder: Path) -> None:
+    data = next((samples / "photographs").glob("*.jpg")).read_bytes()
+    (folder / "half.jpg").write_bytes(data[: len(data) // 2])
+
+
+@pytest.fixture
+def pictures(samples: Path, tmp_path: Path) -> Path:
+    """Ten real pictures."""
+    (folder := tmp_path / "my pictures (2)").mkdir()
+    for path in sorted((samples / "small").glob("cifar10_*"))[:10]:
+        shutil.copy(path, folder)
+    return folder
+
+
+def test_broken_pictures_are_named_or_left_out(
+    samples: Path, pictures: Path, tmp_path: Path
+) -> None:
+    add_truncated(samples, pictures)
+    (pictures / "empty.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"2 files .* empty\.png, half\.jpg.*--skip-bad"):
+        calibrate(pictures, tmp_path / "set")
+    assert not (tmp_path / "set").exists()
+    made = calibrate(pictures, tmp_path / "set", skip_bad=True)
+    assert len(made.pictures) + len(made.held_out) == 10
+    assert manifest(tmp_path / "set")["skipped"] == ["empty.png", "half.jpg"]
+    assert "Left out 2 files" in manifest(tmp_path / "set")["warnings"][0]  # type: ignore[index]
+
+
+def test_a_folder_with_a_broken_picture_names_the_command_that_chooses_others(
+    samples: Path, pictures: Path, tmp_path: Path
+) -> None:
+    add_truncated(samples, pictures)
+    with pytest.raises(DataError, match=r"1 files .* half\.jpg") as caught:
+        CalibrationSet.load(pictures)
+    command = str(caught.value).split("`")[1].replace("SET", str(tmp_path / "set"))
+    assert CliRunner().invoke(cli, shlex.split(command)[1:]).exit_code == 0
+    assert len(CalibrationSet.load(tmp_path / "set").pictures) == 8
+
+
+def test_nothing_but_broken_pictures_is_said(pictures: Path, tmp_path: Path) -> None:
+    for path in pictures.iterdir():
+        path.write_bytes(b"no picture")
+    with pytest.raises(DataError, match="no whole picture, but 10 broken ones"):
+        calibrate(pictures, tmp_path / "set", skip_bad=True)
+
+
+@pytest.mark.parametrize("select_by", ["diverse", "random"])
+def test_copies_of_one_picture_make_no_set(
+    select_by: Selection, pictures: Path, tmp_path: Path
+) -> None:
+    (copies := tmp_path / "copies").mkdir()
+    photograph = next(pictures.iterdir())
+    for number in range(50):
+        shutil.copy(photograph, copies / f"{number}.png")
+    with pytest.raises(DataError, match=r"All 50 pictures are copies of one.*two different ones"):
+        CalibrationSet.load(copies)
+    with pytest.raises(DataError, match="All 20 pictures are copies of one"):
+        calibrate(copies, tmp_path / "set", count=20, select_by=select_by)
+    assert not (tmp_path / "set").exists()
+
+
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=8))
+def test_copies_of_a_picture_stay_on_one_side(copies: list[int]) -> None:
+    many = []
+    for number, count in enumerate(copies):
+        for _ in range(count):
+            many.append(picture := Picture(Path(f"{number}.png")))
+            vars(picture)["sha256"] = f"{number:02}"  # as though read
+    used, held_out = split(many)
+    assert used
+    assert held_out
+    assert not {p.sha256 for p in used} & {p.sha256 for p in held_out}
+    assert len(used) + len(held_out) == len(many)
+
+
+def test_two_pictures_many_times_over_calibrate_and_verify(pictures: Path, tmp_path: Path) -> None:
+    (copies := tmp_path / "copies").mkdir()
+    for path in sorted(pictures.iterdir())[:2]:
+        for number in range(50):
+            shutil.copy(path, copies / f"{number}-{path.name}")
+    made = calibrate(copies, tmp_path / "set", count=100)
+    assert (len(made.pictures), len(made.held_out)) == (50, 50)
+    assert {p.sha256 for p in made.pictures}.isdisjoint(p.sha256 for p in made.held_out)
+
+
+def test_diverse_takes_no_picture_twice() -> None:
+    features = np.zeros((50, 3), np.float32)
+    features[25:] = 1
+    chosen, radii = k_centre(features, 20, np.random.default_rng(0))
+    assert len(set(chosen)) == 20
+    assert radii[1:] == [0.0] * 19
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_a_set_with_one_side_only_is_refused(
+    held_out: bool, pictures: Path, tmp_path: Path
+) -> None:
+    calibrate(pictures, tmp_path / "set")
+    changed = manifest(tmp_path / "set")
+    for entry in changed["pictures"]:  # type: ignore[attr-defined]
+        entry["held_out"] = held_out
+    (tmp_path / "set" / "calibration.json").write_text(json.dumps(changed))
+    lacks = "to calibrate with" if held_out else "none held out to verify with"
+    with pytest.raises(DataError, match=lacks):
+        calibration_set(CalibrationSet.load(tmp_path / "set"), ANY_NETWORK, Progress())
+
+
+def test_a_held_out_picture_does_not_calibrate_as_a_copy(pictures: Path, tmp_path: Path) -> None:
+    made = calibrate(pictures, tmp_path / "set")
+    leaking = replace(made, pictures=(*made.pictures, *made.held_out))
+    found = calibration_set(leaking, ANY_NETWORK, Progress())
+    assert found.pictures == made.pictures
+    with pytest.raises(DataError, match="Every picture to calibrate with is also held out"):
+        calibration_set(replace(made, pictures=made.held_out), ANY_NETWORK, Progress())
+
+
+def test_splits_that_share_pictures_calibrate_with_the_others(
+    by_class: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(by_class, tmp_path / "data" / "train")
+    shutil.copytree(by_class, tmp_path / "data" / "test")
+    for run in ("all of them", "some"):
+        (tmp_path / run).mkdir()
+        made = write_calibration(tmp_path / run, open_source(tmp_path / "data"), 0)
+        assert made.pictures
+        assert made.held_out
+        assert {p.sha256 for p in made.pictures}.isdisjoint(p.sha256 for p in made.held_out)
+        for folder in (tmp_path / "data" / "test").iterdir():
+            for path in sorted(folder.iterdir())[2:]:
+                path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"select_by": "divers"}, "Unknown selection 'divers': did you mean 'diverse'"),
+        ({"count": 0}, "count must be at least 2, not 0"),
+        ({"count": -5}, "count must be"),
+        ({"count": 10.5}, "count must be"),
+        ({"seed": -1}, "seed must be"),
+        ({"network": "resnet43"}, "did you mean 'resnet34'"),
+    ],
+)
+def test_wrong_arguments_are_refused(
+    arguments: dict[str, Any], message: str, pictures: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(EdgeCnnError, match=message):
+        calibrate(pictures, tmp_path / "set", **arguments)

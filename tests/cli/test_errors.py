@@ -66,7 +66,7 @@ def test_calibration_folders_that_cannot_be_used(
     (broken := tmp_path / "broken").mkdir()
     for index in range(6):
         (broken / f"{index}.jpg").write_bytes(b"no picture at all")
-    refused(export(broken), "is not a picture")
+    refused(export(broken), "6 files", "are no whole pictures", "--skip-bad")
     assert not out.exists()
 
 

@@ -18,7 +18,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from edgecnn.bundle import Bundle
 from edgecnn.export import network as networks
-from edgecnn.export.verify import reference
+from edgecnn.export.network import answers as reference
 from edgecnn.pictures import labelled_pictures, prepare
 from edgecnn.targets import runtimes
 from edgecnn.targets.classifier import load
@@ -126,14 +126,14 @@ def test_every_runtime_computes_on_the_very_pixels(lite0_bundle: Path) -> None:
     np.testing.assert_array_equal(found[0].view(np.uint8), image ^ 0x80)
 
     model = onnx.load(lite0_bundle / "model.onnx")
-    model.graph.output.append(onnx.helper.make_empty_tensor_value_info("image_dq"))
+    model.graph.output.append(onnx.helper.make_empty_tensor_value_info("image/dq"))
     session = onnxruntime.InferenceSession(model.SerializeToString())
-    np.testing.assert_array_equal(session.run(["image_dq"], {"image": image})[0], expected)
+    np.testing.assert_array_equal(session.run(["image/dq"], {"image": image})[0], expected)
 
     read = ov.Core().read_model(lite0_bundle / "model.xml")
-    read.add_outputs("image_dq")
+    read.add_outputs("image/dq")
     compiled = ov.Core().compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    np.testing.assert_array_equal(compiled(image)["image_dq"], expected)
+    np.testing.assert_array_equal(compiled(image)["image/dq"], expected)
 
 
 def test_nothing_but_the_softmax_runs_in_float(lite0_bundle: Path) -> None:

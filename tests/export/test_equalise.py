@@ -7,7 +7,8 @@ from keras import layers
 
 from edgecnn.export.equalise import channel_sizes, equalisable, equalised
 from edgecnn.export.folding import fold
-from edgecnn.export.lowering import lower, with_probabilities
+from edgecnn.export.heads import with_probabilities
+from edgecnn.export.lowering import lower
 from edgecnn.export.statistics import GraphRun
 from edgecnn.graph import Graph
 from edgecnn.preprocessing import Preprocessing

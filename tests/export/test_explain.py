@@ -10,7 +10,8 @@ from edgecnn.checkpoint import Checkpoint
 from edgecnn.export import network as networks
 from edgecnn.export.explain import draw, explain, worst
 from edgecnn.export.folding import fold
-from edgecnn.export.lowering import lower, with_probabilities
+from edgecnn.export.heads import with_probabilities
+from edgecnn.export.lowering import lower
 from edgecnn.export.pipeline import export
 from edgecnn.export.quantised import Scale
 from edgecnn.export.recipe import Kitchen, Recipe

@@ -11,11 +11,12 @@ from keras import layers
 
 from edgecnn.errors import ExportError
 from edgecnn.export.folding import fold
-from edgecnn.export.lowering import lower, with_probabilities
+from edgecnn.export.heads import with_probabilities
+from edgecnn.export.lowering import lower
+from edgecnn.export.network import answers as reference
 from edgecnn.export.onnx import write_onnx
 from edgecnn.export.openvino import write_openvino
 from edgecnn.export.tflite import write_tflite
-from edgecnn.export.verify import reference
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.targets import runtimes
 

@@ -13,7 +13,8 @@ MEASURED = """if True:
     import keras
     import numpy as np
     from edgecnn.export.folding import fold
-    from edgecnn.export.lowering import lower, with_probabilities
+    from edgecnn.export.heads import with_probabilities
+from edgecnn.export.lowering import lower
     from edgecnn.export.recipe import Kitchen, Recipe
     from edgecnn.preprocessing import Preprocessing
 

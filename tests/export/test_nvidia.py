@@ -12,7 +12,8 @@ from edgecnn import zoo
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.calibration.default import default_calibration
 from edgecnn.export.folding import fold
-from edgecnn.export.lowering import lower, with_probabilities
+from edgecnn.export.heads import with_probabilities
+from edgecnn.export.lowering import lower
 from edgecnn.export.onnx import write_onnx
 from edgecnn.graph import Graph
 

@@ -10,11 +10,13 @@ from keras import layers
 from edgecnn.calibration.default import default_calibration
 from edgecnn.export import network as networks
 from edgecnn.export.folding import fold
-from edgecnn.export.lowering import lower, with_probabilities
+from edgecnn.export.heads import with_probabilities
+from edgecnn.export.lowering import lower
 from edgecnn.export.recipe import Kitchen, Recipe
 from edgecnn.export.rounding import WIDEST, compensated, covariances, inputs_of
 from edgecnn.export.statistics import GraphRun
-from edgecnn.graph import WEIGHTED, Graph
+from edgecnn.graph import Graph
+from edgecnn.operators import WEIGHTED
 from edgecnn.pictures import prepare
 from edgecnn.preprocessing import Preprocessing
 

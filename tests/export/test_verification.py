@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from edgecnn import labels_csv
 from edgecnn.bundle import Bundle
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.checkpoint import Checkpoint
@@ -16,7 +17,7 @@ from edgecnn.export import network as networks
 from edgecnn.export.evaluate import evaluate
 from edgecnn.export.network import Network
 from edgecnn.export.pipeline import export
-from edgecnn.pictures import Picture, write_labels
+from edgecnn.pictures import Picture
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def test_evaluation_pictures_must_not_calibrate(
 def test_the_verification_figures_are_what_evaluate_finds(
     lenet5_bundle: Path, own: CalibrationSet, tmp_path: Path
 ) -> None:
-    write_labels(tmp_path, [(str(p.path), str(p.label)) for p in own.held_out])
+    labels_csv.write(tmp_path, [(str(p.path), str(p.label)) for p in own.held_out])
     found = evaluate(lenet5_bundle, tmp_path, reference=False)
     artifacts = Bundle.load(lenet5_bundle).artifacts
     for format, result in found.results.items():
@@ -128,7 +129,8 @@ def test_float_layers_run_in_float_in_every_format(
     """ONNX Runtime quantises float weights behind a plain DequantizeLinear unless prevented."""
     from edgecnn.export.audit import audit
     from edgecnn.export.folding import fold
-    from edgecnn.export.lowering import lower, with_probabilities
+    from edgecnn.export.heads import with_probabilities
+    from edgecnn.export.lowering import lower
     from edgecnn.export.onnx import write_onnx
     from edgecnn.export.openvino import write_openvino
     from edgecnn.export.recipe import Kitchen, Recipe

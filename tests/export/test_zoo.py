@@ -14,11 +14,12 @@ from edgecnn.bundle import Bundle, Weights
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.calibration.default import default_calibration
 from edgecnn.export.folding import fold
-from edgecnn.export.lowering import lower, with_probabilities
+from edgecnn.export.heads import with_probabilities
+from edgecnn.export.lowering import lower
 from edgecnn.export.network import Network
+from edgecnn.export.network import answers as reference
 from edgecnn.export.pipeline import export
 from edgecnn.export.statistics import GraphRun
-from edgecnn.export.verify import reference
 from edgecnn.pictures import prepare
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.targets.classifier import load

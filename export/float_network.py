@@ -1,0 +1,93 @@
+"""The float network that a bundle was made from, to compare its artifacts with."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.bundle import Bundle, file_sha256
+from edgecnn.checkpoint import MODEL, RUNS
+from edgecnn.errors import EdgeCnnError, ExportError
+from edgecnn.export import network as networks
+from edgecnn.export.accuracy import Probabilities
+from edgecnn.export.network import Network
+from edgecnn.export.verify import reference
+
+
+def float_answers(
+    bundle: Bundle, images: NDArray[np.uint8], notes: list[str], given: bool | Path | str = True
+) -> Probabilities | None:
+    """What the float network says of uint8 pictures, or None and a note why it is not here.
+
+    `given` is a file to take it from, whatever the bundle says. Raises `EdgeCnnError` for one that
+    cannot be read or does not fit.
+    """
+    if not isinstance(given, bool):
+        network = _in_file(bundle, Path(given))
+        if not _same(network, bundle):
+            notes.append(
+                f"{given} is not the very file that the bundle was made from: what is compared is "
+                "this network with that one's artifacts."
+            )
+    else:
+        try:
+            network = _found(bundle)
+        except EdgeCnnError as error:
+            notes.append(f"No comparison with the float network: {error}")
+            return None
+    return reference(network, images, bundle.manifest.get("head_added"))
+
+
+def _found(bundle: Bundle) -> Network:
+    weights = bundle.weights
+    if weights.kind == "trained":
+        network = _in_file(bundle, _file_of(bundle))
+    else:
+        kind = "imagenet" if weights.kind == "pretrained" else "random"
+        network = networks.find(bundle.architecture, kind)
+    if not _same(network, bundle):
+        raise ExportError(
+            f"the weights now at {weights.source} are not those of the bundle: name the right ones "
+            "with --reference FILE."
+        )
+    return network
+
+
+def _file_of(bundle: Bundle) -> Path:
+    """Where the network was at export, seen from the bundle; else among the training runs here."""
+    said: dict[str, Any] = bundle.manifest.get("reference", {})
+    places = [bundle.path / str(said["file"])] if "file" in said else []
+    places.append(RUNS / bundle.weights.source)
+    for place in places:
+        if place.exists():
+            return place
+    raise ExportError(
+        f"{bundle.weights.source} is not here: name the file that holds it with --reference FILE."
+    )
+
+
+def _in_file(bundle: Bundle, path: Path) -> Network:
+    output = bundle.manifest.get("reference", {}).get("output", 0)
+    if networks.is_checkpoint(path):
+        return replace(networks.find(path), output=output)
+    from edgecnn.export.keras_file import read_model, weights_of
+
+    return networks.of_model(
+        read_model(path),
+        bundle.preprocessing,
+        bundle.labels,
+        output=output,
+        file=path,
+        weights=weights_of(path),
+    )
+
+
+def _same(network: Network, bundle: Bundle) -> bool:
+    """Whether it holds the bundle's weights: the very file, or the same values."""
+    sha256 = bundle.weights.sha256
+    if sha256 in (network.weights.sha256, networks.weights_sha256(network.model)):
+        return True
+    file = network.checkpoint.path / MODEL if network.checkpoint is not None else network.file
+    return file is not None and file.is_file() and file_sha256(file) == sha256

@@ -1,0 +1,147 @@
+"""The end of a network: what its values mean, read from how they are made.
+
+A network's own answers are left as they are. Only where it ends in plain numbers (logits) is the
+function added that makes probabilities of them, and that is said.
+"""
+
+import numpy as np
+
+from edgecnn.errors import ExportError
+from edgecnn.export.accuracy import Probabilities
+from edgecnn.graph import Graph, Operator, Shape
+from edgecnn.head import Head, Kind
+from edgecnn.operators import function_of, kind_of
+
+PROBABILITIES = "probabilities"
+
+
+def with_head(
+    graph: Graph, asked: Kind | None = None, answers: Probabilities | None = None
+) -> tuple[Graph, Head, str | None]:
+    """The graph of a classifier, what its outputs mean, and what was assumed if anything was.
+
+    `asked` is what the user says they mean. `answers` (count, ...) are what the network itself
+    gave for some pictures, which show that they are probabilities where its layers do not. Raises
+    `ExportError` for a network that does not end in one value for each class.
+    """
+    graph = _flat(graph)
+    outputs = graph[graph.output].shape[-1]
+    found = _meaning(graph, answers)
+    if outputs == 1 and found == "softmax":
+        raise ExportError(
+            f"{graph.name} ends in a softmax over a single value, which is 1 for every picture: "
+            "one unit takes a sigmoid."
+        )
+    if asked == "binary" and outputs != 1:
+        raise ExportError(f"{graph.name} gives {outputs} values: a binary head has one.")
+    if asked == "softmax" and outputs == 1:
+        raise ExportError(f"{graph.name} gives one value: its head is a sigmoid.")
+    if asked in ("sigmoid", "binary") and found == "softmax":
+        raise ExportError(f"{graph.name} ends in a softmax, which cannot be read as a sigmoid.")
+    wanted: Kind = asked or found or ("softmax" if outputs > 1 else "sigmoid")
+    note = None
+    if found is None:
+        function = "softmax" if wanted == "softmax" else "sigmoid"
+        graph = _ended_by(graph, function)
+        if asked is None:
+            other = "--head sigmoid if several labels may hold" if outputs > 1 else "--head says"
+            note = (
+                f"{graph.name} ends in {outputs} plain value(s), taken as logits: a {function} is "
+                f"added, so that the artifacts give probabilities ({other})."
+            )
+    kind: Kind = "binary" if wanted == "sigmoid" and outputs == 1 else wanted
+    return graph, Head.of(kind, outputs), note
+
+
+def with_probabilities(graph: Graph) -> Graph:
+    """The graph of a classifier, with its softmax or sigmoid if it ended in logits."""
+    return with_head(graph)[0]
+
+
+def tail(graph: Graph) -> tuple[frozenset[str], str | None]:
+    """The operators that make probabilities of logits and carry them out, and the logits' name.
+
+    They compute in float in every engine. The name is None where the network ends otherwise.
+    """
+    op, names = graph[graph.output], [graph.output]
+    while op.op == "reshape" or (kind_of(op).moves and len(op.inputs) == 1):
+        op = graph[op.inputs[0]]
+        names.append(op.name)
+    if op.op == "softmax" or op.attributes.get("kind") in ("sigmoid", "hard_sigmoid"):
+        return frozenset(names), op.inputs[0]
+    return frozenset({graph.output}), None
+
+
+def _flat(graph: Graph) -> Graph:
+    """Values along one axis of any number, 1×1 maps for one, as (1, classes)."""
+    last = graph[graph.output]
+    lengths = [n for n in last.shape[1:] if n != 1] or [1]
+    if len(lengths) > 1:
+        raise ExportError(
+            f"{graph.name} ends in shape {last.shape[1:]}: a classifier ends in its classes."
+        )
+    if len(last.shape) == 2:
+        return graph
+    return _followed_by(graph, "reshape", (1, *lengths), {})
+
+
+def _ended_by(graph: Graph, function: str) -> Graph:
+    shape = graph[graph.output].shape
+    if function == "softmax":
+        return _followed_by(graph, "softmax", shape, {})
+    return _followed_by(graph, "activation", shape, {"kind": function})
+
+
+def _followed_by(graph: Graph, op: str, shape: Shape, attributes: dict[str, object]) -> Graph:
+    taken = set(graph.by_name)
+    name = PROBABILITIES
+    while name in taken:
+        name += "_"
+    end = Operator(name, op, [graph.output], shape, dict(attributes))
+    return Graph([*graph.operators, end], name, graph.name)
+
+
+def _meaning(graph: Graph, answers: Probabilities | None) -> Kind | None:
+    """What the values are by how they are made, or by what they were for some pictures."""
+    names, logits = tail(graph)
+    if logits is not None and any(graph[name].op == "softmax" for name in names):
+        outputs = graph[graph.output].elements
+        softmax = next(graph[name] for name in names if graph[name].op == "softmax")
+        if softmax.shape[-1] == outputs:
+            return "softmax"
+        return "sigmoid" if softmax.shape[-1] == 2 and outputs == 1 else None
+    if answers is not None and answers.size > len(answers):
+        sums = answers.reshape(len(answers), -1).sum(axis=1)
+        if answers.min() >= 0 and np.allclose(sums, 1, atol=1e-3):
+            return "softmax"
+    return "sigmoid" if _is_probability(graph, graph.output) else None
+
+
+def _is_probability(graph: Graph, name: str) -> bool:
+    """Whether a tensor lies between 0 and 1 whatever the picture shows."""
+    op = graph[name]
+    function = function_of(op)
+    if op.op == "softmax":
+        return True
+    if function is not None and function.low is not None and function.high is not None:
+        return function.low >= 0 and function.high <= 1
+    if op.op == "affine":
+        scale, shift = op.weights["scale"], op.weights["shift"]
+        inner = graph[op.inputs[0]]
+        terms = _terms(graph, inner.name)
+        within = bool((scale >= 0).all() and (shift == 0).all())
+        mean = within and bool((scale * len(terms) <= 1 + 1e-6).all())
+        complement = bool((scale == -1).all() and (shift == 1).all()) and len(terms) == 1
+        return (mean or complement) and all(_is_probability(graph, term) for term in terms)
+    if op.op in ("multiply", "maximum", "minimum") or kind_of(op).moves:
+        whole = bool(op.inputs) and "operand" not in op.weights
+        return whole and all(_is_probability(graph, part) for part in op.inputs)
+    return False
+
+
+def _terms(graph: Graph, name: str) -> list[str]:
+    """What a tensor is the sum of."""
+    op = graph[name]
+    if op.op != "add" or len(op.inputs) != 2:
+        return [name]
+    return [term for part in op.inputs for term in _terms(graph, part)]
