@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from edgecnn.errors import BundleError, UnknownName
+from edgecnn.head import SOFTMAX, Head
 from edgecnn.labels import read_labels
 from edgecnn.preprocessing import Preprocessing
 
@@ -80,6 +81,8 @@ class Bundle:
     preprocessing: Preprocessing
     labels: tuple[str, ...]
     artifacts: dict[str, Artifact]
+    head: Head = SOFTMAX
+    """What the network's outputs mean."""
     golden: Path | None = None
     """Pictures with the answers they got at export; see `edgecnn.golden`."""
 
@@ -113,6 +116,7 @@ class Bundle:
         files = [labels_file, *(file for a in artifacts.values() for file in a.files)]
         for file in [*files, golden] if golden else files:
             _check_file(path, file)
+        labels = read_labels(path / labels_file.path)
         return cls(
             path=path,
             manifest=manifest,
@@ -120,8 +124,9 @@ class Bundle:
             precision=precision,
             weights=weights,
             preprocessing=preprocessing,
-            labels=read_labels(path / labels_file.path),
+            labels=labels,
             artifacts=artifacts,
+            head=_read_head(path, manifest, len(labels)),
             golden=path / golden.path if golden else None,
         )
 
@@ -170,6 +175,15 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             "export again, or install the edgecnn that wrote it."
         )
     return dict(manifest)
+
+
+def _read_head(path: Path, manifest: dict[str, Any], labels: int) -> Head:
+    try:
+        head = Head.from_json(manifest)
+        head.check(labels)
+    except (BundleError, TypeError) as error:
+        raise BundleError(f"{path / MANIFEST}: {error} Export again.") from None
+    return head
 
 
 def _check_file(folder: Path, file: File) -> None:

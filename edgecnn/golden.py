@@ -35,7 +35,7 @@ class Golden:
     images: NDArray[np.uint8]
     """Network input (count, height, width, channels)."""
     answers: dict[str, NDArray[np.float32]]
-    """By format, probabilities (count, classes)."""
+    """By format, what the network gave, probabilities (count, outputs); see `edgecnn.head`."""
 
     @classmethod
     def make(

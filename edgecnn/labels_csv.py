@@ -10,18 +10,19 @@ LABELS_CSV = "labels.csv"
 COLUMNS = ("file", "label")
 
 
-def read(path: Path) -> dict[Path, str]:
+def read(path: Path, *, empty_labels: bool = False) -> dict[Path, str]:
     """Files, relative to the CSV's folder, with their labels, in the order listed.
 
     Commas, semicolons or tabs divide; a byte order mark, spaces around a value, capitals in the
-    columns' names, a `\\` between folders and a row that repeats another are no matter. Raises
-    `DataError` for anything else that is wrong, with its line.
+    columns' names, a `\\` between folders and a row that repeats another are no matter. With
+    `empty_labels` a picture may have none. Raises `DataError` for anything else that is wrong,
+    with its line.
     """
     found: dict[Path, str] = {}
     lines: dict[Path, int] = {}
     try:
         for line, file, label in _rows(path):
-            if not file or not label:
+            if not file or not (label or empty_labels):
                 missing = COLUMNS[0] if not file else COLUMNS[1]
                 raise DataError(f"{path}, line {line}: the column '{missing}' is empty.")
             picture = _located(path.parent, file)

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecnn import labels_csv
 from edgecnn.errors import DataError
+from edgecnn.head import Head
 from edgecnn.labels_csv import LABELS_CSV
 from edgecnn.opencv import build_has, opencv
 from edgecnn.picture_files import find_pictures, matching, not_read_here
 from edgecnn.preprocessing import Frame, FramePreparer, Preprocessing
 
+SEVERAL = "|"
+"""Between the labels of a picture that has several."""
 BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "HEIC"),
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
@@ -28,7 +32,8 @@ class Picture:
     """A picture file, or a part of one.
 
     `part` is `(top, left, side)` as fractions of the picture's height, width and of both: the
-    whole picture when None. `label` is the class name where it is known.
+    whole picture when None. `label` is the class name where it is known, or several with `|`
+    between them; an empty one says that none holds.
     """
 
     path: Path
@@ -105,21 +110,24 @@ def matching_pictures(pattern: str) -> list[Path]:
     return list(found.pictures)
 
 
-def labelled_pictures(source: Path) -> list[Picture]:
+def labelled_pictures(source: Path, *, empty_labels: bool = False) -> list[Picture]:
     """Pictures with their labels.
 
     `source` is a CSV file with the columns `file` and `label` (paths relative to the CSV), a
-    folder with such a `labels.csv`, or a folder with a subfolder for each class.
+    folder with such a `labels.csv`, or a folder with a subfolder for each class. With
+    `empty_labels` a row may say that none holds.
     """
-    return listed_pictures(source) or pictures_by_class(source, list_pictures(source))
+    listed = listed_pictures(source, empty_labels=empty_labels)
+    return listed or pictures_by_class(source, list_pictures(source))
 
 
-def listed_pictures(source: Path) -> list[Picture]:
+def listed_pictures(source: Path, *, empty_labels: bool = False) -> list[Picture]:
     """Those of a CSV file, or of a folder's `labels.csv`; empty where there is none."""
     path = source if source.is_file() else source / LABELS_CSV
     if not path.is_file():
         return []
-    return [Picture(file, label=label) for file, label in labels_csv.read(path).items()]
+    rows = labels_csv.read(path, empty_labels=empty_labels)
+    return [Picture(file, label=label) for file, label in rows.items()]
 
 
 def pictures_by_class(folder: Path, files: Sequence[Path]) -> list[Picture]:
@@ -153,6 +161,27 @@ def class_indices(pictures: Sequence[Picture], labels: Sequence[str]) -> list[in
                 f"{len(labels)} classes ({', '.join(labels[:3])}, ...)."
             )
     return found
+
+
+def truths(pictures: Sequence[Picture], labels: Sequence[str], head: Head) -> NDArray[Any]:
+    """What the labels of pictures say, in the form that a network's head is judged by.
+
+    Class numbers `(count,)`: of `softmax` and of `binary` with two labels as `class_indices`
+    finds them; of `binary` with one label 1 for that label and 0 for every other. For `sigmoid`
+    `(count, labels)` of bool: see `Picture.label`. Raises `DataError` for unknown labels.
+    """
+    if head.kind == "sigmoid":
+        found = np.zeros((len(pictures), len(labels)), bool)
+        for holds, picture in zip(found, pictures, strict=True):
+            if picture.label is None:
+                raise DataError(f"{picture.path} has no labels; if none holds, say '' for it.")
+            names = [name.strip() for name in picture.label.split(SEVERAL)]
+            each = [Picture(picture.path, name) for name in names if name]
+            holds[class_indices(each, labels)] = True
+        return found
+    if head.kind == "binary" and len(labels) == 1:
+        return np.array([picture.label == labels[0] for picture in pictures], np.int64)
+    return np.array(class_indices(pictures, labels), np.int64)
 
 
 def prepare(pictures: Sequence[Picture], preprocessing: Preprocessing) -> np.ndarray[Any, Any]:

@@ -1,13 +1,21 @@
-"""Comparing two classifiers on the same pictures."""
+"""Comparing two networks' answers on the same pictures.
 
-from dataclasses import dataclass
+What a picture shows is in every function a class number `(count,)`, or for a `sigmoid` head a bool
+for each label `(count, labels)`: see `edgecnn.pictures.truths`. A `binary` head answers class 1
+where it reaches its threshold.
+"""
+
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.head import SOFTMAX, Head
+
 Probabilities = NDArray[np.float32]
-"""(count, classes)"""
+"""What the network gives, (count, outputs)."""
+Truths = NDArray[np.integer[Any]] | NDArray[np.bool_]
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -15,17 +23,44 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often the right class is first, and among the first five; fractions."""
+    """How often the right class is first, and among the first five; fractions.
+
+    With a `sigmoid` head `top1` counts the pictures all of whose labels are decided rightly, and
+    `top5` those whose labels are all among the first five. With a `binary` head `top5` is 1.
+    """
 
     top1: float
     top5: float
+    labels: float | None = None
+    """With a `sigmoid` head, how many of all decisions, one for each picture and label, are right.
+    """
+    f1: float | None = None
+    """With a `binary` head of class 1, with a `sigmoid` head the mean over the labels; without
+    those that neither a picture nor an answer has. None if that leaves none."""
 
     @classmethod
-    def of(cls, probabilities: Probabilities, classes: NDArray[np.integer[Any]]) -> Self:
-        """Over pictures whose class numbers (count,) are known."""
-        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
-        hits = order == classes[:, None]
-        return cls(float(hits[:, 0].mean()), float(hits.any(axis=1).mean()))
+    def of(cls, probabilities: Probabilities, classes: Truths, *, head: Head = SOFTMAX) -> Self:
+        """Over pictures of which is known what they show."""
+        if head.kind == "softmax":
+            order = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
+            hits = order == classes[:, None]
+            return cls(float(hits[:, 0].mean()), float(hits.any(axis=1).mean()))
+        decided = head.decide(probabilities)
+        top1 = float(_same(decided, classes).mean())
+        if head.kind == "binary":
+            return cls(top1, 1.0, None, _f1(decided[:, None] == 1, classes[:, None] == 1))
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, 5:]
+        beyond = np.take_along_axis(classes, order, axis=1)
+        return cls(
+            top1,
+            float(1 - beyond.any(axis=1).mean()),
+            float((decided == classes).mean()),
+            _f1(decided, classes == 1),
+        )
+
+    def to_json(self) -> dict[str, float]:
+        """What there is with this head."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -34,17 +69,31 @@ class Comparison:
 
     count: int
     agreement_top1: float
-    """Fraction of pictures on which both say the same class first."""
+    """Fraction of pictures on which both say the same class first; with a `sigmoid` head, on which
+    they agree on every label."""
     max_abs_error: float
     mean_abs_error: float
     """Of the probabilities."""
+    agreement_labels: float | None = None
+    """With a `sigmoid` head, the fraction of decisions, one for each picture and label, that are
+    the same."""
 
     @classmethod
-    def of(cls, reference: Probabilities, artifact: Probabilities) -> Self:
-        """Both (count, classes)."""
+    def of(cls, reference: Probabilities, artifact: Probabilities, *, head: Head = SOFTMAX) -> Self:
+        """Both (count, outputs)."""
         error = np.abs(artifact - reference)
-        same = reference.argmax(axis=1) == artifact.argmax(axis=1)
-        return cls(len(reference), float(same.mean()), float(error.max()), float(error.mean()))
+        ours, theirs = head.decide(artifact), head.decide(reference)
+        return cls(
+            len(reference),
+            float(_same(ours, theirs).mean()),
+            float(error.max()),
+            float(error.mean()),
+            float((ours == theirs).mean()) if head.kind == "sigmoid" else None,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What there is with this head."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -59,11 +108,13 @@ class Drop:
         cls,
         reference: Probabilities,
         artifact: Probabilities,
-        classes: NDArray[np.integer[Any]],
+        classes: Truths,
+        *,
+        head: Head = SOFTMAX,
     ) -> Self:
         """With a 95% interval from a paired bootstrap over the pictures."""
-        lost = (reference.argmax(axis=1) == classes).astype(np.int64)
-        lost -= artifact.argmax(axis=1) == classes
+        lost = _same(head.decide(reference), classes).astype(np.int64)
+        lost -= _same(head.decide(artifact), classes)
         # A resample of n pictures holds a multinomial number of those that got worse, stayed
         # and got better: the same bootstrap, without drawing n indices each time.
         shares = [np.mean(lost == value) for value in (-1, 0, 1)]
@@ -71,3 +122,17 @@ class Drop:
         drops = 100.0 * (draws[:, 2] - draws[:, 0]) / len(lost)
         low, high = np.quantile(drops, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return cls(float(100.0 * lost.mean()), (float(low), float(high)))
+
+
+def _same(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
+    """On which pictures two are alike, in every label if there are several."""
+    same = np.equal(a, b)
+    return np.asarray(same.all(axis=1)) if same.ndim == 2 else same
+
+
+def _f1(decided: NDArray[np.bool_], true: NDArray[np.bool_]) -> float | None:
+    """Mean over the columns of F1, the harmonic mean of precision and recall."""
+    both = 2 * (decided & true).sum(axis=0)
+    either = decided.sum(axis=0) + true.sum(axis=0)
+    known = either > 0
+    return float((both[known] / either[known]).mean()) if known.any() else None

@@ -12,9 +12,10 @@ from edgecnn import data
 from edgecnn.arguments import at_least
 from edgecnn.bundle import Bundle
 from edgecnn.errors import DataError, RuntimeUnavailable
-from edgecnn.export.accuracy import Accuracy, Comparison, Drop, Probabilities
+from edgecnn.export.accuracy import Accuracy, Comparison, Drop, Probabilities, Truths
 from edgecnn.export.float_network import float_answers
-from edgecnn.pictures import class_indices, labelled_pictures, prepare
+from edgecnn.head import Head
+from edgecnn.pictures import Picture, labelled_pictures, prepare, truths
 from edgecnn.targets import runtimes
 from edgecnn.targets.target import detect
 
@@ -31,10 +32,15 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """As in `evaluate --json`."""
-        found: dict[str, Any] = {"runtime": self.runtime, **vars(self.accuracy)}
+        found: dict[str, Any] = {"runtime": self.runtime, **self.accuracy.to_json()}
         if self.comparison is not None and self.drop is not None:
+            agreement = {
+                name: value
+                for name, value in self.comparison.to_json().items()
+                if name.startswith("agreement")
+            }
             found |= {
-                "agreement_top1": self.comparison.agreement_top1,
+                **agreement,
                 "top1_drop": self.drop.top1_drop,
                 "top1_drop_interval": list(self.drop.interval),
             }
@@ -51,13 +57,16 @@ class Evaluation:
     results: dict[str, Result]
     """By format."""
     notes: tuple[str, ...]
+    head: Head
+    """With the thresholds it was judged by."""
 
     def to_json(self) -> dict[str, Any]:
         """As `evaluate --json` prints it."""
         return {
             "data": self.data,
             "count": self.count,
-            "reference": None if self.reference is None else vars(self.reference),
+            **self.head.to_json(),
+            "reference": None if self.reference is None else self.reference.to_json(),
             "artifacts": {name: result.to_json() for name, result in self.results.items()},
             "notes": list(self.notes),
         }
@@ -71,20 +80,24 @@ def evaluate(
     threads: int | None = None,
     on_picture: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Top-1, top-5 and agreement of every format in a bundle whose engine is here.
+    """Accuracy and agreement of every format in a bundle whose engine is here.
 
     `source` is a folder with a subfolder for each class, a CSV file (or a folder with a
     `labels.csv`) of the columns file,label, or a data set that `train` knows, such as `digits`,
-    whose test split is used. With `reference` the Keras network the bundle was made from runs
-    too, if it can be found, or the one in the file named.
+    whose test split is used. `edgecnn.pictures.truths` says what a label means to networks that
+    are no softmax, `edgecnn.export.accuracy` what is counted. With `reference` the Keras network
+    the bundle was made from runs too, if it can be found, or the one in the file named.
 
     Raises `DataError` for pictures without labels or with labels the network has not.
     """
     if threads is not None:
         at_least("threads", threads, 1)
     bundle = Bundle.load(bundle_dir)
+    head = bundle.head
     images, classes = load(str(source), bundle)
     notes: list[str] = []
+    if head.kind == "binary" and not classes.any():
+        notes.append(f"No picture of {source} has the label '{bundle.labels[-1]}'.")
     expected = float_answers(bundle, images, notes, reference) if reference else None
     results: dict[str, Result] = {}
     for name in runtimes.RUNTIMES:
@@ -96,61 +109,60 @@ def evaluate(
         except RuntimeUnavailable as error:
             notes.append(str(error))
             continue
-        answers = np.empty((len(images), len(bundle.labels)), np.float32)
+        answers = np.empty((len(images), head.outputs(len(bundle.labels))), np.float32)
         for answer, image in zip(answers, images, strict=True):
             answer[...] = session.infer(image[None])
             on_picture()
-        results[runtime.format] = _judged(name, answers, classes, expected)
+        results[runtime.format] = _judged(name, answers, classes, expected, head)
     if not results:
         raise RuntimeUnavailable(f"No engine here runs {bundle.path}. {' '.join(notes)}")
     return Evaluation(
         str(source),
         len(images),
-        None if expected is None else Accuracy.of(expected, classes),
+        None if expected is None else Accuracy.of(expected, classes, head=head),
         results,
         tuple(notes),
+        head,
     )
 
 
 def _judged(
     runtime: str,
     answers: Probabilities,
-    classes: NDArray[np.int64],
+    classes: Truths,
     expected: Probabilities | None,
+    head: Head,
 ) -> Result:
-    accuracy = Accuracy.of(answers, classes)
+    accuracy = Accuracy.of(answers, classes, head=head)
     if expected is None:
         return Result(runtime, accuracy, None, None)
-    comparison = Comparison.of(expected, answers)
-    return Result(runtime, accuracy, comparison, Drop.of(expected, answers, classes))
+    comparison = Comparison.of(expected, answers, head=head)
+    return Result(runtime, accuracy, comparison, Drop.of(expected, answers, classes, head=head))
 
 
-def load(source: str, bundle: Bundle) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Labelled pictures as the bundle's input (count, H, W, C), and their class numbers."""
+def load(source: str, bundle: Bundle) -> tuple[NDArray[np.uint8], Truths]:
+    """Labelled pictures as the bundle's input (count, H, W, C), and what they show."""
     path = Path(source)
     if path.exists() and not (path / "test").is_dir():
-        pictures = labelled_pictures(path)
-        classes = np.array(class_indices(pictures, bundle.labels), np.int64)
+        pictures = labelled_pictures(path, empty_labels=bundle.head.kind != "softmax")
+        classes = truths(pictures, bundle.labels, bundle.head)
         return prepare(pictures, bundle.preprocessing), classes
     dataset = data.open_source(source)
     test = dataset.test
     if len(test) == 0:
         raise DataError(f"{source} has no test pictures.")
-    return test.prepared(bundle.preprocessing), _renumbered(
-        test.targets, dataset.labels, bundle.labels, source
-    )
+    by_class = _as_ours(dataset.labels, bundle, source)
+    return test.prepared(bundle.preprocessing), by_class[test.targets]
 
 
-def _renumbered(
-    targets: NDArray[np.int64], theirs: Sequence[str], ours: Sequence[str], source: str
-) -> NDArray[np.int64]:
-    """Class numbers of a data set as the network counts them."""
+def _as_ours(theirs: Sequence[str], bundle: Bundle, source: str) -> Truths:
+    """What each class of a data set is to the network."""
+    ours = bundle.labels
     missing = [label for label in theirs if label not in ours]
-    if missing:
+    # To a network that knows one label, every other class is "not".
+    if missing and not (bundle.head.kind == "binary" and len(ours) == 1):
         raise DataError(
             f"{source} has the class '{missing[0]}', which is none of the network's "
             f"{len(ours)} ({', '.join(ours[:3])}, ...)."
         )
-    index = np.array([list(ours).index(label) for label in theirs], np.int64)
-    found: NDArray[np.int64] = index[targets]
-    return found
+    return truths([Picture(Path(source), label) for label in theirs], ours, bundle.head)

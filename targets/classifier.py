@@ -15,8 +15,9 @@ from edgecnn.golden import Golden
 from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame, FramePreparer
 from edgecnn.targets import runtimes
+from edgecnn.targets.answer import reader
 from edgecnn.targets.choice import Tried, choose
-from edgecnn.targets.prediction import Latency, Prediction, Top
+from edgecnn.targets.prediction import Latency, Prediction
 from edgecnn.targets.region import Region
 from edgecnn.targets.session import Session
 from edgecnn.targets.sources.source import Captured
@@ -35,20 +36,23 @@ class Classifier:
         session: Session,
         top: int = 5,
         region: Region | None = None,
+        threshold: float | None = None,
     ) -> None:
-        expected = (bundle.preprocessing.shape, len(bundle.labels))
+        labels = len(bundle.labels)
+        expected = (bundle.preprocessing.shape, bundle.head.outputs(labels))
         if (session.input_shape, session.classes) != expected:
             raise BundleError(
                 f"{bundle.path}: the model takes {list(session.input_shape)} and gives "
-                f"{session.classes} classes, its manifest says {list(expected[0])} and "
-                f"{expected[1]} labels: export again."
+                f"{session.classes} values, its manifest says {list(expected[0])} and "
+                f"{labels} labels with the head '{bundle.head.kind}': export again."
             )
         self.bundle = bundle
         self.runtime = runtime
         self.session = session
+        self.head = bundle.head.with_threshold(threshold)
         self.region = region
         self.prepare = FramePreparer(bundle.preprocessing)
-        self._top = min(top, session.classes)
+        self._read = reader(self.head, bundle.labels, min(top, labels))
         opencv()  # imported now, not while the first frame waits
 
     def __call__(self, frame: Frame) -> Prediction:
@@ -59,7 +63,7 @@ class Classifier:
         return self.predict(Captured.now(frame, 0))
 
     def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities `(classes,)` of a picture already prepared, uint8 `(1, H, W, channels)`."""
+        """Probabilities `(outputs,)` of a picture already prepared, uint8 `(1, H, W, channels)`."""
         return self.session.infer(image)
 
     def predict(self, captured: Captured, asked_at: float | None = None) -> Prediction:
@@ -76,7 +80,7 @@ class Classifier:
         prepared = time.perf_counter()
         probabilities = self.session.infer(image)
         inferred = time.perf_counter()
-        top = self._best(probabilities)
+        top, held = self._read(probabilities)
         end = time.perf_counter()
         asked_at = start if asked_at is None else asked_at
         return Prediction(
@@ -92,15 +96,10 @@ class Classifier:
                 age=(end - captured.clock) * 1e3,
             ),
             dropped=captured.dropped,
+            held=held,
             probabilities=probabilities,
             region=self.region,
         )
-
-    def _best(self, probabilities: NDArray[np.float32]) -> tuple[Top, ...]:
-        # A stable sort: ties, frequent in int8, go to the lower class number as with argmax.
-        order = np.argsort(-probabilities, kind="stable")[: self._top]
-        labels = self.bundle.labels
-        return tuple(Top(labels[i], i, float(probabilities[i])) for i in order.tolist())
 
 
 def load(
@@ -110,6 +109,7 @@ def load(
     *,
     target: str = "auto",
     region: Region | None = None,
+    threshold: float | None = None,
     self_check: bool = True,
 ) -> Classifier:
     """Open a bundle in an engine.
@@ -117,9 +117,10 @@ def load(
     `runtime` is a name of `runtimes.RUNTIMES` or `runtimes.ACCELERATED` (or of the format it
     runs), or `auto`: the fastest on this board, see `edgecnn.targets.choice`, which tries them the
     first time. `threads` is by default what was fastest too, or what the target has big cores for.
-    `region` is the part of a frame to look at, the whole by default. With `self_check` the
-    bundle's golden pictures must get the answers they got at export. Raises `BundleError`,
-    `RuntimeUnavailable`, `UnknownName` or, for `threads` below 1, `EdgeCnnError`.
+    `region` is the part of a frame to look at, the whole by default; `threshold` takes the place
+    of the bundle's own, where its head has any. With `self_check` the bundle's golden pictures
+    must get the answers they got at export. Raises `BundleError`, `RuntimeUnavailable`,
+    `UnknownName` or, for `threads` below 1, `EdgeCnnError`.
     """
     runtime = runtimes.canonical(runtime, "auto")
     if threads is not None:
@@ -135,7 +136,7 @@ def load(
         prepare = FramePreparer(bundle.preprocessing)
         golden = Golden.load(bundle.golden)
         golden.check(runtimes.get(name).format, session.engine, prepare, session.infer)
-    return Classifier(bundle, name, session, region=region)
+    return Classifier(bundle, name, session, region=region, threshold=threshold)
 
 
 def _open(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgecnn.targets.classifier import Classifier, load
-from edgecnn.targets.decisions import Decider, DecisionRule
+from edgecnn.targets.decisions import DecisionRule, decider
 from edgecnn.targets.pace import Pace
 from edgecnn.targets.prediction import Prediction
 from edgecnn.targets.region import Region
@@ -36,6 +36,11 @@ class LiveOptions:
     """Look at fewer frames while they are older than this when answered (p99). Live sources."""
     rule: DecisionRule | None = None
     """Adds a decision to each prediction."""
+
+    @property
+    def threshold(self) -> float | None:
+        """That of the rule, which holds for each prediction too where the head has any."""
+        return self.rule.threshold if self.rule else None
 
     def open(self, source: str, stop: threading.Event) -> FrameSource:
         """Open a source; raises what `open_frames` raises."""
@@ -70,7 +75,9 @@ def classify(
     `options.max_outage_s`, `SourceError` when a file breaks.
     """
     options, stop = options or LiveOptions(), stop or threading.Event()
-    classifier = load(bundle_dir, runtime, threads, region=options.region)
+    classifier = load(
+        bundle_dir, runtime, threads, region=options.region, threshold=options.threshold
+    )
     opened = options.open(source, stop)
     with closing(opened):
         for prediction, _ in follow(opened, classifier, options, frames=frames, stop=stop):
@@ -87,7 +94,8 @@ def follow(
 ) -> Iterator[tuple[Prediction, Captured]]:
     """As `answers`, at the pace and with the decisions that the options ask for."""
     pace = Pace(options.max_fps, options.max_age_ms if source.live else None)
-    decide = Decider(options.rule, classifier.bundle.labels) if options.rule else None
+    labels, head = classifier.bundle.labels, classifier.head
+    decide = decider(options.rule, labels, head) if options.rule else None
     for prediction, captured in answers(source, classifier, frames=frames, stop=stop, pace=pace):
         pace.answered(prediction.latency_ms.age)
         if decide:

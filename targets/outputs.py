@@ -28,7 +28,7 @@ class Outputs:
     snapshots: Path | None = None
     """A folder for frames the network is unsure of."""
     snapshots_below: float = 0.5
-    """The probability under which it is."""
+    """The probability under which it is, or the part of the way from a threshold."""
     snapshots_limit: int = 200
     """How many are kept."""
     on_change: bool = False
@@ -91,7 +91,14 @@ class Outputs:
         if self.snapshots:
             from edgecnn.targets.sinks.snapshots import Snapshots
 
-            add(Snapshots(self.snapshots, below=self.snapshots_below, limit=self.snapshots_limit))
+            add(
+                Snapshots(
+                    self.snapshots,
+                    below=self.snapshots_below,
+                    limit=self.snapshots_limit,
+                    head=classifier.head,
+                )
+            )
         if not self.speaks:
             from edgecnn.targets.sinks.terminal import Terminal
 

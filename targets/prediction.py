@@ -14,7 +14,8 @@ class Top:
     """One class and its probability."""
 
     label: str
-    class_index: int
+    class_index: int | None
+    """Its place among the network's labels; None for the `not X` of a network that knows `X`."""
     probability: float
 
 
@@ -36,6 +37,8 @@ class Latency:
 
 UNKNOWN = "unknown"
 """The label of a decision that nothing is probable enough for."""
+NOTHING = "nothing"
+"""What stands for labels that each hold or not, where none does."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +46,39 @@ class Decision:
     """The label in force after a frame; see `edgecnn.targets.decisions`."""
 
     label: str
-    """A class, or `unknown`."""
+    """A class, or `unknown`. Of labels that each hold or not the most probable that does, or
+    `nothing`."""
     class_index: int | None
     probability: float
-    """That of the class after smoothing; for `unknown`, of the most probable one."""
+    """That of the class after smoothing; for `unknown` and `nothing`, of the most probable one."""
     changed: bool
     """Whether it came into force with this frame."""
     since: float
     """Unix time of the frame with which it did."""
+    labels: tuple[str, ...] | None = None
+    """Of labels that each hold or not (`sigmoid`): those in force, most probable first."""
+
+    @property
+    def answer(self) -> str:
+        """What people are shown."""
+        return self.label if self.labels is None else ", ".join(self.labels) or NOTHING
+
+    def to_json(self) -> dict[str, Any]:
+        """As in a line of `run --jsonl`; `labels` only where there are any number of them."""
+        line = asdict(self) | {"probability": round(self.probability, 6)}
+        if self.labels is None:
+            del line["labels"]
+        return line
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one frame; `top` is sorted, most probable first."""
+    """The answer for one frame.
+
+    `top` is sorted, most probable first; but of a network that answers yes or no (`binary`) the
+    answer comes first, by the threshold, and of one that knows a single label `X` it may be
+    `not X`.
+    """
 
     frame: int
     captured_at: float
@@ -64,7 +87,10 @@ class Prediction:
     latency_ms: Latency
     dropped: int = 0
     """Frames a live source delivered that were never looked at, since the last answer."""
+    held: tuple[Top, ...] | None = None
+    """Of labels that each hold or not (`sigmoid`): all that do, most probable first."""
     probabilities: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    """What the network gave, `(outputs,)`."""
     decision: Decision | None = None
     """Where a `DecisionRule` was given."""
     region: Region | None = None
@@ -72,7 +98,10 @@ class Prediction:
 
     @property
     def label(self) -> str:
-        """The most probable class."""
+        """The answer: the most probable class, or what the threshold says of two.
+
+        Of labels that each hold or not the most probable one, whether it holds or not.
+        """
         return self.top[0].label
 
     @property
@@ -80,8 +109,18 @@ class Prediction:
         """Its probability."""
         return self.top[0].probability
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What holds, most probable first: one label, or with `sigmoid` any number of them."""
+        return (self.label,) if self.held is None else tuple(top.label for top in self.held)
+
+    @property
+    def answer(self) -> str:
+        """What people are shown."""
+        return ", ".join(self.labels) or NOTHING
+
     def to_json(self) -> dict[str, Any]:
-        """One line of `run --jsonl`."""
+        """One line of `run --jsonl`; `labels` only where any number of them may hold."""
         top = [
             {
                 "label": t.label,
@@ -90,7 +129,7 @@ class Prediction:
             }
             for t in self.top
         ]
-        line = {
+        line: dict[str, Any] = {
             "frame": self.frame,
             "captured_at": self.captured_at,
             **top[0],
@@ -98,7 +137,8 @@ class Prediction:
             "latency_ms": {k: round(v, 3) for k, v in vars(self.latency_ms).items()},
             "dropped": self.dropped,
         }
+        if self.held is not None:
+            line["labels"] = list(self.labels)
         if self.decision is not None:
-            decided = asdict(self.decision)
-            line["decision"] = decided | {"probability": round(self.decision.probability, 6)}
+            line["decision"] = self.decision.to_json()
         return line

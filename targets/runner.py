@@ -42,6 +42,7 @@ def run(
         threads,
         target=target,
         region=options.region,
+        threshold=options.threshold,
         self_check=self_check,
     )
     _warn_if_meaningless(classifier)

@@ -20,9 +20,10 @@ class Session(Protocol):
     input_shape: tuple[int, ...]
     """`(1, height, width, channels)`."""
     classes: int
+    """How many values it gives for a picture: see `edgecnn.head`."""
 
     def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities `(classes,)` of one picture, uint8 `(1, height, width, channels)`.
+        """Probabilities `(outputs,)` of one picture, uint8 `(1, height, width, channels)`.
 
         Colour is RGB (one channel: grey). The result is the caller's to keep. Raises
         `RuntimeUnavailable` if the engine fails.

@@ -1,13 +1,23 @@
 """Heavy material, made once per run and shared: samples, a trained network, real bundles."""
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+from edgecnn.bundle import LABELS, MANIFEST, describe_file
+from edgecnn.golden import FILE, Golden
+from edgecnn.head import Head
+from edgecnn.preprocessing import Preprocessing
+from edgecnn.targets import runtimes
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / ".cache" / "samples"
@@ -78,3 +88,75 @@ def lite0_bundle(work: Path, edgecnn_cli: Cli) -> Path:
     done = edgecnn_cli("export", "efficientnet_lite0", "--int8")
     assert done.returncode == 0, done.stderr
     return work / "exports" / "efficientnet_lite0-int8"
+
+
+SIDE = 16
+
+
+def _write_head(folder: Path, head: Head, /, *labels: str, **replaced: Any) -> Path:
+    """A bundle that gives sigmoid(8 × mean - 4) of red for one output, of R, G, B for three.
+
+    In ONNX and OpenVINO, with golden pictures; keywords replace parts of the manifest.
+    """
+    import onnx
+    import openvino
+    from onnx import TensorProto, helper, numpy_helper
+
+    outputs = head.outputs(len(labels))
+    preprocessing = Preprocessing(SIDE, SIDE)
+    weights = {
+        "axes": np.array([1, 2], np.int64),
+        "gain": np.eye(3, outputs, dtype=np.float32) * np.float32(8 / 255),
+        "shift": np.full(outputs, -4, np.float32),
+    }
+    picture = helper.make_tensor_value_info("image", TensorProto.UINT8, preprocessing.shape)
+    answer = helper.make_tensor_value_info("answer", TensorProto.FLOAT, (1, outputs))
+    nodes = [
+        helper.make_node("Cast", ["image"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["real", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Gemm", ["mean", "gain", "shift"], ["logits"]),
+        helper.make_node("Sigmoid", ["logits"], ["answer"]),
+    ]
+    constants = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "means", [picture], [answer], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    folder.mkdir(parents=True)
+    onnx.save(model, folder / "model.onnx")
+    openvino.save_model(
+        openvino.convert_model(folder / "model.onnx"),
+        folder / "model.xml",
+        compress_to_fp16=False,
+    )
+    files = {"onnx": ["model.onnx"], "openvino": ["model.xml", "model.bin"]}
+    engines = {"onnx": "onnxruntime", "openvino": "openvino"}
+    sessions = {
+        name: runtimes.get(engines[name]).open(folder / names[0], 1)
+        for name, names in files.items()
+    }
+    frames = [np.full((32, 32, 3), level, np.uint8) for level in (60, 150)]
+    Golden.make(
+        frames, preprocessing, lambda name, image: sessions[name].infer(image), list(files)
+    ).write(folder)
+    (folder / LABELS).write_text("\n".join(labels) + "\n")
+    manifest = {
+        "schema": 1,
+        "architecture": "means",
+        "precision": "fp32",
+        "weights": {"kind": "trained", "source": "a test", "sha256": "0"},
+        "preprocessing": preprocessing.to_json(),
+        "labels": asdict(describe_file(folder, LABELS)),
+        "golden": asdict(describe_file(folder, FILE)),
+        "artifacts": {
+            name: {"files": [asdict(describe_file(folder, file)) for file in names]}
+            for name, names in files.items()
+        },
+        **head.to_json(),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest | replaced))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_head() -> Callable[..., Path]:
+    """Writes a bundle with another head than softmax; see there."""
+    return _write_head

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,6 +29,7 @@ def command(
     edgecnn evaluate exports/lenet5-int8 --data digits
     edgecnn evaluate exports/resnet34-int8 --data pictures/    # a subfolder for each class
     edgecnn evaluate exports/resnet34-int8 --data labels.csv   # columns file,label
+    edgecnn evaluate exports/tagger-int8 --data labels.csv     # with labels such as car|person
     """
     from edgecnn.export.evaluate import evaluate
     from edgecnn.quiet import import_keras
@@ -44,30 +45,39 @@ def command(
 
 
 def show(found: "Evaluation") -> None:
-    """Print the table."""
+    """Print the table, with the columns that the network's head has figures for."""
     from rich.console import Console
     from rich.table import Table
 
+    columns = COLUMNS[found.head.kind]
     table = Table(title=f"{found.count} pictures of {found.data}", title_justify="left")
     table.add_column("runtime")
-    for column in ("top-1", "top-5", "agreement", "top-1 drop, 95% interval"):
+    for column in (*columns, f"{next(iter(columns))} drop, 95% interval"):
         table.add_column(column, justify="right")
     if found.reference is not None:
-        table.add_row(
-            "Keras float32", f"{found.reference.top1:.2%}", f"{found.reference.top5:.2%}", "", ""
-        )
+        table.add_row("Keras float32", *_shares(found.reference.to_json(), columns), "")
     for format, result in found.results.items():
-        agreement = drop = ""
-        if result.comparison is not None and result.drop is not None:
+        drop = ""
+        if result.drop is not None:
             low, high = result.drop.interval
-            agreement = f"{result.comparison.agreement_top1:.2%}"
             drop = f"{result.drop.top1_drop:.2f} pt [{low:.2f}, {high:.2f}]"
-        accuracy = result.accuracy
-        table.add_row(
-            f"{result.runtime} ({format})",
-            f"{accuracy.top1:.2%}",
-            f"{accuracy.top5:.2%}",
-            agreement,
-            drop,
-        )
+        shares = _shares(result.to_json(), columns)
+        table.add_row(f"{result.runtime} ({format})", *shares, drop)
     Console().print(table)
+
+
+def _shares(figures: dict[str, Any], columns: dict[str, str]) -> list[str]:
+    return [f"{figures[key]:.2%}" if key in figures else "" for key in columns.values()]
+
+
+COLUMNS = {
+    "softmax": {"top-1": "top1", "top-5": "top5", "agreement": "agreement_top1"},
+    "binary": {"accuracy": "top1", "F1": "f1", "agreement": "agreement_top1"},
+    "sigmoid": {
+        "all labels": "top1",
+        "each label": "labels",
+        "mean F1": "f1",
+        "agreement": "agreement_top1",
+    },
+}
+"""The columns of the table by head, and the key of each figure in the JSON."""

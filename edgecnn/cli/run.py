@@ -63,10 +63,10 @@ def command(
     smooth, threshold, hysteresis, roi = map(
         given.pop, ("smooth", "threshold", "hysteresis", "roi")
     )
-    decides = smooth or threshold or hysteresis or given["on_change"]
+    decides = smooth or threshold is not None or hysteresis or given["on_change"]
     options = LiveOptions(
         region=Region.parse(roi) if roi else None,
-        rule=DecisionRule(smooth, threshold or 0.0, hysteresis or 0.0) if decides else None,
+        rule=DecisionRule(smooth, threshold, hysteresis or 0.0) if decides else None,
         **{name: given.pop(name) for name in LIVE},
     )
     ctx.exit(

@@ -77,7 +77,13 @@ decision_options = _together(
         metavar="KIND:N",
         help="Decide over time: exponential:SECONDS or majority:FRAMES.",
     ),
-    click.option("--threshold", type=PROBABILITY, metavar="P", help='Decide "unknown" below this.'),
+    click.option(
+        "--threshold",
+        type=PROBABILITY,
+        metavar="P",
+        help='Decide "unknown" below this; of labels that each hold or not, and of yes or no, '
+        "instead of the bundle's thresholds.",
+    ),
     click.option(
         "--hysteresis",
         type=PROBABILITY,
@@ -126,7 +132,8 @@ output_options = _together(
         default=0.5,
         show_default=True,
         metavar="P",
-        help="Unsure is: the best class has less.",
+        help="Unsure is: the best class has less; of labels that each hold or not, and of yes or "
+        "no: one is less than this part of the way from its threshold to 0 or 1.",
     ),
     click.option(
         "--snapshots-limit",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import EdgeCnnError
+from edgecnn.head import SOFTMAX, Head
 
 Probabilities = NDArray[np.float32]
 
@@ -16,9 +17,9 @@ class Smoothing(Protocol):
     """Takes the probabilities of one frame after the other, gives smoothed ones."""
 
     def __call__(self, probabilities: Probabilities, clock: float) -> Probabilities:
-        """`probabilities` is `(classes,)`, `clock` the frame's time in seconds.
+        """`probabilities` is `(outputs,)`, `clock` the frame's time in seconds.
 
-        The result is non-negative, sums to one as its input does, and is the smoother's own.
+        The result is non-negative, sums to one where its input does, and is the smoother's own.
         """
         ...
 
@@ -66,6 +67,19 @@ class Majority:
         return self._shares
 
 
+class MajorityOfEach:
+    """The share of the last `frames` frames in which each output reached its threshold."""
+
+    def __init__(self, frames: int, head: Head) -> None:
+        self._head = head
+        self._votes: deque[NDArray[np.bool_]] = deque(maxlen=frames)
+
+    def __call__(self, probabilities: Probabilities, clock: float) -> Probabilities:  # noqa: ARG002
+        """The shares up to now."""
+        self._votes.append(self._head.holds(probabilities))
+        return np.asarray(np.mean(self._votes, axis=0), np.float32)
+
+
 class AsItIs:
     """No smoothing."""
 
@@ -74,7 +88,7 @@ class AsItIs:
         return probabilities
 
 
-def smoothing(text: str | None) -> Smoothing:
+def smoothing(text: str | None, head: Head = SOFTMAX) -> Smoothing:
     """`exponential:SECONDS` or `majority:FRAMES`; none for None. Else `EdgeCnnError`."""
     if text is None:
         return AsItIs()
@@ -83,7 +97,8 @@ def smoothing(text: str | None) -> Smoothing:
         if kind == "exponential" and 0 < float(amount) < math.inf:
             return Exponential(float(amount))
         if kind == "majority" and int(amount) > 0:
-            return Majority(int(amount))
+            frames = int(amount)
+            return Majority(frames) if head.kind == "softmax" else MajorityOfEach(frames, head)
     except ValueError:
         pass  # answered below, as for an unknown kind
     raise EdgeCnnError(

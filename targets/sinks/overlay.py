@@ -21,17 +21,10 @@ def draw(image: Frame, prediction: Prediction) -> Frame:
     scale = max(0.35, min(canvas.shape[:2]) / 720)
     thickness = max(1, round(scale * 1.5))
     step = round(32 * scale)
-    lines = [f"{top.probability:6.1%}  {top.label}" for top in prediction.top[:LINES]]
-    latency = prediction.latency_ms
-    if prediction.decision:
-        lines.insert(0, f"= {prediction.decision.label}")
-    lines.append(
-        f"{latency.inference:.1f} ms inference, age {latency.age:.0f} ms, "
-        f"{prediction.dropped} dropped"
-    )
-    band = canvas[: step * len(lines) + step // 2]
+    said = lines(prediction)
+    band = canvas[: step * len(said) + step // 2]
     band //= 3  # white text must be readable on a white wall
-    for row, line in enumerate(lines, start=1):
+    for row, line in enumerate(said, start=1):
         # OpenCV 4's fonts know ASCII only.
         text = line.encode("ascii", "replace").decode()
         cv2.putText(
@@ -45,3 +38,19 @@ def draw(image: Frame, prediction: Prediction) -> Frame:
             cv2.LINE_AA,
         )
     return canvas
+
+
+def lines(prediction: Prediction) -> list[str]:
+    """What is written: the decision if there is one, the best classes, figures."""
+    found = [f"{top.probability:6.1%}  {top.label}" for top in prediction.top[:LINES]]
+    if prediction.decision:
+        found.insert(0, f"= {prediction.decision.answer}")
+    elif prediction.held is not None:
+        # The most probable label need not be one that holds.
+        found.insert(0, prediction.answer)
+    latency = prediction.latency_ms
+    return [
+        *found,
+        f"{latency.inference:.1f} ms inference, age {latency.age:.0f} ms, "
+        f"{prediction.dropped} dropped",
+    ]

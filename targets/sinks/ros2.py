@@ -18,6 +18,7 @@ FRAME_ID = "camera"
 class Ros2:
     """A node named `edgecnn` that publishes the best classes, stamped with the time of capture.
 
+    The first is the answer; of labels that each hold or not, only those that do are sent.
     `class_id` is the label. Raises `EdgeCnnError` where ROS 2 is not set up.
     """
 
@@ -39,8 +40,9 @@ class Ros2:
         seconds, fraction = divmod(captured.captured_at, 1)
         message.header.stamp = self._stamp(sec=int(seconds), nanosec=int(fraction * 1e9))
         message.header.frame_id = FRAME_ID
+        said = prediction.top if prediction.held is None else prediction.held
         message.results = [
-            self._hypothesis(class_id=top.label, score=top.probability) for top in prediction.top
+            self._hypothesis(class_id=top.label, score=top.probability) for top in said
         ]
         self._publisher.publish(message)
 

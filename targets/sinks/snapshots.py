@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edgecnn.errors import EdgeCnnError
+from edgecnn.head import SOFTMAX, Head
 from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame
 from edgecnn.targets.prediction import Prediction
@@ -19,17 +20,21 @@ PATTERN = "edgecnn-*.png"
 class Snapshots:
     """Writes frames whose best class is less probable than `below` into a folder.
 
+    Of labels that each hold or not, and of yes or no, those with one nearer to its threshold than
+    that part of the way to 0 or 1.
+
     PNG, because JPEG's losses would be calibrated in. At most one a second, and never more than
     `limit` pictures: the oldest of those it made goes first. A full or broken disk is reported,
     and does not end the run.
     """
 
-    def __init__(self, folder: Path, *, below: float, limit: int) -> None:
+    def __init__(self, folder: Path, *, below: float, limit: int, head: Head = SOFTMAX) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EdgeCnnError(f"--snapshots {folder}: {error.strerror}.") from None
         self._folder, self._below, self._limit = folder, below, limit
+        self._head = head
         self._kept = sorted(folder.glob(PATTERN))
         self._next = 0.0
         self._failed = False
@@ -37,7 +42,7 @@ class Snapshots:
     def write(self, prediction: Prediction, captured: Captured) -> None:
         """Keep the frame if the network was unsure of it."""
         now = time.monotonic()
-        if prediction.probability >= self._below or now < self._next:
+        if now < self._next or self._sure(prediction) >= self._below:
             return
         self._next = now + EVERY_S
         moment = datetime.fromtimestamp(captured.captured_at, UTC).strftime("%Y%m%dT%H%M%S.%f")
@@ -57,6 +62,11 @@ class Snapshots:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _sure(self, prediction: Prediction) -> float:
+        if self._head.kind == "softmax" or prediction.probabilities is None:
+            return prediction.probability
+        return self._head.margin(prediction.probabilities)
 
 
 def _png(frame: Frame) -> bytes:

@@ -10,7 +10,10 @@ BAR = 12
 
 
 class Terminal:
-    """A line a frame: number, inference time, age, dropped frames (-N), classes, decision (=)."""
+    """A line a frame: number, inference time, age, dropped frames (-N), classes, decision (=).
+
+    Of labels that each hold or not: those that do, then the most probable ones.
+    """
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
@@ -19,18 +22,17 @@ class Terminal:
         """Print one line."""
         latency, decision = prediction.latency_ms, prediction.decision
         filled = round(prediction.probability * BAR)
+        each = prediction.held is not None
+        others = prediction.top[:3] if each else prediction.top[1:3]
         line = Text.assemble(
             (f"{prediction.frame:6d} ", "dim"),
             (f"{latency.inference:7.1f} ms  age {latency.age:5.0f} ms ", "cyan"),
             (f"-{prediction.dropped} " if prediction.dropped else "", "yellow"),
             ("█" * filled + "░" * (BAR - filled), "green"),
-            f" {prediction.probability:6.1%} ",
-            (prediction.label, "bold"),
-            (f" = {decision.label}" if decision else "", "magenta"),
-            (
-                "".join(f" · {t.label} {t.probability:.0%}" for t in prediction.top[1:3]),
-                "dim",
-            ),
+            " " if each else f" {prediction.probability:6.1%} ",
+            (prediction.answer, "bold"),
+            (f" = {decision.answer}" if decision else "", "magenta"),
+            ("".join(f" · {t.label} {t.probability:.0%}" for t in others), "dim"),
         )
         self._console.print(line, no_wrap=True, overflow="ellipsis")
 

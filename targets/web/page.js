@@ -4,7 +4,7 @@ const $ = (id) => document.getElementById(id);
 let history = [];
 const MINUTE = 60;
 
-function showTop(top) {
+function showTop(top, labels) {
   const rows = top.map(({ label, probability }) => {
     const row = document.createElement("li");
     const name = document.createElement("span");
@@ -15,6 +15,7 @@ function showTop(top) {
     value.textContent = `${(100 * probability).toFixed(1)} %`;
     filled.style.width = `${100 * probability}%`;
     row.append(name, value, bar);
+    row.classList.toggle("off", labels !== null && !labels.includes(label));
     return row;
   });
   $("top").replaceChildren(...rows);
@@ -25,8 +26,8 @@ function show(status) {
   $("state").textContent = status.live ? "live" : `no frame for ${status.silent_s.toFixed(0)} s`;
   $("state").classList.toggle("live", status.live);
   if (!status.top) return;
-  $("label").textContent = status.decision ?? status.top[0].label;
-  showTop(status.top);
+  $("label").textContent = status.decision ?? status.answer;
+  showTop(status.top, status.labels);
   $("fps").textContent = `${status.fps.toFixed(1)} /s`;
   $("inference").textContent = `${status.inference_ms.toFixed(1)} ms`;
   $("age").textContent = `${status.age_ms.toFixed(0)} ms`;

@@ -72,7 +72,9 @@ class Status:
             line = newest.to_json()
             shown |= {
                 "top": line["top"],
-                "decision": newest.decision.label if newest.decision else None,
+                "labels": line.get("labels"),
+                "answer": newest.answer,
+                "decision": newest.decision.answer if newest.decision else None,
                 **_figures(newest),
             }
         return json.dumps(shown, ensure_ascii=False).encode()

@@ -72,3 +72,13 @@ def test_a_picture_given_for_a_list_is_one_clear_line(folder: Path) -> None:
 def test_what_is_written_is_read(folder: Path) -> None:
     labels_csv.write(folder, [("a.png", 'one, "two"; three'), ("b.png", "dog")])
     assert [p.label for p in labelled_pictures(folder)] == ['one, "two"; three', "dog"]
+
+
+def test_a_picture_may_have_no_label_where_that_says_something(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "labels.csv").write_text("file,label\na.png,car|person\nb.png,\nc.png\n")
+    found = labels_csv.read(tmp_path / "labels.csv", empty_labels=True)
+    assert list(found.values()) == ["car|person", "", ""]
+    with pytest.raises(DataError, match="line 3: the column 'label' is empty"):
+        labels_csv.read(tmp_path / "labels.csv")

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from edgecnn.bundle import Bundle
 from edgecnn.errors import EdgeCnnError
+from edgecnn.head import Head
 from edgecnn.targets.broker import Broker
 from edgecnn.targets.prediction import Latency, Prediction, Top
 from edgecnn.targets.sinks.mqtt import Mqtt
@@ -194,6 +196,43 @@ def test_the_last_will_speaks_for_a_dead_robot(broker: Mosquitto, colour_bundle:
         assert listener.newest["robot/eye/status"] == "online"
         robot.kill()
         until(lambda: listener.newest["robot/eye/status"] == "offline", "the last will")
+
+
+@needs_broker
+@pytest.mark.parametrize(
+    ("labels", "head", "expected"),
+    [
+        (("defect",), Head("binary", (0.7,)), {"label": "not defect", "class_index": None}),
+        (("red", "green", "blue"), Head("sigmoid", (0.5,) * 3), {"label": "red", "labels": []}),
+    ],
+)
+def test_what_does_not_hold_is_not_published_as_if_it_did(
+    broker: Mosquitto,
+    write_head: Callable[..., Path],
+    tmp_path: Path,
+    labels: tuple[str, ...],
+    head: Head,
+    expected: dict[str, Any],
+) -> None:
+    bundle = write_head(tmp_path / "bundle", head, *labels)
+    jpeg = cv2.imencode(".jpg", np.zeros((32, 32, 3), np.uint8))[1].tobytes()
+    url = f"mqtt://127.0.0.1:{broker.port}/robot/eye"
+    command = [sys.executable, "-m", "edgecnn", "run", str(bundle), "--runtime", "onnxruntime"]
+    with listening(broker.port) as listener:
+        # JPEGs on a pipe that stays open: a file may be over before the broker has answered.
+        source = ["--source", "-", "--smooth", "majority:3", "--mqtt", url]
+        with subprocess.Popen([*command, *source], stdin=subprocess.PIPE) as robot:
+            assert robot.stdin is not None
+            for _ in range(5):
+                robot.stdin.write(jpeg)
+                robot.stdin.flush()
+            until(lambda: listener.frame() == 4, "the last frame")
+            robot.stdin.close()
+    line = json.loads(listener.newest["robot/eye"])
+    assert {key: line[key] for key in expected} == expected
+    assert ("labels" in line) == ("labels" in line["decision"]) == ("labels" in expected)
+    assert line["decision"]["label"] == ("nothing" if "labels" in line else "not defect")
+    assert line["decision"]["class_index"] is None
 
 
 @needs_broker
