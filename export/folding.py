@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from edgecnn.export.heads import tail
 from edgecnn.export.lowering import without_dead_ends
 from edgecnn.graph import Array, Graph, Operator
 from edgecnn.operators import FUNCTIONS, WEIGHTED, function_of, kind_of
@@ -24,6 +25,7 @@ def fold(graph: Graph, preprocessing: Preprocessing | None = None) -> Graph:
     if preprocessing is not None:
         _normalise_inside(graph, preprocessing)
     _recognise_hard_sigmoid(graph)
+    _dense_at_the_end(graph)
     _recognise_channel_order(graph)
     _channel_order_behind_affines(graph)
     _join_affines(graph)
@@ -81,6 +83,30 @@ def _normalise_inside(graph: Graph, preprocessing: Preprocessing) -> None:
         swapped = Operator("image.bgr", "gather", [image.name], image.shape, attributes)
         normalise.inputs = [swapped.name]
         graph.operators.insert(1, swapped)
+
+
+def _dense_at_the_end(graph: Graph) -> None:
+    """A 1×1 convolution of a 1×1 map that gives the logits is a dense layer.
+
+    Of that every engine gives the sums in float.
+    """
+    end, name = tail(graph)
+    if name is None:
+        return
+    logits = graph[name]
+    plain = all(graph[i].op in ("reshape", "softmax", "activation") for i in end)
+    readers = {reader.name for reader in graph.consumers()[name]}
+    if logits.op != "conv" or not plain or not readers <= end or logits.attributes["groups"] != 1:
+        return
+    before = graph[logits.inputs[0]].shape
+    if before[:3] != (1, 1, 1) or logits.weights["kernel"].shape[:2] != (1, 1):
+        return
+    vector = Operator(f"{name}.vector", "reshape", logits.inputs, (1, before[-1]))
+    graph.operators.insert(graph.operators.index(logits), vector)
+    logits.op, logits.inputs, logits.attributes = "dense", [vector.name], {}
+    logits.weights = {**logits.weights, "kernel": logits.weights["kernel"][0, 0]}
+    for op in (logits, *(graph[i] for i in end)):
+        op.shape = (1, op.elements)
 
 
 def _recognise_channel_order(graph: Graph) -> None:

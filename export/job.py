@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgecnn.bundle import Bundle
 from edgecnn.errors import CheckFailed
 from edgecnn.export.about import About
-from edgecnn.export.accuracy import Probabilities
+from edgecnn.export.accuracy import Probabilities, Truths
 from edgecnn.export.earlier import missing
 from edgecnn.export.ladder import Rung, best, climb
 from edgecnn.export.order import Order
@@ -52,7 +52,7 @@ class Job:
     clock: Clock
     held_out: NDArray[np.uint8]
     expected: Probabilities
-    classes: NDArray[np.int64] | None
+    classes: Truths | None
     kept: Bundle | None = None
     """An earlier export of the same, some of whose artifacts are in the folder."""
     found: dict[str, Verification] = field(default_factory=dict)
@@ -92,6 +92,7 @@ class Job:
                     self.held_out,
                     self.expected,
                     self.classes,
+                    self.order.head,
                     self.clock.progress.advance,
                 )
 

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgecnn.analysis import analyze_graph
 from edgecnn.arguments import one_of
 from edgecnn.bundle import FORMATS, LABELS, MANIFEST, Bundle, atomic_folder
 from edgecnn.calibration.calibration_set import CalibrationSet
-from edgecnn.errors import ExportError
+from edgecnn.errors import DataError, ExportError
 from edgecnn.export import network as networks
-from edgecnn.export.accuracy import Accuracy, Probabilities
+from edgecnn.export.accuracy import Accuracy, Probabilities, Truths
 from edgecnn.export.calibration_choice import calibration_set
 from edgecnn.export.earlier import find, fingerprint, missing
 from edgecnn.export.explain import PLOT, draw, explain
@@ -40,7 +39,7 @@ from edgecnn.export.worth import worth
 from edgecnn.golden import COUNT, Golden
 from edgecnn.head import KINDS, Kind
 from edgecnn.labels import write_labels
-from edgecnn.pictures import class_indices, prepare
+from edgecnn.pictures import prepare, truths
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.targets.target import detect
 
@@ -229,10 +228,9 @@ def _fill(
         held_out = prepare(pictures.held_out, network.preprocessing)
         expected = reference(network, held_out, order.added)
         check_lowering(graph, expected, held_out)
-    classes = None
-    if all(picture.label is not None for picture in pictures.held_out):
-        classes = np.array(class_indices(pictures.held_out, order.labels), np.int64)
-        _check_preprocessing(network, expected, classes)
+    classes = _truths(order, clock.progress)
+    if classes is not None:
+        _check_preprocessing(order, expected, classes)
     write_labels(folder / LABELS, order.labels)
     job = Job(folder, order, formats, clock, held_out, expected, classes, kept)
     job.keep()
@@ -285,10 +283,22 @@ def _fill(
     )
 
 
-def _check_preprocessing(
-    network: Network, expected: Probabilities, classes: NDArray[np.int64]
-) -> None:
+def _truths(order: Order, progress: Progress) -> Truths | None:
+    """What the held-out pictures show, where their labels say it in the network's words."""
+    held_out = order.pictures.held_out
+    if any(picture.label is None for picture in held_out):
+        return None
+    try:
+        return truths(held_out, order.labels, order.head)
+    except DataError as error:
+        progress.note(f"Verified by agreement alone: {error}")
+        return None
+
+
+def _check_preprocessing(order: Order, expected: Probabilities, classes: Truths) -> None:
+    network = order.network
     if network.checkpoint is None or "test" not in network.checkpoint.details:
         return
     trained = float(network.checkpoint.details["test"]["top1"])
-    check_preprocessing(Accuracy.of(expected, classes).top1, len(classes), trained)
+    top1 = Accuracy.of(expected, classes, head=order.head).top1
+    check_preprocessing(top1, len(classes), trained)

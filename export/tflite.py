@@ -16,11 +16,15 @@ from edgecnn.errors import ExportError
 from edgecnn.export import tflite_metadata
 from edgecnn.export.about import About
 from edgecnn.export.flatbuffer import AlignedBuilder, B, arranged, operator_code
+from edgecnn.export.heads import tail
 from edgecnn.export.quantised import Quantised, Scale
 from edgecnn.graph import Array, Graph, Operator, Shape, same_pads
 
 T = schema.TensorType
 SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
+
+SMALL = 1 << 16
+"""Weights of a last layer that take no time or room worth mentioning in float."""
 
 BINARY = {
     "add": (B.ADD, schema.AddOptionsT),
@@ -113,6 +117,7 @@ class _Writer:
         self.held: dict[str, int] = {}
         """Operator name to the tensor that holds its result: int8 where it has a scale."""
         self._real: dict[str, int] = {}
+        self._logits = self._small_logits()
         self._constants: dict[str, int] = {}
 
     # tensors
@@ -198,6 +203,8 @@ class _Writer:
         scale = self.quantised.scales.get(op.name)
         if op.op == "input":
             self.held[op.name] = self._input(op, scale)
+        elif op.name == self._logits:
+            self.held[op.name] = self._real[op.name] = self._float_dense(op)
         elif self.quantised.runs_in_int8(op):
             inputs = [self.held[name] for name in op.inputs]
             self.held[op.name] = self._operator(op, inputs, scale)
@@ -208,6 +215,31 @@ class _Writer:
                 self._real[op.name] = result
                 result = self.add(B.QUANTIZE, [result], quantized, schema.QuantizeOptionsT())
             self.held[op.name] = result
+
+    def _small_logits(self) -> str | None:
+        """The dense layer whose result is the logits, where it is small and nothing else reads it.
+
+        8 bits are coarse for logits, on which decisions hang: the other formats give them in float,
+        from integer sums. Here the same integers are written as the float weights they stand for.
+        """
+        end, logits = tail(self.graph)
+        if logits is None or logits not in self.quantised.weights:
+            return None
+        op = self.graph[logits]
+        readers = {reader.name for reader in self.graph.consumers()[logits]}
+        small = op.op == "dense" and op.weights["kernel"].size <= SMALL
+        return logits if small and readers <= end else None
+
+    def _float_dense(self, op: Operator) -> int:
+        ints = self.quantised.weights[op.name]
+        step = ints.scales * np.float32(self.quantised.scales[op.inputs[0]].scale)
+        kernel = self.floats(f"{op.name}/kernel", ints.real_kernel().T)
+        bias = self.floats(f"{op.name}/bias", ints.bias * step)
+        result = self.result(op.name, op.shape, None)
+        inputs = [self.real(op.inputs[0]), kernel, bias]
+        options = schema.FullyConnectedOptionsT()
+        options.fusedActivationFunction = FUSED[op.fused]
+        return self.add(B.FULLY_CONNECTED, inputs, result, options)
 
     def _input(self, op: Operator, scale: Scale | None) -> int:
         zero_point = op.attributes["zero_point"]

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from edgecnn.bundle import MODEL_FILES
 from edgecnn.errors import ExportError
-from edgecnn.export.accuracy import Accuracy, Comparison, Drop, Probabilities
+from edgecnn.export.accuracy import Accuracy, Comparison, Drop, Probabilities, Truths
 from edgecnn.export.network import Network
 from edgecnn.export.statistics import GraphRun
 from edgecnn.graph import Graph
+from edgecnn.head import Head
 from edgecnn.targets import runtimes
 from edgecnn.targets.session import Session
 
@@ -46,7 +47,7 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the manifest."""
-        found = asdict(self.comparison)
+        found = self.comparison.to_json()
         if self.drop is not None:
             found |= {
                 "reference_top1": self.reference_top1,
@@ -59,7 +60,8 @@ class Verification:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """What `to_json` gave."""
-        comparison = Comparison(**{field.name: data[field.name] for field in fields(Comparison)})
+        known: dict[str, Any] = {field.name: data.get(field.name) for field in fields(Comparison)}
+        comparison = Comparison(**known)
         if "top1_drop" not in data:
             return cls(comparison)
         drop = Drop(data["top1_drop"], tuple(data["top1_drop_interval"]))
@@ -173,7 +175,8 @@ def verify(
     folder: Path,
     images: NDArray[np.uint8],
     expected: Probabilities,
-    classes: NDArray[np.integer[Any]] | None,
+    classes: Truths | None,
+    head: Head,
     on_picture: Callable[[], None] = lambda: None,
 ) -> Verification:
     """Run an artifact on uint8 pictures (count, H, W, C) and compare it with Keras."""
@@ -182,12 +185,12 @@ def verify(
     for answer, image in zip(answers, images, strict=True):
         answer[...] = session.infer(image[None])
         on_picture()
-    comparison = Comparison.of(expected, answers)
+    comparison = Comparison.of(expected, answers, head=head)
     if classes is None:
         return Verification(comparison)
     return Verification(
         comparison,
-        Accuracy.of(expected, classes).top1,
-        Accuracy.of(answers, classes).top1,
-        Drop.of(expected, answers, classes),
+        Accuracy.of(expected, classes, head=head).top1,
+        Accuracy.of(answers, classes, head=head).top1,
+        Drop.of(expected, answers, classes, head=head),
     )
