@@ -114,7 +114,21 @@ def _meaning(graph: Graph, answers: Probabilities | None) -> Kind | None:
         sums = answers.reshape(len(answers), -1).sum(axis=1)
         if answers.min() >= 0 and np.allclose(sums, 1, atol=1e-3):
             return "softmax"
+    if _is_one_of_many(graph, graph.output):
+        return "softmax"
     return "sigmoid" if _is_probability(graph, graph.output) else None
+
+
+def _is_one_of_many(graph: Graph, name: str) -> bool:
+    """Whether a tensor sums to one whatever the picture shows: the mean of several softmaxes."""
+    op = graph[name]
+    if op.op == "reshape":
+        return _is_one_of_many(graph, op.inputs[0])
+    if op.op == "affine":
+        terms = _terms(graph, op.inputs[0])
+        mean = np.allclose(op.weights["scale"] * len(terms), 1) and not op.weights["shift"].any()
+        return bool(mean) and all(_is_one_of_many(graph, term) for term in terms)
+    return op.op == "softmax" and op.shape[-1] == op.elements
 
 
 def _is_probability(graph: Graph, name: str) -> bool:

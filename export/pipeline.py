@@ -30,6 +30,7 @@ from edgecnn.export.progress import Progress
 from edgecnn.export.recipe import Kitchen
 from edgecnn.export.verify import (
     check_artifacts,
+    check_half,
     check_lowering,
     check_preprocessing,
     open_artifact,
@@ -245,6 +246,8 @@ def _fill(
         quantisation = quantise_and_write(job, kitchen)
     else:
         quantisation = {"precision": order.settings.precision}
+        if order.settings.precision == "fp16":
+            check_half(graph)
         job.write_and_verify(None)
         check_artifacts(job.found, order.settings.precision)
     check(job.found, order.settings.max_drop)

@@ -117,6 +117,18 @@ def _shown(answer: NDArray[Any]) -> str:
     return ", ".join(f"{value:.4g}" for value in answer.ravel()[:3])
 
 
+def check_half(graph: Graph) -> None:
+    """Raise `ExportError` for a layer whose weights half precision cannot hold."""
+    largest = float(np.finfo(np.float16).max)
+    for op in graph:
+        for values in op.weights.values():
+            if values.size and float(np.abs(values).max()) > largest:
+                raise ExportError(
+                    f"'{op.name}' has weights of up to {np.abs(values).max():.3g}, and half "
+                    f"precision overflows at {largest:.0f}: use --int8 or --fp32."
+                )
+
+
 def check_artifacts(found: dict[str, Verification], precision: str) -> None:
     """No artifact may give other answers than its precision explains.
 
