@@ -12,6 +12,7 @@ from edgecnn.checkpoint import MODEL, RUNS
 from edgecnn.errors import EdgeCnnError, ExportError
 from edgecnn.export import network as networks
 from edgecnn.export.accuracy import Probabilities
+from edgecnn.export.keras_file import read_model, weights_of
 from edgecnn.export.network import Network
 from edgecnn.export.verify import reference
 
@@ -72,8 +73,6 @@ def _in_file(bundle: Bundle, path: Path) -> Network:
     output = bundle.manifest.get("reference", {}).get("output", 0)
     if networks.is_checkpoint(path):
         return replace(networks.find(path), output=output)
-    from edgecnn.export.keras_file import read_model, weights_of
-
     return networks.of_model(
         read_model(path),
         bundle.preprocessing,

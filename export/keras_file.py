@@ -4,12 +4,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgecnn.bundle import Weights, file_sha256
+from edgecnn.bundle import MANIFEST, Weights, file_sha256
 from edgecnn.errors import ExportError, require
 
 if TYPE_CHECKING:
     import keras
 
+SUFFIXES = (".keras", ".h5", ".hdf5")
 REBUILD = "build it in Python and give the model itself: edgecnn.export(model, ...)"
 
 
@@ -23,16 +24,18 @@ def read_model(path: Path) -> "keras.Model":
 
     Raises `ExportError` with the way out for what Keras cannot read.
     """
+    if (path / MANIFEST).is_file():
+        raise ExportError(f"{path} is a bundle already: export its network with other options.")
     if path.is_dir() or path.suffix == ".pb":
         kind = "a SavedModel" if (path / "saved_model.pb").is_file() or path.suffix else "a folder"
         raise ExportError(
             f"{path} is {kind}, which holds no layers: save the network as one file of Keras, "
             "model.save('network.keras'), and export that."
         )
-    if path.suffix in (".tflite", ".onnx", ".xml", ".pt", ".pth"):
-        raise ExportError(f"{path} is no Keras model: export takes a .keras or .h5 file.")
     if not path.is_file():
         raise ExportError(f"{path} does not exist: give a .keras or .h5 file, or a network's name.")
+    if path.suffix.lower() not in SUFFIXES:
+        raise ExportError(f"{path} is no Keras model: export takes a .keras or .h5 file.")
     keras = require("keras", what="Export", package="Keras", extra="export")
     import edgecnn.layers  # noqa: F401 (registers what Keras could not find otherwise)
 

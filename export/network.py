@@ -16,6 +16,7 @@ from edgecnn.bundle import Weights
 from edgecnn.checkpoint import Checkpoint
 from edgecnn.errors import ExportError, MissingExtra, WeightsError, WeightsUnavailable, require
 from edgecnn.export.front import scales_pixels
+from edgecnn.export.keras_file import SUFFIXES, read_model, weights_of
 from edgecnn.export.lowering import functional_of, lower
 from edgecnn.export.twin import in_float32
 from edgecnn.graph import Graph
@@ -53,7 +54,7 @@ class Network:
     def graph(self) -> Graph:
         """The network as lowered from Keras."""
         with in_float32(self.model):
-            return lower(self.model, output=self.output)
+            return replace(lower(self.model, output=self.output), name=self.architecture)
 
     def answers(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `answers`."""
@@ -65,10 +66,14 @@ class Network:
             return ("no", "yes") if binary else _published_labels(outputs)
         fitting = (1, 2) if binary else (outputs,)
         if len(self.labels) not in fitting:
-            wanted = "two labels, or one," if binary else f"{outputs} labels"
+            wanted = f"{outputs} labels, one for each in their order"
+            if binary:
+                wanted = (
+                    "two labels, the first for 0 and the second for 1, or one that holds or not"
+                )
             raise ExportError(
-                f"{self.architecture} has {len(self.labels)} labels and gives {outputs} value(s), "
-                f"which takes {wanted} one for each in their order."
+                f"{self.architecture} has {len(self.labels)} labels and gives {outputs} value(s): "
+                f"that takes {wanted}."
             )
         return self.labels
 
@@ -261,13 +266,11 @@ def find(
     """
     # A folder that happens to be called resnet34 does not hide the network.
     path = Path(what)
-    if str(what) not in zoo.names() and (path.exists() or path.suffix in FILES):
+    if str(what) not in zoo.names() and (path.exists() or path.suffix in SUFFIXES):
         if is_checkpoint(path):
             found = of_checkpoint(Checkpoint.load(path))
             _reject_options(str(what), preprocessing, input_shape, output)
             return found if labels is None else replace(found, labels=checked(labels))
-        from edgecnn.export.keras_file import read_model, weights_of
-
         return of_model(
             read_model(path),
             preprocessing,
@@ -285,9 +288,6 @@ def find(
     return found if labels is None else replace(found, labels=checked(labels))
 
 
-FILES = (".keras", ".h5", ".hdf5")
-
-
 def is_checkpoint(path: Path) -> bool:
     """Whether a path is a training run, or the model in one."""
     if path.is_dir():
@@ -300,8 +300,6 @@ def model_at(path: Path, input_shape: Sequence[int] | None = None) -> tuple["ker
     if is_checkpoint(path):
         checkpoint = Checkpoint.load(path)
         return checkpoint.load_model(), checkpoint.architecture
-    from edgecnn.export.keras_file import read_model
-
     return _of_fixed_size(read_model(path), input_shape, path.stem), path.stem
 
 
