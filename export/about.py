@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 from edgecnn.bundle import Weights
+from edgecnn.head import SOFTMAX, Head
 from edgecnn.preprocessing import Preprocessing
 
 
@@ -16,6 +17,12 @@ class About:
     weights: Weights
     preprocessing: Preprocessing
     labels: tuple[str, ...]
+    head: Head = SOFTMAX
+
+    @property
+    def value_labels(self) -> tuple[str, ...]:
+        """A label for each value that the network gives: of a binary head that of 1."""
+        return self.labels[-1:] if self.head.kind == "binary" else self.labels
 
     def properties(self) -> dict[str, str]:
         """As names and texts, the common ground of all formats."""
@@ -25,4 +32,5 @@ class About:
             "edgecnn.weights": f"{self.weights.kind}: {self.weights.source}",
             "edgecnn.preprocessing": json.dumps(self.preprocessing.to_json()),
             "edgecnn.labels": "\n".join(self.labels),
+            "edgecnn.head": self.head.kind,
         }

@@ -80,6 +80,7 @@ class Job:
             network.weights,
             network.preprocessing,
             self.order.labels,
+            self.order.head,
         )
         for name in missing(self.formats, self.kept):
             with self.clock.step(f"write {name}"):

@@ -95,9 +95,17 @@ def answers(
     with in_float32(model):
         for start in range(0, len(given), batch):
             pictures = preprocessing.normalise(given[start : start + batch])
-            result = _chosen(model(pictures, training=False), output)
+            result = _chosen(model(_as_expected(model, pictures), training=False), output)
             batches.append(np.asarray(result, np.float32))
     return np.concatenate(batches).reshape(len(given), -1)[: len(images)]
+
+
+def _as_expected(model: "keras.Model", pictures: Any) -> Any:
+    """The one input in the list or dictionary in which a model was made to take it."""
+    import keras
+
+    structure = functional_of(model)._inputs_struct
+    return keras.tree.pack_sequence_as(structure, [pictures])
 
 
 def _chosen(result: Any, output: int) -> Any:

@@ -46,7 +46,7 @@ def with_labels(model: bytes, about: About) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         # Without a date: the same network gives the same bytes.
-        archive.writestr(zipfile.ZipInfo(LABELS), "\n".join(about.labels) + "\n")
+        archive.writestr(zipfile.ZipInfo(LABELS), "\n".join(about.value_labels) + "\n")
     return model + packed.getvalue()
 
 

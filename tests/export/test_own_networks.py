@@ -4,6 +4,7 @@ The judge opens every file with its engine's own API; nothing of edgecnn stands 
 """
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,9 @@ def test_a_trained_sigmoid_decides_as_keras_does(
     bundle = edgecnn.export(file, calibration=shots, labels=labels, out=tmp_path / "bundle")
     assert bundle.head.kind == kind
     assert bundle.manifest["head"] == kind
+    # Whoever gets the file alone finds a label for each value in it.
+    with zipfile.ZipFile(bundle.path / "model.tflite") as archive:
+        assert archive.read("labels.txt").decode().split() == labels[-units:]
     images = pictures(200, 9)
     wanted = np.asarray(model(images.astype(np.float32), training=False))
     assert 0.1 < (wanted > 0.5).mean() < 0.9, "the network must have learned something"
