@@ -19,7 +19,7 @@ from edgecnn.export.accuracy import Accuracy, Probabilities, Truths
 from edgecnn.export.calibration_choice import calibration_set
 from edgecnn.export.earlier import find, fingerprint, missing
 from edgecnn.export.explain import PLOT, draw, explain
-from edgecnn.export.folding import fold, with_whole_zero_point
+from edgecnn.export.folding import fold
 from edgecnn.export.heads import with_head
 from edgecnn.export.job import Clock, Job, check, quantise_and_write
 from edgecnn.export.manifest import describe
@@ -238,10 +238,7 @@ def _fill(
     if order.settings.precision == "int8":
         images = prepare(pictures.pictures, network.preprocessing)
         kitchen = Kitchen(
-            with_whole_zero_point(graph),
-            images,
-            clock.progress.advance,
-            representative=pictures.representative,
+            graph, images, clock.progress.advance, representative=pictures.representative
         )
         quantisation = quantise_and_write(job, kitchen)
     else:

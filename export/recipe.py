@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edgecnn.export.bias_correction import correct_biases, correct_biases_in_sequence
 from edgecnn.export.clipping import clip
 from edgecnn.export.equalise import equalised
+from edgecnn.export.folding import with_whole_zero_point
 from edgecnn.export.methods import Method
 from edgecnn.export.quantise import quantise
 from edgecnn.export.quantised import Quantised
@@ -56,7 +57,8 @@ class Kitchen:
         *,
         representative: bool = True,
     ) -> None:
-        self.graph, self.images, self._on_picture = graph, images, on_picture
+        self.graph = with_whole_zero_point(graph)
+        self.images, self._on_picture = images, on_picture
         self._representative = representative
         self._prepared: dict[bool, tuple[Graph, Statistics]] = {}
         self._ranges: dict[tuple[bool, Method], dict[str, Range]] = {}

@@ -14,7 +14,7 @@ MEASURED = """if True:
     import numpy as np
     from edgecnn.export.folding import fold
     from edgecnn.export.heads import with_probabilities
-from edgecnn.export.lowering import lower
+    from edgecnn.export.lowering import lower
     from edgecnn.export.recipe import Kitchen, Recipe
     from edgecnn.preprocessing import Preprocessing
 
