@@ -114,6 +114,11 @@ def exported(name: str, side: int, classes: int, pictures: CalibrationSet, folde
         found = np.stack([classifier.infer(image[None]) for image in images])
         error = float(np.abs(found - expected).mean())
         assert error < 0.2 * spread, format
-        for operator in artifact.details["float_op_names"]:
+        floats = artifact.details["float_op_names"]
+        if format == "tflite":
+            # The last layer gives its sums in float, where it is small.
+            floats = [name for name in floats if not name.endswith("(FULLY_CONNECTED)")]
+            assert len(artifact.details["float_op_names"]) - len(floats) <= 1
+        for operator in floats:
             assert re.search(rf"\((?:{FLOAT_OPERATORS[format]})\)", operator), (format, operator)
     return bundle
