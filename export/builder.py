@@ -284,6 +284,14 @@ class Builder:
         shape[axis] = len(indices)
         return self.emit("gather", [x], shape, name=name, axis=axis, indices=tuple(indices))
 
+    def stretched(self, x: str, shape: Sequence[int], name: str) -> str:
+        """Repeated along axes of length 1, and along new ones in front."""
+        x = str(self._with_rank(x, len(shape), name))
+        for axis, n in enumerate(shape):
+            if self.shape(x)[axis] != n:
+                x = self.gather(x, axis, [0] * n, f"{name}_{axis}")
+        return x
+
     def slice(
         self, x: str, begin: Sequence[int], end: Sequence[int], strides: Sequence[int], name: str
     ) -> str:
@@ -320,22 +328,36 @@ class Builder:
         if len(names) == 1 and len(parts) == 1:
             return names[0]
         if len(names) != len(parts):
-            return self._with_zeros(parts, names, axis, name)
+            return self.concat(self._with_constants(parts, axis, name), axis, name)
         shape = list(self.shape(names[0]))
         shape[axis] = sum(self.shape(part)[axis] for part in names)
         return self.emit("concat", names, shape, name=name, axis=axis)
 
-    def _with_zeros(self, parts: Sequence[Tensor], names: list[str], axis: int, name: str) -> str:
-        """Zeros beside a tensor are padding; ResNets widen their shortcuts so."""
-        if len(names) != 1 or any(np.any(part) for part in parts if not isinstance(part, str)):
-            raise ExportError(f"'{name}' joins constants with features: not supported.")
-        at = parts.index(names[0])
-        widths = [(0, 0)] * len(self.shape(names[0]))
-        widths[axis] = (
-            sum(self.shape(part)[axis] for part in parts[:at]),
-            sum(self.shape(part)[axis] for part in parts[at + 1 :]),
-        )
-        return self.pad(names[0], widths, name)
+    def _with_constants(self, parts: Sequence[Tensor], axis: int, name: str) -> list[Tensor]:
+        """Tensors alone, each with the constants that stand beside it as its padding.
+
+        ResNets widen their shortcuts so, and transformers put a token in front.
+        """
+        first = next(i for i, part in enumerate(parts) if isinstance(part, str))
+        groups: list[list[Tensor]] = [list(parts[: first + 1])]
+        for part in parts[first + 1 :]:
+            if isinstance(part, str):
+                groups.append([])
+            groups[-1].append(part)
+        return [self._padded_with(group, axis, name) for group in groups]
+
+    def _padded_with(self, group: list[Tensor], axis: int, name: str) -> str:
+        """One tensor between constants."""
+        at, x = next((i, part) for i, part in enumerate(group) if isinstance(part, str))
+        beside = [
+            np.zeros(self.shape(x), np.float32) if isinstance(part, str) else part for part in group
+        ]
+        lengths = [part.shape[axis] for part in beside]
+        widths = [(0, 0)] * len(self.shape(x))
+        widths[axis] = sum(lengths[:at]), sum(lengths[at + 1 :])
+        padded = self.pad(x, widths, name)
+        constants = np.concatenate(beside, axis)
+        return self.binary("add", padded, constants, name) if constants.any() else padded
 
     def pad(self, x: str, widths: Sequence[tuple[int, int]], name: str, value: float = 0.0) -> str:
         """A constant around any axes."""
@@ -392,22 +414,38 @@ class Builder:
         dilation: tuple[int, int] = (1, 1),
     ) -> str:
         """As Keras's Conv2D, with its padding resolved; groups follow from the kernel's depth."""
+        groups = self.shape(x)[3] // kernel.shape[2]
+        window = {"strides": tuple(strides), "pads": tuple(pads), "dilation": tuple(dilation)}
+        shape = (1, *self._slid(x, kernel, **window), kernel.shape[3])
+        weights = {"kernel": kernel, "bias": bias}
+        return self.emit("conv", [x], shape, name=name, weights=weights, groups=groups, **window)
+
+    def depthwise(
+        self,
+        x: str,
+        kernel: Array,
+        bias: Array,
+        name: str,
+        *,
+        strides: tuple[int, int] = (1, 1),
+        pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+        dilation: tuple[int, int] = (1, 1),
+    ) -> str:
+        """As Keras's DepthwiseConv2D, with its padding resolved."""
+        window = {"strides": tuple(strides), "pads": tuple(pads), "dilation": tuple(dilation)}
+        shape = (1, *self._slid(x, kernel, **window), kernel.shape[2] * kernel.shape[3])
+        weights = {"kernel": kernel, "bias": bias}
+        return self.emit("depthwise", [x], shape, name=name, weights=weights, **window)
+
+    def _slid(
+        self, x: str, kernel: Array, *, strides: Shape, pads: Shape, dilation: Shape
+    ) -> tuple[int, int]:
+        """How many rows and columns a window gives that slides over a picture."""
         (kh, kw), (sh, sw), (dh, dw) = kernel.shape[:2], strides, dilation
-        _, height, width, channels = self.shape(x)
+        _, height, width, _ = self.shape(x)
         top, bottom, left, right = pads
         rows = (height + top + bottom - (kh - 1) * dh - 1) // sh + 1
-        columns = (width + left + right - (kw - 1) * dw - 1) // sw + 1
-        return self.emit(
-            "conv",
-            [x],
-            (1, rows, columns, kernel.shape[3]),
-            name=name,
-            weights={"kernel": kernel, "bias": bias},
-            groups=channels // kernel.shape[2],
-            strides=tuple(strides),
-            pads=tuple(pads),
-            dilation=tuple(dilation),
-        )
+        return rows, (width + left + right - (kw - 1) * dw - 1) // sw + 1
 
     def transposed_convolution(
         self,

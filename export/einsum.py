@@ -34,6 +34,16 @@ def product(builder: Builder, a: Tensor, b: Tensor, name: str) -> str:
     raise ExportError(f"'{name}' multiplies by a stack of constant matrices: not supported.")
 
 
+def along(builder: Builder, x: str, axis: int, matrix: Array, name: str) -> str:
+    """Every line of values along an axis, times a constant matrix (to, from)."""
+    rank = len(builder.shape(x))
+    axis %= rank
+    perm = [*range(axis), *range(axis + 1, rank), axis]
+    turned = builder.transpose(x, perm, f"{name}_turned")
+    found = product(builder, turned, matrix.T, name)
+    return builder.transpose(found, np.argsort(perm).tolist(), f"{name}_back")
+
+
 def _is_matrix(value: Array) -> bool:
     return value.size == np.prod(value.shape[-2:])
 

@@ -24,6 +24,7 @@ def fold(graph: Graph, preprocessing: Preprocessing | None = None) -> Graph:
     if preprocessing is not None:
         _normalise_inside(graph, preprocessing)
     _recognise_hard_sigmoid(graph)
+    _subtract_before_scaling(graph)
     _recognise_channel_order(graph)
     _channel_order_behind_affines(graph)
     _join_affines(graph)
@@ -81,6 +82,65 @@ def _normalise_inside(graph: Graph, preprocessing: Preprocessing) -> None:
         swapped = Operator("image.bgr", "gather", [image.name], image.shape, attributes)
         normalise.inputs = [swapped.name]
         graph.operators.insert(1, swapped)
+
+
+def _subtract_before_scaling(graph: Graph) -> None:
+    """x·s - m·s is (x - m)·s: normalisations are written the one way and better held the other.
+
+    Rounded to 8 bits, the difference of two large products leaves little of what is small.
+    """
+    for op in list(graph.operators):
+        if op.op != "add" or len(op.inputs) != 2:
+            continue
+        for first, second in (op.inputs, op.inputs[::-1]):
+            scaled, shift = graph[first], None
+            taken = graph[second]
+            if taken.op == "affine" or "operand" in taken.weights:
+                shift, taken = taken, graph[taken.inputs[0]]
+            terms = _difference_of_products(graph, scaled, taken)
+            if terms is None or (shift is not None and not _only_shifts(shift, op)):
+                continue
+            x, mean, scale = terms
+            place = graph.operators.index(op)
+            # A variance has it too.
+            difference = next(
+                (o for o in graph.operators[:place] if (o.op, o.inputs) == ("subtract", [x, mean])),
+                None,
+            )
+            if difference is None:
+                difference = Operator(f"{op.name}.centred", "subtract", [x, mean], scaled.shape)
+                graph.operators.insert(place, difference)
+            product = Operator(f"{op.name}.scaled", "multiply", [difference.name, scale], op.shape)
+            graph.operators.insert(graph.operators.index(op), product)
+            if shift is None:
+                _replace(graph, op.name, product.name)
+            else:
+                op.op, op.inputs, op.weights = shift.op, [product.name], shift.weights
+                op.attributes = dict(shift.attributes)
+            break
+    graph.operators = without_dead_ends(graph).operators
+
+
+def _difference_of_products(
+    graph: Graph, scaled: Operator, taken: Operator
+) -> tuple[str, str, str] | None:
+    """x, m and s of x·s and -m·s."""
+    if not (scaled.op == taken.op == "multiply" and len(scaled.inputs) == len(taken.inputs) == 2):
+        return None
+    for scale in set(scaled.inputs) & set(taken.inputs):
+        x, negated = (op.inputs[1 - op.inputs.index(scale)] for op in (scaled, taken))
+        before = graph[negated]
+        if before.op == "affine" and _is_affine(before, -1.0, 0.0):
+            mean = graph[before.inputs[0]]
+            if np.broadcast_shapes(graph[x].shape, mean.shape) == scaled.shape:
+                return x, mean.name, scale
+    return None
+
+
+def _only_shifts(op: Operator, result: Operator) -> bool:
+    if op.op == "affine":
+        return bool((op.weights["scale"] == 1).all() and op.shape[-1] == result.shape[-1])
+    return op.op == "add"
 
 
 def _recognise_channel_order(graph: Graph) -> None:

@@ -140,7 +140,12 @@ def _open(builder: Builder, node: Any, inputs: list[str]) -> list[str]:
         return layer(*args, **kwargs)
 
     what = f"{layer.name} ({type(layer).__name__})"
-    return lower_opened(builder, call, inputs, layer.name, what)
+    # Floating point of any width is float32 by now.
+    types = [
+        kind if (kind := str(tensor.dtype)).startswith(("int", "uint", "bool")) else "float32"
+        for tensor in node.input_tensors
+    ]
+    return lower_opened(builder, call, inputs, layer.name, what, types)
 
 
 ARITHMETIC = {
@@ -235,14 +240,7 @@ def _depthwise_part(
     channels = kernel.shape[2] * kernel.shape[3]
     bias = builder.value(layer.bias) if biased else np.zeros(channels, np.float32)
     window = _spatial(builder, layer, x, layer.kernel_size)
-    (kh, kw), (sh, sw) = kernel.shape[:2], window["strides"]
-    (dh, dw), (top, bottom, left, right) = window["dilation"], window["pads"]
-    _, height, width, _ = builder.shape(x)
-    rows = (height + top + bottom - (kh - 1) * dh - 1) // sh + 1
-    columns = (width + left + right - (kw - 1) * dw - 1) // sw + 1
-    weights = {"kernel": kernel, "bias": bias}
-    shape = (1, rows, columns, channels)
-    return builder.emit("depthwise", [x], shape, name=name, weights=weights, **window)
+    return builder.depthwise(x, kernel, bias, name, **window)
 
 
 @lowers("SeparableConv2D")
