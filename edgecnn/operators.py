@@ -107,6 +107,7 @@ FUNCTIONS: dict[str, Function] = {
     "round": Function(),
     "sin": Function(low=-1.0, high=1.0),
     "cos": Function(low=-1.0, high=1.0),
+    "atan": Function(low=-1.5708, high=1.5708),
 }
 """`leaky_relu` has the attribute `slope`; `gelu` is the exact one, with the error function."""
 

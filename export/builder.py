@@ -21,7 +21,8 @@ RESERVED = ("image", "probabilities")
 COMPOSED = frozenset(
     {"identity", "linear", "softmax", "log_softmax", "leaky_relu", "swish", "silu", "hard_silu"}
     | {"mish", "elu", "selu", "celu", "log_sigmoid", "softsign", "tanh_shrink", "exponential"}
-    | {"expm1", "log1p", "erfc", "neg", "reciprocal"}
+    | {"expm1", "log1p", "erfc", "neg", "reciprocal", "tan", "sinh", "cosh"}
+    | {"asin", "acos", "asinh", "acosh", "atanh"}
 )
 """Functions that `Builder.function` makes of those in `FUNCTIONS`."""
 
@@ -207,12 +208,48 @@ class Builder:
                 return self._negated(x, name, name)
             case "reciprocal":
                 return self.binary("divide", np.ones(()), x, name)
+            case "tan":
+                sine, cosine = (
+                    self.activation(part, x, f"{name}_{part}") for part in ("sin", "cos")
+                )
+                return self.binary("divide", sine, cosine, name)
+            case "sinh" | "cosh":
+                up = self.activation("exp", x, f"{name}_up")
+                down = self.activation("exp", self._negated(x, name), f"{name}_down")
+                both = self.binary(
+                    "add" if kind == "cosh" else "subtract", up, down, f"{name}_both"
+                )
+                return self.affine(both, 0.5, 0.0, name)
+            case "asin":
+                # tan φ = sin φ / cos φ
+                cosine = self._root_of_square(x, -1.0, 1.0, name)
+                tangent = self.binary("divide", x, cosine, f"{name}_tangent")
+                return self.activation("atan", tangent, name)
+            case "acos":
+                return self.affine(self.function("asin", x, f"{name}_sine"), -1.0, np.pi / 2, name)
+            case "asinh":
+                size = self.activation("abs", x, f"{name}_size")
+                root = self._root_of_square(x, 1.0, 1.0, name)
+                grown = self.activation("log", self.binary("add", size, root, name), f"{name}_log")
+                sign = self.activation("sign", x, f"{name}_sign")
+                return self.binary("multiply", sign, grown, name)
+            case "acosh":
+                root = self._root_of_square(x, 1.0, -1.0, name)
+                return self.activation("log", self.binary("add", x, root, name), name)
+            case "atanh":
+                above, below = (self.affine(x, sign, 1.0, f"{name}_part") for sign in (1.0, -1.0))
+                ratio = self.binary("divide", above, below, f"{name}_ratio")
+                return self.affine(self.activation("log", ratio, f"{name}_log"), 0.5, 0.0, name)
         if kind not in FUNCTIONS:
             raise ExportError(f"Export has no rule for the function '{kind}' at '{name}'.")
         return self.activation(kind, x, name)
 
     def _negated(self, x: str, name: str, result: str = "") -> str:
         return self.affine(x, -1.0, 0.0, result or f"{name}_negated")
+
+    def _root_of_square(self, x: str, scale: float, shift: float, name: str) -> str:
+        square = self.activation("square", x, f"{name}_square")
+        return self.activation("sqrt", self.affine(square, scale, shift, name), f"{name}_root")
 
     def _elu(self, x: str, name: str, above: float, below: float) -> str:
         """above · x where x is positive, below · (e^x - 1) elsewhere."""
@@ -319,6 +356,12 @@ class Builder:
             end=tuple(places[-1] + 1 for places in ranges),
             strides=tuple(places.step for places in ranges),
         )
+
+    def part(self, x: str, axis: int, first: int, last: int, name: str) -> str:
+        """From one place of an axis to another, as a slice."""
+        begin, end = [0] * len(self.shape(x)), list(self.shape(x))
+        begin[axis], end[axis] = first, last
+        return self.slice(x, begin, end, [1] * len(end), name)
 
     def concat(self, parts: Sequence[Tensor], axis: int, name: str) -> str:
         """One behind the other along an axis."""

@@ -441,7 +441,8 @@ def _drop_reshapes(graph: Graph) -> None:
             _remove(graph, producer)
             producer = graph[op.inputs[0]]
         pooled = producer.op in ("global_avg_pool", "global_max_pool")
-        if pooled and len(consumers[producer.name]) == 1 and producer.elements == op.shape[-1]:
+        plain = len(op.shape) in (2, 4) and producer.elements == op.shape[-1]
+        if pooled and plain and len(consumers[producer.name]) == 1:
             producer.shape = op.shape
             producer.attributes["keepdims"] = len(op.shape) == 4
         if producer.shape == op.shape:

@@ -13,6 +13,7 @@ import numpy as np
 
 from edgecnn.errors import ExportError
 from edgecnn.export.builder import COMPOSED, Builder
+from edgecnn.export.einsum import along
 from edgecnn.graph import Array, Graph, same_pads
 from edgecnn.operators import FUNCTIONS
 
@@ -351,6 +352,28 @@ def _pool(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
 def _global_pool(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
     kind = "mean" if "Average" in type(layer).__name__ else "max"
     return builder.reduce(kind, inputs[0], (1, 2), bool(layer.keepdims), layer.name)
+
+
+@lowers("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D")
+def _adaptive_pool(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    """Into so many parts of rows, then of columns, which may overlap."""
+    x = inputs[0]
+    for axis, count in zip((1, 2), layer.output_size, strict=True):
+        n = builder.shape(x)[axis]
+        parts = [(i * n // count, -(-(i + 1) * n // count)) for i in range(count)]
+        name = f"{layer.name}_{axis}"
+        if type(layer).__name__ == "AdaptiveAveragePooling2D":
+            matrix = np.zeros((count, n), np.float32)
+            for row, (first, last) in zip(matrix, parts, strict=True):
+                row[first:last] = 1 / (last - first)
+            x = along(builder, x, axis, matrix, name)
+        else:
+            largest = [
+                builder.reduce("max", builder.part(x, axis, *ends, name), (axis,), True, name)
+                for ends in parts
+            ]
+            x = builder.concat(largest, axis, name)
+    return x
 
 
 @lowers("ZeroPadding2D")

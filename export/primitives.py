@@ -65,6 +65,15 @@ FUNCTIONS = {
     "Rint": "round",
     "Sin": "sin",
     "Cos": "cos",
+    "Tan": "tan",
+    "Sinh": "sinh",
+    "Cosh": "cosh",
+    "Asin": "asin",
+    "Acos": "acos",
+    "Atan": "atan",
+    "Asinh": "asinh",
+    "Acosh": "acosh",
+    "Atanh": "atanh",
 }
 REDUCTIONS = {"Mean": "mean", "Sum": "sum", "Max": "max", "Min": "min", "Prod": "prod"}
 SAME = (
@@ -329,6 +338,19 @@ def _clip(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str)
 @_lowers(*FUNCTIONS)
 def _function(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
     return builder.function(FUNCTIONS[primitive.type], _flowing(inputs[0], name), name)
+
+
+@_lowers("Atan2")
+def _angle(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:  # noqa: ARG001
+    y, x = inputs
+    ratio = builder.binary("divide", y, x, f"{name}_ratio")
+    half = builder.activation("atan", ratio, f"{name}_half")
+    # Left of the vertical axis the angle is half a turn further.
+    up = builder.binary("compare", y, _number(0), f"{name}_up", kind="greater_equal")
+    turn = builder.select(up, _number(np.pi), _number(-np.pi), f"{name}_turn")
+    left = builder.binary("compare", x, _number(0), f"{name}_left", kind="less")
+    more = builder.select(left, turn, _number(0), f"{name}_more")
+    return builder.binary("add", half, more, name)
 
 
 @_lowers("LeakyRelu")
@@ -661,6 +683,21 @@ def _dilated(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: s
     first = [0, *(int(crop) for crop in crops[:, 0]), 0]
     last = [start + n for start, n in zip(first, shape, strict=True)]
     return builder.slice(x, first, last, [1] * len(shape), f"{name}_cut")
+
+
+@_lowers("ExtractImagePatches")
+def _patches(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
+    """A convolution that hands on every pixel of its window."""
+    x = _flowing(inputs[0], name)
+    size, strides, dilation = (
+        tuple(primitive.get_attr(key)[1:3]) for key in ("ksizes", "strides", "rates")
+    )
+    channels = builder.shape(x)[3]
+    count = size[0] * size[1] * channels
+    kernel = np.eye(count, dtype=np.float32).reshape(*size, channels, count)
+    pads = _pads(builder.shape(x), size, strides, dilation, primitive)
+    bias = np.zeros(count, np.float32)
+    return builder.convolution(x, kernel, bias, name, strides=strides, pads=pads, dilation=dilation)
 
 
 @_lowers("Conv2DBackpropInput")

@@ -461,7 +461,12 @@ class _Writer:
         kind = op.attributes["kind"]
         if kind == "hard_sigmoid":
             return self._hard_sigmoid(op, inputs[0], scale)
-        composed = {"erf": self._erf, "softplus": self._softplus, "rsqrt": self._rsqrt}
+        composed = {
+            "erf": self._erf,
+            "softplus": self._softplus,
+            "rsqrt": self._rsqrt,
+            "atan": self._atan,
+        }
         if kind in composed:
             return composed[kind](op, inputs[0])
         code, options = FUNCTIONS[kind]
@@ -482,6 +487,10 @@ class _Writer:
         one = self.floats(f"{op.name}/one", np.ones(1))
         root = step(B.SQRT, [x], "root", None)
         return step(B.DIV, [one, root], "", schema.DivOptionsT)
+
+    def _atan(self, op: Operator, x: int) -> int:
+        one = self.floats(f"{op.name}/one", np.ones(op.shape))
+        return self._float_step(op, B.ATAN2, [x, one], "", schema.ATan2OptionsT)
 
     def _softplus(self, op: Operator, x: int) -> int:
         """max(x, 0) + log(1 + e^-|x|), which overflows nowhere."""
