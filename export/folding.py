@@ -24,6 +24,7 @@ def fold(graph: Graph, preprocessing: Preprocessing | None = None) -> Graph:
     if preprocessing is not None:
         _normalise_inside(graph, preprocessing)
     _recognise_hard_sigmoid(graph)
+    _drop_identities(graph)
     _subtract_before_scaling(graph)
     _recognise_channel_order(graph)
     _channel_order_behind_affines(graph)
@@ -33,6 +34,7 @@ def fold(graph: Graph, preprocessing: Preprocessing | None = None) -> Graph:
     _fold_channel_order(graph)
     _give_input_its_scale(graph)
     _fold_pads(graph)
+    _leave_out_before_points(graph)
     _affine_to_operators(graph)
     _fuse_activations(graph)
     _drop_reshapes(graph)
@@ -82,6 +84,13 @@ def _normalise_inside(graph: Graph, preprocessing: Preprocessing) -> None:
         swapped = Operator("image.bgr", "gather", [image.name], image.shape, attributes)
         normalise.inputs = [swapped.name]
         graph.operators.insert(1, swapped)
+
+
+def _drop_identities(graph: Graph) -> None:
+    for op in list(graph.operators):
+        identity = op.op == "affine" and bool((op.weights["scale"] == 1).all())
+        if identity and not op.weights["shift"].any():
+            _remove(graph, op)
 
 
 def _subtract_before_scaling(graph: Graph) -> None:
@@ -362,20 +371,54 @@ def _fold_pads(graph: Graph) -> None:
         if op.op != "pad":
             continue
         non_negative = _never_negative(graph, graph[op.inputs[0]])
-        widest = max(op.attributes["pads"])
-
-        def takes(
-            reader: Operator, non_negative: bool = non_negative, widest: int = widest
-        ) -> bool:
-            if reader.op == "max_pool":  # engines want something of the picture in every window
-                return non_negative and widest < min(reader.attributes["size"])
-            return reader.op in ("conv", "depthwise")
-
-        if op.name != graph.output and all(map(takes, consumers[op.name])):
-            for reader in consumers[op.name]:
-                pads = zip(reader.attributes["pads"], op.attributes["pads"], strict=True)
-                reader.attributes["pads"] = tuple(own + outer for own, outer in pads)
+        readers = consumers[op.name]
+        takes = all(
+            reader.op in ("conv", "depthwise") or (reader.op == "max_pool" and non_negative)
+            for reader in readers
+        )
+        if op.name == graph.output or not takes:
+            continue
+        joined = [_joined_pads(reader, op) for reader in readers]
+        # Engines want something of the picture in every window; OpenVINO 2026.4 errs without it.
+        if all(map(_within_window, readers, joined)):
+            for reader, pads in zip(readers, joined, strict=True):
+                reader.attributes["pads"] = pads
             _remove(graph, op)
+
+
+def _leave_out_before_points(graph: Graph) -> None:
+    """A 1×1 convolution reads every second pixel behind padding: the others are left out before.
+
+    OpenVINO 2026.4 does so too, and counts the pixels without the padding.
+    """
+    for op in list(graph.operators):
+        strides = op.attributes.get("strides")
+        point = op.op == "conv" and op.weights["kernel"].shape[:2] == (1, 1)
+        if not point or strides == (1, 1) or graph[op.inputs[0]].op != "pad":
+            continue
+        before, (_, rows, columns, _) = graph[op.inputs[0]], op.shape
+        end = (1, (rows - 1) * strides[0] + 1, (columns - 1) * strides[1] + 1, before.shape[3])
+        left = Operator(
+            f"{op.name}.read",
+            "slice",
+            [before.name],
+            (1, rows, columns, before.shape[3]),
+            {"begin": (0, 0, 0, 0), "end": end, "strides": (1, *strides, 1)},
+        )
+        graph.operators.insert(graph.operators.index(op), left)
+        op.inputs, op.attributes = [left.name], {**op.attributes, "strides": (1, 1)}
+
+
+def _joined_pads(reader: Operator, pad: Operator) -> tuple[int, ...]:
+    pads = zip(reader.attributes["pads"], pad.attributes["pads"], strict=True)
+    return tuple(own + outer for own, outer in pads)
+
+
+def _within_window(op: Operator, pads: tuple[int, ...]) -> bool:
+    size = op.attributes["size"] if op.op == "max_pool" else op.weights["kernel"].shape[:2]
+    dilation = op.attributes.get("dilation", (1, 1))
+    reach = [(n - 1) * spread + 1 for n, spread in zip(size, dilation, strict=True)]
+    return max(pads[:2]) < reach[0] and max(pads[2:]) < reach[1]
 
 
 def _never_negative(graph: Graph, op: Operator) -> bool:

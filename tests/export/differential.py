@@ -36,7 +36,7 @@ import random_networks  # noqa: E402
 
 WRITERS = {"tflite": write_tflite, "onnx": write_onnx, "openvino": write_openvino}
 FILES = {"tflite": "model.tflite", "onnx": "model.onnx", "openvino": "model.xml"}
-TESTED, SEEN = 8, 24
+TESTED, SEEN = 8, 64
 """Pictures that are compared, and pictures for calibration."""
 REAL, INTEGER = 1e-3, 0.05
 """The largest error of an output in float32, and the largest mean error in int8."""
