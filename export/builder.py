@@ -21,7 +21,8 @@ RESERVED = ("image", "probabilities")
 COMPOSED = frozenset(
     {"identity", "linear", "softmax", "log_softmax", "leaky_relu", "swish", "silu", "hard_silu"}
     | {"mish", "elu", "selu", "celu", "log_sigmoid", "softsign", "tanh_shrink", "exponential"}
-    | {"expm1", "log1p", "erfc", "neg", "reciprocal"}
+    | {"expm1", "log1p", "erfc", "neg", "reciprocal", "tan", "sinh", "cosh"}
+    | {"asin", "acos", "asinh", "acosh", "atanh"}
 )
 """Functions that `Builder.function` makes of those in `FUNCTIONS`."""
 
@@ -207,12 +208,48 @@ class Builder:
                 return self._negated(x, name, name)
             case "reciprocal":
                 return self.binary("divide", np.ones(()), x, name)
+            case "tan":
+                sine, cosine = (
+                    self.activation(part, x, f"{name}_{part}") for part in ("sin", "cos")
+                )
+                return self.binary("divide", sine, cosine, name)
+            case "sinh" | "cosh":
+                up = self.activation("exp", x, f"{name}_up")
+                down = self.activation("exp", self._negated(x, name), f"{name}_down")
+                both = self.binary(
+                    "add" if kind == "cosh" else "subtract", up, down, f"{name}_both"
+                )
+                return self.affine(both, 0.5, 0.0, name)
+            case "asin":
+                # tan φ = sin φ / cos φ
+                cosine = self._root_of_square(x, -1.0, 1.0, name)
+                tangent = self.binary("divide", x, cosine, f"{name}_tangent")
+                return self.activation("atan", tangent, name)
+            case "acos":
+                return self.affine(self.function("asin", x, f"{name}_sine"), -1.0, np.pi / 2, name)
+            case "asinh":
+                size = self.activation("abs", x, f"{name}_size")
+                root = self._root_of_square(x, 1.0, 1.0, name)
+                grown = self.activation("log", self.binary("add", size, root, name), f"{name}_log")
+                sign = self.activation("sign", x, f"{name}_sign")
+                return self.binary("multiply", sign, grown, name)
+            case "acosh":
+                root = self._root_of_square(x, 1.0, -1.0, name)
+                return self.activation("log", self.binary("add", x, root, name), name)
+            case "atanh":
+                above, below = (self.affine(x, sign, 1.0, f"{name}_part") for sign in (1.0, -1.0))
+                ratio = self.binary("divide", above, below, f"{name}_ratio")
+                return self.affine(self.activation("log", ratio, f"{name}_log"), 0.5, 0.0, name)
         if kind not in FUNCTIONS:
             raise ExportError(f"Export has no rule for the function '{kind}' at '{name}'.")
         return self.activation(kind, x, name)
 
     def _negated(self, x: str, name: str, result: str = "") -> str:
         return self.affine(x, -1.0, 0.0, result or f"{name}_negated")
+
+    def _root_of_square(self, x: str, scale: float, shift: float, name: str) -> str:
+        square = self.activation("square", x, f"{name}_square")
+        return self.activation("sqrt", self.affine(square, scale, shift, name), f"{name}_root")
 
     def _elu(self, x: str, name: str, above: float, below: float) -> str:
         """above · x where x is positive, below · (e^x - 1) elsewhere."""
@@ -284,6 +321,14 @@ class Builder:
         shape[axis] = len(indices)
         return self.emit("gather", [x], shape, name=name, axis=axis, indices=tuple(indices))
 
+    def stretched(self, x: str, shape: Sequence[int], name: str) -> str:
+        """Repeated along axes of length 1, and along new ones in front."""
+        x = str(self._with_rank(x, len(shape), name))
+        for axis, n in enumerate(shape):
+            if self.shape(x)[axis] != n:
+                x = self.gather(x, axis, [0] * n, f"{name}_{axis}")
+        return x
+
     def slice(
         self, x: str, begin: Sequence[int], end: Sequence[int], strides: Sequence[int], name: str
     ) -> str:
@@ -312,6 +357,12 @@ class Builder:
             strides=tuple(places.step for places in ranges),
         )
 
+    def part(self, x: str, axis: int, first: int, last: int, name: str) -> str:
+        """From one place of an axis to another, as a slice."""
+        begin, end = [0] * len(self.shape(x)), list(self.shape(x))
+        begin[axis], end[axis] = first, last
+        return self.slice(x, begin, end, [1] * len(end), name)
+
     def concat(self, parts: Sequence[Tensor], axis: int, name: str) -> str:
         """One behind the other along an axis."""
         names = [part for part in parts if isinstance(part, str)]
@@ -320,22 +371,36 @@ class Builder:
         if len(names) == 1 and len(parts) == 1:
             return names[0]
         if len(names) != len(parts):
-            return self._with_zeros(parts, names, axis, name)
+            return self.concat(self._with_constants(parts, axis, name), axis, name)
         shape = list(self.shape(names[0]))
         shape[axis] = sum(self.shape(part)[axis] for part in names)
         return self.emit("concat", names, shape, name=name, axis=axis)
 
-    def _with_zeros(self, parts: Sequence[Tensor], names: list[str], axis: int, name: str) -> str:
-        """Zeros beside a tensor are padding; ResNets widen their shortcuts so."""
-        if len(names) != 1 or any(np.any(part) for part in parts if not isinstance(part, str)):
-            raise ExportError(f"'{name}' joins constants with features: not supported.")
-        at = parts.index(names[0])
-        widths = [(0, 0)] * len(self.shape(names[0]))
-        widths[axis] = (
-            sum(self.shape(part)[axis] for part in parts[:at]),
-            sum(self.shape(part)[axis] for part in parts[at + 1 :]),
-        )
-        return self.pad(names[0], widths, name)
+    def _with_constants(self, parts: Sequence[Tensor], axis: int, name: str) -> list[Tensor]:
+        """Tensors alone, each with the constants that stand beside it as its padding.
+
+        ResNets widen their shortcuts so, and transformers put a token in front.
+        """
+        first = next(i for i, part in enumerate(parts) if isinstance(part, str))
+        groups: list[list[Tensor]] = [list(parts[: first + 1])]
+        for part in parts[first + 1 :]:
+            if isinstance(part, str):
+                groups.append([])
+            groups[-1].append(part)
+        return [self._padded_with(group, axis, name) for group in groups]
+
+    def _padded_with(self, group: list[Tensor], axis: int, name: str) -> str:
+        """One tensor between constants."""
+        at, x = next((i, part) for i, part in enumerate(group) if isinstance(part, str))
+        beside = [
+            np.zeros(self.shape(x), np.float32) if isinstance(part, str) else part for part in group
+        ]
+        lengths = [part.shape[axis] for part in beside]
+        widths = [(0, 0)] * len(self.shape(x))
+        widths[axis] = sum(lengths[:at]), sum(lengths[at + 1 :])
+        padded = self.pad(x, widths, name)
+        constants = np.concatenate(beside, axis)
+        return self.binary("add", padded, constants, name) if constants.any() else padded
 
     def pad(self, x: str, widths: Sequence[tuple[int, int]], name: str, value: float = 0.0) -> str:
         """A constant around any axes."""
@@ -392,22 +457,38 @@ class Builder:
         dilation: tuple[int, int] = (1, 1),
     ) -> str:
         """As Keras's Conv2D, with its padding resolved; groups follow from the kernel's depth."""
+        groups = self.shape(x)[3] // kernel.shape[2]
+        window = {"strides": tuple(strides), "pads": tuple(pads), "dilation": tuple(dilation)}
+        shape = (1, *self._slid(x, kernel, **window), kernel.shape[3])
+        weights = {"kernel": kernel, "bias": bias}
+        return self.emit("conv", [x], shape, name=name, weights=weights, groups=groups, **window)
+
+    def depthwise(
+        self,
+        x: str,
+        kernel: Array,
+        bias: Array,
+        name: str,
+        *,
+        strides: tuple[int, int] = (1, 1),
+        pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+        dilation: tuple[int, int] = (1, 1),
+    ) -> str:
+        """As Keras's DepthwiseConv2D, with its padding resolved."""
+        window = {"strides": tuple(strides), "pads": tuple(pads), "dilation": tuple(dilation)}
+        shape = (1, *self._slid(x, kernel, **window), kernel.shape[2] * kernel.shape[3])
+        weights = {"kernel": kernel, "bias": bias}
+        return self.emit("depthwise", [x], shape, name=name, weights=weights, **window)
+
+    def _slid(
+        self, x: str, kernel: Array, *, strides: Shape, pads: Shape, dilation: Shape
+    ) -> tuple[int, int]:
+        """How many rows and columns a window gives that slides over a picture."""
         (kh, kw), (sh, sw), (dh, dw) = kernel.shape[:2], strides, dilation
-        _, height, width, channels = self.shape(x)
+        _, height, width, _ = self.shape(x)
         top, bottom, left, right = pads
         rows = (height + top + bottom - (kh - 1) * dh - 1) // sh + 1
-        columns = (width + left + right - (kw - 1) * dw - 1) // sw + 1
-        return self.emit(
-            "conv",
-            [x],
-            (1, rows, columns, kernel.shape[3]),
-            name=name,
-            weights={"kernel": kernel, "bias": bias},
-            groups=channels // kernel.shape[2],
-            strides=tuple(strides),
-            pads=tuple(pads),
-            dilation=tuple(dilation),
-        )
+        return rows, (width + left + right - (kw - 1) * dw - 1) // sw + 1
 
     def transposed_convolution(
         self,

@@ -26,6 +26,8 @@ def fold(graph: Graph, preprocessing: Preprocessing | None = None) -> Graph:
         _normalise_inside(graph, preprocessing)
     _recognise_hard_sigmoid(graph)
     _dense_at_the_end(graph)
+    _drop_identities(graph)
+    _subtract_before_scaling(graph)
     _recognise_channel_order(graph)
     _channel_order_behind_affines(graph)
     _join_affines(graph)
@@ -34,6 +36,7 @@ def fold(graph: Graph, preprocessing: Preprocessing | None = None) -> Graph:
     _fold_channel_order(graph)
     _give_input_its_scale(graph)
     _fold_pads(graph)
+    _leave_out_before_points(graph)
     _affine_to_operators(graph)
     _fuse_activations(graph)
     _drop_reshapes(graph)
@@ -107,6 +110,72 @@ def _dense_at_the_end(graph: Graph) -> None:
     logits.weights = {**logits.weights, "kernel": logits.weights["kernel"][0, 0]}
     for op in (logits, *(graph[i] for i in end)):
         op.shape = (1, op.elements)
+
+
+def _drop_identities(graph: Graph) -> None:
+    for op in list(graph.operators):
+        identity = op.op == "affine" and bool((op.weights["scale"] == 1).all())
+        if identity and not op.weights["shift"].any():
+            _remove(graph, op)
+
+
+def _subtract_before_scaling(graph: Graph) -> None:
+    """x·s - m·s is (x - m)·s: normalisations are written the one way and better held the other.
+
+    Rounded to 8 bits, the difference of two large products leaves little of what is small.
+    """
+    for op in list(graph.operators):
+        if op.op != "add" or len(op.inputs) != 2:
+            continue
+        for first, second in (op.inputs, op.inputs[::-1]):
+            scaled, shift = graph[first], None
+            taken = graph[second]
+            if taken.op == "affine" or "operand" in taken.weights:
+                shift, taken = taken, graph[taken.inputs[0]]
+            terms = _difference_of_products(graph, scaled, taken)
+            if terms is None or (shift is not None and not _only_shifts(shift, op)):
+                continue
+            x, mean, scale = terms
+            place = graph.operators.index(op)
+            # A variance has it too.
+            difference = next(
+                (o for o in graph.operators[:place] if (o.op, o.inputs) == ("subtract", [x, mean])),
+                None,
+            )
+            if difference is None:
+                difference = Operator(f"{op.name}.centred", "subtract", [x, mean], scaled.shape)
+                graph.operators.insert(place, difference)
+            product = Operator(f"{op.name}.scaled", "multiply", [difference.name, scale], op.shape)
+            graph.operators.insert(graph.operators.index(op), product)
+            if shift is None:
+                _replace(graph, op.name, product.name)
+            else:
+                op.op, op.inputs, op.weights = shift.op, [product.name], shift.weights
+                op.attributes = dict(shift.attributes)
+            break
+    graph.operators = without_dead_ends(graph).operators
+
+
+def _difference_of_products(
+    graph: Graph, scaled: Operator, taken: Operator
+) -> tuple[str, str, str] | None:
+    """x, m and s of x·s and -m·s."""
+    if not (scaled.op == taken.op == "multiply" and len(scaled.inputs) == len(taken.inputs) == 2):
+        return None
+    for scale in set(scaled.inputs) & set(taken.inputs):
+        x, negated = (op.inputs[1 - op.inputs.index(scale)] for op in (scaled, taken))
+        before = graph[negated]
+        if before.op == "affine" and _is_affine(before, -1.0, 0.0):
+            mean = graph[before.inputs[0]]
+            if np.broadcast_shapes(graph[x].shape, mean.shape) == scaled.shape:
+                return x, mean.name, scale
+    return None
+
+
+def _only_shifts(op: Operator, result: Operator) -> bool:
+    if op.op == "affine":
+        return bool((op.weights["scale"] == 1).all() and op.shape[-1] == result.shape[-1])
+    return op.op == "add"
 
 
 def _recognise_channel_order(graph: Graph) -> None:
@@ -328,20 +397,54 @@ def _fold_pads(graph: Graph) -> None:
         if op.op != "pad":
             continue
         non_negative = _never_negative(graph, graph[op.inputs[0]])
-        widest = max(op.attributes["pads"])
-
-        def takes(
-            reader: Operator, non_negative: bool = non_negative, widest: int = widest
-        ) -> bool:
-            if reader.op == "max_pool":  # engines want something of the picture in every window
-                return non_negative and widest < min(reader.attributes["size"])
-            return reader.op in ("conv", "depthwise")
-
-        if op.name != graph.output and all(map(takes, consumers[op.name])):
-            for reader in consumers[op.name]:
-                pads = zip(reader.attributes["pads"], op.attributes["pads"], strict=True)
-                reader.attributes["pads"] = tuple(own + outer for own, outer in pads)
+        readers = consumers[op.name]
+        takes = all(
+            reader.op in ("conv", "depthwise") or (reader.op == "max_pool" and non_negative)
+            for reader in readers
+        )
+        if op.name == graph.output or not takes:
+            continue
+        joined = [_joined_pads(reader, op) for reader in readers]
+        # Engines want something of the picture in every window; OpenVINO 2026.4 errs without it.
+        if all(map(_within_window, readers, joined)):
+            for reader, pads in zip(readers, joined, strict=True):
+                reader.attributes["pads"] = pads
             _remove(graph, op)
+
+
+def _leave_out_before_points(graph: Graph) -> None:
+    """A 1×1 convolution reads every second pixel behind padding: the others are left out before.
+
+    OpenVINO 2026.4 does so too, and counts the pixels without the padding.
+    """
+    for op in list(graph.operators):
+        strides = op.attributes.get("strides")
+        point = op.op == "conv" and op.weights["kernel"].shape[:2] == (1, 1)
+        if not point or strides == (1, 1) or graph[op.inputs[0]].op != "pad":
+            continue
+        before, (_, rows, columns, _) = graph[op.inputs[0]], op.shape
+        end = (1, (rows - 1) * strides[0] + 1, (columns - 1) * strides[1] + 1, before.shape[3])
+        left = Operator(
+            f"{op.name}.read",
+            "slice",
+            [before.name],
+            (1, rows, columns, before.shape[3]),
+            {"begin": (0, 0, 0, 0), "end": end, "strides": (1, *strides, 1)},
+        )
+        graph.operators.insert(graph.operators.index(op), left)
+        op.inputs, op.attributes = [left.name], {**op.attributes, "strides": (1, 1)}
+
+
+def _joined_pads(reader: Operator, pad: Operator) -> tuple[int, ...]:
+    pads = zip(reader.attributes["pads"], pad.attributes["pads"], strict=True)
+    return tuple(own + outer for own, outer in pads)
+
+
+def _within_window(op: Operator, pads: tuple[int, ...]) -> bool:
+    size = op.attributes["size"] if op.op == "max_pool" else op.weights["kernel"].shape[:2]
+    dilation = op.attributes.get("dilation", (1, 1))
+    reach = [(n - 1) * spread + 1 for n, spread in zip(size, dilation, strict=True)]
+    return max(pads[:2]) < reach[0] and max(pads[2:]) < reach[1]
 
 
 def _never_negative(graph: Graph, op: Operator) -> bool:
@@ -407,7 +510,8 @@ def _drop_reshapes(graph: Graph) -> None:
             _remove(graph, producer)
             producer = graph[op.inputs[0]]
         pooled = producer.op in ("global_avg_pool", "global_max_pool")
-        if pooled and len(consumers[producer.name]) == 1 and producer.elements == op.shape[-1]:
+        plain = len(op.shape) in (2, 4) and producer.elements == op.shape[-1]
+        if pooled and plain and len(consumers[producer.name]) == 1:
             producer.shape = op.shape
             producer.attributes["keepdims"] = len(op.shape) == 4
         if producer.shape == op.shape:

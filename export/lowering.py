@@ -13,6 +13,7 @@ import numpy as np
 
 from edgecnn.errors import ExportError
 from edgecnn.export.builder import COMPOSED, Builder
+from edgecnn.export.einsum import along
 from edgecnn.graph import Array, Graph, same_pads
 from edgecnn.operators import FUNCTIONS
 
@@ -140,7 +141,12 @@ def _open(builder: Builder, node: Any, inputs: list[str]) -> list[str]:
         return layer(*args, **kwargs)
 
     what = f"{layer.name} ({type(layer).__name__})"
-    return lower_opened(builder, call, inputs, layer.name, what)
+    # Floating point of any width is float32 by now.
+    types = [
+        kind if (kind := str(tensor.dtype)).startswith(("int", "uint", "bool")) else "float32"
+        for tensor in node.input_tensors
+    ]
+    return lower_opened(builder, call, inputs, layer.name, what, types)
 
 
 ARITHMETIC = {
@@ -235,14 +241,7 @@ def _depthwise_part(
     channels = kernel.shape[2] * kernel.shape[3]
     bias = builder.value(layer.bias) if biased else np.zeros(channels, np.float32)
     window = _spatial(builder, layer, x, layer.kernel_size)
-    (kh, kw), (sh, sw) = kernel.shape[:2], window["strides"]
-    (dh, dw), (top, bottom, left, right) = window["dilation"], window["pads"]
-    _, height, width, _ = builder.shape(x)
-    rows = (height + top + bottom - (kh - 1) * dh - 1) // sh + 1
-    columns = (width + left + right - (kw - 1) * dw - 1) // sw + 1
-    weights = {"kernel": kernel, "bias": bias}
-    shape = (1, rows, columns, channels)
-    return builder.emit("depthwise", [x], shape, name=name, weights=weights, **window)
+    return builder.depthwise(x, kernel, bias, name, **window)
 
 
 @lowers("SeparableConv2D")
@@ -353,6 +352,28 @@ def _pool(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
 def _global_pool(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
     kind = "mean" if "Average" in type(layer).__name__ else "max"
     return builder.reduce(kind, inputs[0], (1, 2), bool(layer.keepdims), layer.name)
+
+
+@lowers("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D")
+def _adaptive_pool(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
+    """Into so many parts of rows, then of columns, which may overlap."""
+    x = inputs[0]
+    for axis, count in zip((1, 2), layer.output_size, strict=True):
+        n = builder.shape(x)[axis]
+        parts = [(i * n // count, -(-(i + 1) * n // count)) for i in range(count)]
+        name = f"{layer.name}_{axis}"
+        if type(layer).__name__ == "AdaptiveAveragePooling2D":
+            matrix = np.zeros((count, n), np.float32)
+            for row, (first, last) in zip(matrix, parts, strict=True):
+                row[first:last] = 1 / (last - first)
+            x = along(builder, x, axis, matrix, name)
+        else:
+            largest = [
+                builder.reduce("max", builder.part(x, axis, *ends, name), (axis,), True, name)
+                for ends in parts
+            ]
+            x = builder.concat(largest, axis, name)
+    return x
 
 
 @lowers("ZeroPadding2D")

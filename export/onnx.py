@@ -521,7 +521,10 @@ class _Writer:
         ]
         results += [
             helper.make_tensor_value_info(
-                self.tensor[name], float_type, channels_first(graph[name].shape)
+                # Of its own: ONNX Runtime 1.32 fuses a sum into a convolution whose result is one.
+                self.node("Identity", [self.tensor[name]], f"{name}/seen"),
+                float_type,
+                channels_first(graph[name].shape),
             )
             for name in outputs
             if name != graph.output

@@ -24,6 +24,7 @@ FUNCTIONS = {
     "round": "Round",
     "sin": "Sin",
     "cos": "Cos",
+    "atan": "Atan",
 }
 """Those that ONNX has an operator for, without attributes."""
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from edgecnn.errors import ExportError
 from edgecnn.export.builder import Builder, Tensor
-from edgecnn.export.einsum import einsum, product
-from edgecnn.export.opening import opened
+from edgecnn.export.einsum import along, einsum, product
+from edgecnn.export.opening import CALLS, CHOICES, Opened, opened, opened_function
 from edgecnn.graph import Array, Shape, same_pads
 
 Rule = Callable[[Builder, Any, Sequence[Tensor], str], Tensor | list[Tensor]]
@@ -65,6 +65,15 @@ FUNCTIONS = {
     "Rint": "round",
     "Sin": "sin",
     "Cos": "cos",
+    "Tan": "tan",
+    "Sinh": "sinh",
+    "Cosh": "cosh",
+    "Asin": "asin",
+    "Acos": "acos",
+    "Atan": "atan",
+    "Asinh": "asinh",
+    "Acosh": "acosh",
+    "Atanh": "atanh",
 }
 REDUCTIONS = {"Mean": "mean", "Sum": "sum", "Max": "max", "Min": "min", "Prod": "prod"}
 SAME = (
@@ -80,20 +89,40 @@ SAME = (
 
 
 def lower_opened(
-    builder: Builder, call: Callable[..., Any], inputs: Sequence[str], name: str, what: str
+    builder: Builder,
+    call: Callable[..., Any],
+    inputs: Sequence[str],
+    name: str,
+    what: str,
+    types: Sequence[str] | None = None,
 ) -> list[str]:
     """Trace a call and lower what it is made of; the names of its results.
 
-    `what` says in errors what was called. Raises `ExportError` for a primitive without a rule.
+    `types` are those of the inputs for TensorFlow, float32 unless given; `what` says in errors
+    what was called. Raises `ExportError` for a primitive without a rule.
     """
-    found = opened(call, [builder.shape(x) for x in inputs], what)
-    values: dict[str, Tensor] = dict(found.constants)
-    values |= dict(zip(found.inputs, inputs, strict=True))
+    types = types or ["float32"] * len(inputs)
+    found = opened(call, [builder.shape(x) for x in inputs], types, what)
+    outputs = _lower_primitives(builder, found, inputs, name, what)
+    if any(not isinstance(output, str) for output in outputs):
+        raise ExportError(f"{what} gives the same for every picture: leave it out.")
+    return [output for output in outputs if isinstance(output, str)]
+
+
+def _lower_primitives(
+    builder: Builder, found: Opened, inputs: Sequence[Tensor], name: str, what: str
+) -> list[Tensor]:
+    values: dict[str, Tensor] = dict(zip(found.inputs, inputs, strict=True))
+    values |= found.constants
     for primitive in found.primitives:
         arguments = [values[tensor.name] for tensor in primitive.inputs]
         step = f"{name}.{primitive.name.rpartition('/')[2]}"
         if primitive.type in SAME:
             results: Tensor | list[Tensor] = arguments
+        elif primitive.type in CALLS | CHOICES:
+            shapes = [builder.shape(x) for x in arguments]
+            inner, given = opened_function(primitive, arguments, shapes, what)
+            results = _lower_primitives(builder, inner, given, step, what)
         else:
             rule = _RULES.get(primitive.type)
             if rule is None:
@@ -107,10 +136,7 @@ def lower_opened(
         values |= {
             tensor.name: value for tensor, value in zip(primitive.outputs, results, strict=False)
         }
-    outputs = [values[output] for output in found.outputs]
-    if any(not isinstance(output, str) for output in outputs):
-        raise ExportError(f"{what} gives the same for every picture: leave it out.")
-    return [output for output in outputs if isinstance(output, str)]
+    return [values[output] for output in found.outputs]
 
 
 def known_primitives() -> list[str]:
@@ -143,6 +169,13 @@ def _text(primitive: Any, key: str) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
+def _shape(primitive: Any, name: str, output: int = 0) -> Shape:
+    shape = primitive.outputs[output].shape
+    if not shape.is_fully_defined():
+        raise ExportError(f"'{name}' gives a shape that depends on what flows: not supported.")
+    return tuple(int(n) for n in shape)
+
+
 def _same(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:  # noqa: ARG001
     return inputs[0]
 
@@ -162,10 +195,14 @@ def _add_n(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str
 
 @_lowers("DivNoNan")
 def _quotient(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:  # noqa: ARG001
-    below = _constant(inputs[1], name)
-    return builder.binary(
-        "multiply", inputs[0], np.where(below == 0, 0, 1 / np.where(below == 0, 1, below)), name
-    )
+    above, below = inputs
+    if not isinstance(below, str):
+        by = np.where(below == 0, 0, 1 / np.where(below == 0, 1, below))
+        return builder.binary("multiply", above, by, name)
+    nothing = builder.binary("compare", below, _number(0), f"{name}_nothing", kind="equal")
+    divisor = builder.select(nothing, _number(1), below, f"{name}_divisor")
+    quotient = builder.binary("divide", above, divisor, f"{name}_quotient")
+    return builder.select(nothing, _number(0), quotient, name)
 
 
 @_lowers("SquaredDifference")
@@ -181,33 +218,120 @@ def _squared_difference(
 
 @_lowers(*COMPARISONS)
 def _comparison(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
-    kind = COMPARISONS[primitive.type]
-    return builder.binary("compare", inputs[0], inputs[1], name, kind=kind)
+    return _compared(builder, COMPARISONS[primitive.type], inputs[0], inputs[1], name)
+
+
+def _compared(builder: Builder, kind: str, a: Tensor, b: Tensor, name: str) -> str:
+    """1 where it holds and 0 where not: as numbers, truths can be moved and combined."""
+    holds = builder.binary("compare", a, b, f"{name}_holds", kind=kind)
+    return builder.select(holds, _number(1), _number(0), name)
+
+
+def _condition(builder: Builder, x: str, name: str) -> str:
+    """The comparison that made a truth, or one that asks for it."""
+    op = builder[x]
+    if op.op == "select" and len(op.inputs) == 1:
+        then, other = op.weights["then"], op.weights["other"]
+        if then.size == other.size == 1 and then.item() == 1 and other.item() == 0:
+            return op.inputs[0]
+    return builder.binary("compare", x, _number(0.5), f"{name}_holds", kind="greater")
+
+
+@_lowers("LogicalAnd", "LogicalOr", "LogicalNot")
+def _logic(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
+    if primitive.type == "LogicalNot":
+        return builder.affine(_flowing(inputs[0], name), -1.0, 1.0, name)
+    op = "minimum" if primitive.type == "LogicalAnd" else "maximum"
+    return builder.binary(op, inputs[0], inputs[1], name)
+
+
+@_lowers("Any", "All")
+def _quantifier(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
+    axes = np.atleast_1d(_constant(inputs[1], name)).tolist()
+    kind = "max" if primitive.type == "Any" else "min"
+    keepdims = bool(primitive.get_attr("keep_dims"))
+    return builder.reduce(kind, _flowing(inputs[0], name), axes, keepdims, name)
+
+
+@_lowers("IsFinite", "IsInf", "IsNan")
+def _kind_of_number(
+    builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str
+) -> Tensor:
+    size = builder.activation("abs", _flowing(inputs[0], name), f"{name}_size")
+    largest = _number(np.finfo(np.float32).max)
+    if primitive.type == "IsInf":
+        return _compared(builder, "greater", size, largest, name)
+    if primitive.type == "IsFinite":
+        return _compared(builder, "less_equal", size, largest, name)
+    # Of NaN no comparison holds.
+    number = _compared(builder, "greater_equal", size, _number(0), f"{name}_not")
+    return builder.affine(number, -1.0, 1.0, name)
+
+
+def _number(value: Any) -> Array:
+    return np.asarray(value, np.float32)
 
 
 @_lowers("SelectV2", "Select")
 def _select(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:  # noqa: ARG001
     condition, then, other = inputs
-    if not isinstance(condition, str):
-        mask = np.asarray(condition, np.float32)
-        kept = builder.binary("multiply", then, mask, f"{name}_then")
-        return builder.binary(
-            "add", kept, builder.binary("multiply", other, 1 - mask, f"{name}_other"), name
-        )
-    return builder.select(condition, then, other, name)
+    if isinstance(condition, str):
+        return builder.select(_condition(builder, condition, name), then, other, name)
+    shape = np.broadcast_shapes(*(builder.shape(x) for x in inputs))
+    terms = []
+    for part, mask in ((then, condition), (other, ~condition)):
+        if isinstance(part, str):
+            part = builder.binary("multiply", part, mask.astype(np.float32), f"{name}_part")  # noqa: PLW2901
+        else:
+            part = np.where(mask, part, 0)  # noqa: PLW2901
+        terms.append(part)
+    found = builder.binary("add", terms[0], terms[1], name)
+    return found if builder.shape(found) == shape else builder.stretched(found, shape, name)
 
 
 @_lowers("Cast")
 def _cast(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
-    if primitive.outputs[0].dtype.is_floating and primitive.inputs[0].dtype.is_floating:
+    """Truths and integers are held as real numbers, which up to 2^24 are exact."""
+    before, after = primitive.inputs[0].dtype, primitive.outputs[0].dtype
+    if before == after:
         return inputs[0]
-    if primitive.inputs[0].dtype.name == "bool" and primitive.outputs[0].dtype.is_floating:
-        one, zero = np.ones((), np.float32), np.zeros((), np.float32)
-        return builder.select(_flowing(inputs[0], name), one, zero, name)
-    raise ExportError(
-        f"'{name}' turns features into {primitive.outputs[0].dtype.name}: export computes in "
-        "floating point."
+    x = _flowing(inputs[0], name)
+    if after.is_bool:
+        return _compared(builder, "not_equal", x, _number(0), name)
+    if after.is_floating or not before.is_floating:
+        return x
+    # Towards zero.
+    whole = builder.activation("floor", builder.activation("abs", x, f"{name}_size"), name)
+    return builder.binary("multiply", builder.activation("sign", x, f"{name}_sign"), whole, name)
+
+
+@_lowers("FloorDiv", "FloorMod", "Mod", "TruncateMod")
+def _whole_quotient(
+    builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str
+) -> Tensor:
+    if primitive.type in ("Mod", "TruncateMod"):
+        raise ExportError(f"'{name}' takes a remainder towards zero: use one towards -∞.")
+    a, b = inputs
+    quotient = builder.binary("divide", a, b, f"{name}_quotient")
+    whole = builder.activation("floor", quotient, f"{name}_whole")
+    if primitive.type == "FloorDiv":
+        return whole
+    return builder.binary(
+        "subtract", a, builder.binary("multiply", whole, b, f"{name}_multiple"), name
     )
+
+
+@_lowers("OneHot")
+def _one_hot(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
+    depth, on, off = (_constant(x, name) for x in inputs[1:4])
+    shape = _shape(primitive, name)
+    axis = int(primitive.get_attr("axis")) % len(shape)
+    one = [1 if i == axis else n for i, n in enumerate(shape)]
+    x = builder.reshape(_flowing(inputs[0], name), one, f"{name}_axes")
+    places = np.arange(int(depth), dtype=np.float32)
+    places = places.reshape([-1 if i == axis else 1 for i in range(len(shape))])
+    here = builder.binary("compare", x, places, f"{name}_here", kind="equal")
+    return builder.select(here, _number(on), _number(off), name)
 
 
 @_lowers("ClipByValue")
@@ -219,6 +343,19 @@ def _clip(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str)
 @_lowers(*FUNCTIONS)
 def _function(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
     return builder.function(FUNCTIONS[primitive.type], _flowing(inputs[0], name), name)
+
+
+@_lowers("Atan2")
+def _angle(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:  # noqa: ARG001
+    y, x = inputs
+    ratio = builder.binary("divide", y, x, f"{name}_ratio")
+    half = builder.activation("atan", ratio, f"{name}_half")
+    # Left of the vertical axis the angle is half a turn further.
+    up = builder.binary("compare", y, _number(0), f"{name}_up", kind="greater_equal")
+    turn = builder.select(up, _number(np.pi), _number(-np.pi), f"{name}_turn")
+    left = builder.binary("compare", x, _number(0), f"{name}_left", kind="less")
+    more = builder.select(left, turn, _number(0), f"{name}_more")
+    return builder.binary("add", half, more, name)
 
 
 @_lowers("LeakyRelu")
@@ -256,7 +393,7 @@ def _norm(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str)
 
 @_lowers("Reshape", "Squeeze", "ExpandDims")
 def _reshape(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
-    return builder.reshape(_flowing(inputs[0], name), tuple(primitive.outputs[0].shape), name)
+    return builder.reshape(_flowing(inputs[0], name), _shape(primitive, name), name)
 
 
 @_lowers("Transpose")
@@ -294,14 +431,18 @@ def _strided_slice(builder: Builder, primitive: Any, inputs: Sequence[Tensor], n
     bounds = [part.indices(n) for part, n in zip(slices, shape, strict=True)]
     first, last, step = (list(part) for part in zip(*bounds, strict=True))
     x = builder.slice(x, first, last, step, name)
-    return builder.reshape(x, tuple(primitive.outputs[0].shape), f"{name}_axes")
+    return builder.reshape(x, _shape(primitive, name), f"{name}_axes")
 
 
 @_lowers("Slice")
-def _slice(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
-    begin = _constant(inputs[1], name).tolist()
-    end = [first + n for first, n in zip(begin, primitive.outputs[0].shape, strict=True)]
-    return builder.slice(_flowing(inputs[0], name), begin, end, [1] * len(end), name)
+def _slice(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:  # noqa: ARG001
+    x = _flowing(inputs[0], name)
+    begin, size = (_constant(part, name).tolist() for part in inputs[1:])
+    end = [
+        whole if n == -1 else first + n
+        for first, n, whole in zip(begin, size, builder.shape(x), strict=True)
+    ]
+    return builder.slice(x, begin, end, [1] * len(end), name)
 
 
 @_lowers("Split", "SplitV")
@@ -331,7 +472,7 @@ def _unpack(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: st
 
 @_lowers("Pack")
 def _pack(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
-    shape = list(primitive.outputs[0].shape)
+    shape = list(_shape(primitive, name))
     axis = primitive.get_attr("axis") % len(shape)
     shape[axis] = 1
     parts = [
@@ -375,12 +516,7 @@ def _tile(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str)
 
 @_lowers("BroadcastTo")
 def _broadcast(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
-    x, shape = _flowing(inputs[0], name), tuple(primitive.outputs[0].shape)
-    x = builder.reshape(x, (1,) * (len(shape) - len(builder.shape(x))) + builder.shape(x), name)
-    for axis, n in enumerate(shape):
-        if builder.shape(x)[axis] != n:
-            x = builder.gather(x, axis, [0] * n, f"{name}_{axis}")
-    return x
+    return builder.stretched(_flowing(inputs[0], name), _shape(primitive, name), name)
 
 
 @_lowers("ZerosLike", "OnesLike")
@@ -413,13 +549,13 @@ def _gather(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: st
     indices = _constant(inputs[1], name)
     axis = int(_constant(inputs[2], name))
     x = builder.gather(_flowing(inputs[0], name), axis, indices.reshape(-1).tolist(), name)
-    return builder.reshape(x, tuple(primitive.outputs[0].shape), f"{name}_axes")
+    return builder.reshape(x, _shape(primitive, name), f"{name}_axes")
 
 
 @_lowers("DepthToSpace", "SpaceToDepth")
 def _blocks(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
     op = "depth_to_space" if primitive.type == "DepthToSpace" else "space_to_depth"
-    shape = tuple(primitive.outputs[0].shape)
+    shape = _shape(primitive, name)
     size = int(primitive.get_attr("block_size"))
     return builder.emit(op, [_flowing(inputs[0], name)], shape, name=name, size=size)
 
@@ -430,11 +566,56 @@ def _resize(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: st
         "half_pixel": bool(primitive.get_attr("half_pixel_centers")),
         "align_corners": bool(primitive.get_attr("align_corners")),
     }
-    shape = tuple(primitive.outputs[0].shape)
     x = _flowing(inputs[0], name)
+    size = [int(n) for n in _constant(inputs[1], name)]
+    shape = (1, *size, builder.shape(x)[3])
     if primitive.type == "ResizeNearestNeighbor":
         return nearest(builder, x, shape, name, **rule)
     return builder.emit("resize", [x], shape, name=name, **rule)
+
+
+@_lowers("ResizeBicubic", "ResizeArea", "ScaleAndTranslate")
+def _resample(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
+    """Rows, then columns: what each takes of which others is a matrix."""
+    import tensorflow as tf
+
+    x = _flowing(inputs[0], name)
+    wanted, *parts = (_constant(part, name) for part in inputs[1:])
+    options = {
+        key: primitive.get_attr(key)
+        for key in ("align_corners", "half_pixel_centers", "kernel_type", "antialias")
+        if key in primitive.node_def.attr
+    }
+    operator = getattr(tf.raw_ops, primitive.type)
+    for axis in (0, 1):
+        have, size = builder.shape(x)[axis + 1], [int(wanted[axis]), 1]
+        scales = [
+            [float(part[axis]), other] for part, other in zip(parts, (1.0, 0.0), strict=False)
+        ]
+        if scales:
+            options |= dict(zip(("scale", "translation"), scales, strict=True))
+        # Each row alone, in a channel of its own, shows where it goes.
+        alone = np.eye(have, dtype=np.float32)[None, :, None]
+        found = operator(images=alone, size=size, **options)
+        x = along(builder, x, axis + 1, np.asarray(found)[0, :, 0], f"{name}_{axis}")
+    return x
+
+
+@_lowers("Cumsum")
+def _cumulative(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
+    x, axis = _flowing(inputs[0], name), int(_constant(inputs[1], name))
+    n = builder.shape(x)[axis]
+    matrix = np.tril(np.ones((n, n), np.float32), -int(primitive.get_attr("exclusive")))
+    return along(builder, x, axis, matrix.T if primitive.get_attr("reverse") else matrix, name)
+
+
+@_lowers("MatrixBandPart")
+def _band(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:  # noqa: ARG001
+    x = _flowing(inputs[0], name)
+    below, above = (int(_constant(part, name)) for part in inputs[1:])
+    rows, columns = np.indices(builder.shape(x)[-2:])
+    kept = ((below < 0) | (rows - columns <= below)) & ((above < 0) | (columns - rows <= above))
+    return builder.binary("multiply", x, kept.astype(np.float32), name)
 
 
 def nearest(
@@ -483,23 +664,52 @@ def _convolution(builder: Builder, primitive: Any, inputs: Sequence[Tensor], nam
             x, kernel, bias, name, strides=strides, pads=pads, dilation=dilation
         )
     bias = np.zeros(kernel.shape[2] * kernel.shape[3], np.float32)
-    return builder.emit(
-        "depthwise",
-        [x],
-        tuple(primitive.outputs[0].shape),
-        name=name,
-        weights={"kernel": kernel, "bias": bias},
-        strides=strides,
-        pads=pads,
-        dilation=dilation,
+    return builder.depthwise(x, kernel, bias, name, strides=strides, pads=pads, dilation=dilation)
+
+
+@_lowers("Dilated")
+def _dilated(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
+    x = _flowing(inputs[0], name)
+    block, widths, kernel, crops = (_constant(part, name) for part in inputs[1:])
+    inner, shape = primitive.convolution, _shape(primitive, name)
+    _reject_channels_first(inner, name)
+    widths = [(0, 0), *(tuple(map(int, width)) for width in widths), (0, 0)]
+    x = builder.pad(x, widths, f"{name}_pad")
+    dilation = (1, int(block[0])) if len(block) == 1 else (int(block[0]), int(block[1]))
+    if len(block) == 1:  # along a line: a picture of one row
+        x = builder.reshape(x, (1, *builder.shape(x)), f"{name}_row")
+    emit, outputs = builder.convolution, kernel.shape[3]
+    if inner.type.startswith("Depthwise"):
+        emit, outputs = builder.depthwise, kernel.shape[2] * kernel.shape[3]
+    bias = np.zeros(outputs, np.float32)
+    x = emit(x, kernel.astype(np.float32), bias, name, dilation=dilation)
+    if len(block) == 1:
+        x = builder.reshape(x, builder.shape(x)[1:], f"{name}_line")
+    first = [0, *(int(crop) for crop in crops[:, 0]), 0]
+    last = [start + n for start, n in zip(first, shape, strict=True)]
+    return builder.slice(x, first, last, [1] * len(shape), f"{name}_cut")
+
+
+@_lowers("ExtractImagePatches")
+def _patches(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
+    """A convolution that hands on every pixel of its window."""
+    x = _flowing(inputs[0], name)
+    size, strides, dilation = (
+        tuple(primitive.get_attr(key)[1:3]) for key in ("ksizes", "strides", "rates")
     )
+    channels = builder.shape(x)[3]
+    count = size[0] * size[1] * channels
+    kernel = np.eye(count, dtype=np.float32).reshape(*size, channels, count)
+    pads = _pads(builder.shape(x), size, strides, dilation, primitive)
+    bias = np.zeros(count, np.float32)
+    return builder.convolution(x, kernel, bias, name, strides=strides, pads=pads, dilation=dilation)
 
 
 @_lowers("Conv2DBackpropInput")
 def _transposed(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
     _reject_channels_first(primitive, name)
     kernel, x = _constant(inputs[1], name).astype(np.float32), _flowing(inputs[2], name)
-    shape = tuple(primitive.outputs[0].shape)
+    shape = _shape(primitive, name)
     strides = tuple(primitive.get_attr("strides")[1:3])
     if tuple(primitive.get_attr("dilations")) != (1, 1, 1, 1):
         raise ExportError(f"'{name}' is transposed and dilated: export knows one or the other.")
@@ -522,7 +732,7 @@ def _pool(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str)
     size, strides = (tuple(primitive.get_attr(key)[1:3]) for key in ("ksize", "strides"))
     pads = _pads(builder.shape(x), size, strides, (1, 1), primitive)
     op = "avg_pool" if primitive.type == "AvgPool" else "max_pool"
-    shape = tuple(primitive.outputs[0].shape)
+    shape = _shape(primitive, name)
     return builder.emit(op, [x], shape, name=name, size=size, strides=strides, pads=pads)
 
 

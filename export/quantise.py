@@ -47,6 +47,7 @@ def quantise(
     end, logits = tail(graph)
     in_float = float_operators | end | {op.name for op in graph if not kind_of(op).int8}
     in_float |= _between(graph, in_float)
+    in_float = _with_followers(graph, in_float)
     image = graph.input
     scales: dict[str, Scale] = {
         image.name: Scale(image.attributes["scale"], image.attributes["zero_point"])
@@ -107,6 +108,21 @@ def _between(graph: Graph, in_float: frozenset[str]) -> frozenset[str]:
     return frozenset(behind & before)
 
 
+def _with_followers(graph: Graph, in_float: frozenset[str]) -> frozenset[str]:
+    """With what combines results of operators in float, and what scales by one.
+
+    In integers it would round each of them first, and a divisor's reciprocal may be thousands of
+    times larger for one pixel than for the rest: in a normalisation, of what is nearly even.
+    """
+    found = set(in_float)
+    for op in graph:
+        combines = op.inputs and not kind_of(op).moves and not _computes_much(op)
+        enough = any if op.op == "multiply" else all
+        if combines and enough(name in found for name in op.inputs):
+            found.add(op.name)
+    return frozenset(found)
+
+
 def _computes_much(op: Operator) -> bool:
     if op.op == "depthwise":
         return op.weights["kernel"].shape[:2] != (1, 1)
@@ -123,13 +139,17 @@ def _within_engine_limits(graph: Graph, ranges: dict[str, Range]) -> dict[str, R
     ranges = dict(ranges)
     by_name = graph.by_name
 
+    def source(name: str) -> str:
+        while kind_of(by_name[name]).scale == "kept":
+            name = by_name[name].inputs[0]
+        return name
+
     def width(name: str) -> float:
-        found = ranges[name]
+        found = ranges[source(name)]
         return max(found.high, 0.0) - min(found.low, 0.0)
 
     def widen(name: str, least: float) -> None:
-        while kind_of(by_name[name]).scale == "kept":
-            name = by_name[name].inputs[0]
+        name = source(name)
         if width(name) < max(least, NOTHING):
             ranges[name] = ranges[name].union(Range(0.0, least))
 
@@ -142,6 +162,10 @@ def _within_engine_limits(graph: Graph, ranges: dict[str, Range]) -> dict[str, R
             widen(op.name, max(width(name) for name in op.inputs) * 2**-7)
             for name in op.inputs:
                 widen(name, width(op.name) * 2**-9)
+        elif op.op in WEIGHTED:
+            # What comes in, times the largest weight, is at most 2^8 steps of what comes out.
+            largest = float(np.abs(op.weights["kernel"]).max()) / 127
+            widen(op.name, width(op.inputs[0]) * largest * 2**-7)
         elif op.op == "multiply":
             widen(op.name, float(np.prod([width(name) for name in op.inputs])) * 2**-15)
     return ranges

@@ -62,7 +62,6 @@ FUNCTIONS: dict[str, tuple[int, Any]] = {
     "exp": (B.EXP, schema.ExpOptionsT),
     "log": (B.LOG, None),
     "sqrt": (B.SQRT, None),
-    "rsqrt": (B.RSQRT, None),
     "square": (B.SQUARE, schema.SquareOptionsT),
     "abs": (B.ABS, schema.AbsOptionsT),
     "sign": (B.SIGN, schema.SignOptionsT),
@@ -494,9 +493,14 @@ class _Writer:
         kind = op.attributes["kind"]
         if kind == "hard_sigmoid":
             return self._hard_sigmoid(op, inputs[0], scale)
-        if kind in ("erf", "softplus"):
-            compose = self._erf if kind == "erf" else self._softplus
-            return compose(op, inputs[0])
+        composed = {
+            "erf": self._erf,
+            "softplus": self._softplus,
+            "rsqrt": self._rsqrt,
+            "atan": self._atan,
+        }
+        if kind in composed:
+            return composed[kind](op, inputs[0])
         code, options = FUNCTIONS[kind]
         options = options and options()
         if kind == "leaky_relu":
@@ -508,6 +512,17 @@ class _Writer:
     ) -> int:
         name = f"{op.name}/{name}" if name else op.name
         return self.add(code, inputs, self.result(name, op.shape, None), options and options())
+
+    def _rsqrt(self, op: Operator, x: int) -> int:
+        """1 / √x: of zero, XNNPACK's own operator makes NaN in place of infinity."""
+        step = partial(self._float_step, op)
+        one = self.floats(f"{op.name}/one", np.ones(1))
+        root = step(B.SQRT, [x], "root", None)
+        return step(B.DIV, [one, root], "", schema.DivOptionsT)
+
+    def _atan(self, op: Operator, x: int) -> int:
+        one = self.floats(f"{op.name}/one", np.ones(op.shape))
+        return self._float_step(op, B.ATAN2, [x, one], "", schema.ATan2OptionsT)
 
     def _softplus(self, op: Operator, x: int) -> int:
         """max(x, 0) + log(1 + e^-|x|), which overflows nowhere."""
