@@ -1266,8 +1266,10 @@ def check(case: Case, *, first: bool, **given: float) -> Checked:
         np.testing.assert_allclose(answer, it.expected, atol=0.01 * size, err_msg=engine)
     for quantised, limit in ((it.quantised, it.limit), (it.symmetric, it.symmetric_limit)):
         for engine, answer in in_int8(quantised):
-            off = np.abs(answer - it.expected) / limit
-            assert off.max() <= 1, f"int8, {engine}: {off.max():.2f} of what rounding explains"
+            off = (answer - it.expected) / limit
+            most, mean = np.abs(off).max(), abs(off.mean())
+            assert most <= 1, f"int8, {engine}: {most:.2f} of what rounding explains"
+            assert mean <= 0.4, f"int8, {engine}: {mean:.2f} of it on average, which is no chance"
     return it
 
 
