@@ -113,6 +113,8 @@ class _Writer:
         self._end, logits = tail(graph)
         self._float_logits = {logits} if logits and graph[logits].op == "dense" else set()
         self._constants: set[str] = set()
+        self._precise = False
+        """Whether what is written now computes in float32 in a model of half precision."""
         self.tensor: dict[str, str] = {}
         """Operator name to the ONNX value that holds its real-valued result."""
 
@@ -131,6 +133,8 @@ class _Writer:
         return output
 
     def real(self, name: str, values: Array) -> str:
+        if self._precise:
+            return self.constant(f"{name}/float", np.asarray(values, np.float32))
         return self.constant(name, np.asarray(values, self.dtype))
 
     def write(self, op: Operator) -> None:
@@ -139,8 +143,9 @@ class _Writer:
             result = self._input(op, scale)
         else:
             inputs = [self._read(op, name) for name in op.inputs]
-            if self.dtype == np.float16 and op.name in self._end and op.op != "reshape":
-                # Probabilities are float32, and made in it.
+            # Probabilities are float32, and made in it.
+            self._precise = self.dtype == np.float16 and op.name in self._end and op.op != "reshape"
+            if self._precise:
                 inputs = [
                     self.node("Cast", [x], f"{op.name}/{i}/float", to=TensorProto.FLOAT)
                     for i, x in enumerate(inputs)
