@@ -268,6 +268,7 @@ VALUES: dict[str, Callable[[Array], Array]] = {
     "ceil": np.ceil,
     "round": np.round,
     "sin": np.sin,
+    "atan": np.arctan,
     "cos": np.cos,
 }
 COMPARED: dict[str, Callable[[Array, Array], Array]] = {
