@@ -120,7 +120,7 @@ def kind_of(op: Operator) -> Kind:
         return Kind(int8=FUNCTIONS[op.attributes["kind"]].int8)
     kind = OPERATORS[op.op]
     if op.op == "reduce" and op.attributes["kind"] in ("max", "min"):
-        # One of the values that come in. OpenVINO 2026.4 errs where it rounds what it found in float.
+        # One of what comes in: OpenVINO 2026.4 errs where it rounds what it found in float.
         return replace(kind, int8=True, scale="kept", moves=True)
     if "operand" in op.weights:  # a constant has no scale
         return replace(kind, int8=False, channel_wise=False)

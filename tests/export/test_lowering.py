@@ -219,9 +219,9 @@ def test_nested_models_are_opened() -> None:
     assert [op.op for op in lower(outer)] == [op.op for op in lower(inner)]
 
 
-def test_a_layer_without_a_rule_is_named() -> None:
-    model = network(lambda x: layers.UpSampling2D(name="grow")(x))
-    with pytest.raises(ExportError, match=r"'grow' \(UpSampling2D\)"):
+def test_what_cannot_be_exported_is_named() -> None:
+    model = network(lambda x: keras.ops.sort(x, axis=-1))
+    with pytest.raises(ExportError, match=r"TopKV2, which sort \(Sort\)"):
         lower(model)
 
 
