@@ -418,7 +418,7 @@ def _leave_out_before_points(graph: Graph) -> None:
     OpenVINO 2026.4 does so too, and counts the pixels without the padding.
     """
     for op in list(graph.operators):
-        strides = op.attributes.get("strides")
+        strides = op.attributes.get("strides", (1, 1))
         point = op.op == "conv" and op.weights["kernel"].shape[:2] == (1, 1)
         if not point or strides == (1, 1) or graph[op.inputs[0]].op != "pad":
             continue
@@ -444,7 +444,7 @@ def _within_window(op: Operator, pads: tuple[int, ...]) -> bool:
     size = op.attributes["size"] if op.op == "max_pool" else op.weights["kernel"].shape[:2]
     dilation = op.attributes.get("dilation", (1, 1))
     reach = [(n - 1) * spread + 1 for n, spread in zip(size, dilation, strict=True)]
-    return max(pads[:2]) < reach[0] and max(pads[2:]) < reach[1]
+    return bool(max(pads[:2]) < reach[0] and max(pads[2:]) < reach[1])
 
 
 def _never_negative(graph: Graph, op: Operator) -> bool:

@@ -673,8 +673,8 @@ def _dilated(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: s
     block, widths, kernel, crops = (_constant(part, name) for part in inputs[1:])
     inner, shape = primitive.convolution, _shape(primitive, name)
     _reject_channels_first(inner, name)
-    widths = [(0, 0), *(tuple(map(int, width)) for width in widths), (0, 0)]
-    x = builder.pad(x, widths, f"{name}_pad")
+    around = [(0, 0), *((int(before), int(after)) for before, after in widths), (0, 0)]
+    x = builder.pad(x, around, f"{name}_pad")
     dilation = (1, int(block[0])) if len(block) == 1 else (int(block[0]), int(block[1]))
     if len(block) == 1:  # along a line: a picture of one row
         x = builder.reshape(x, (1, *builder.shape(x)), f"{name}_row")

@@ -543,7 +543,8 @@ def normalisation(d: Draw, x: Any) -> Any:
             groups = d.of([g for g in range(1, channels + 1) if channels % g == 0])
             return d.put(layers.GroupNormalization(groups), x)
         case 2:
-            return d.put(layers.UnitNormalization(axis=d.of([-1, axes])), x)
+            # What is nearly zero has a direction that rounding turns.
+            return d.put(layers.UnitNormalization(axis=d.of([-1, axes])), x + 0.137)
         case 3:
             return d.put(layers.RMSNormalization(), x)
     wrapped = layers.SpectralNormalization(layers.Dense(d.whole(2, 8)))
@@ -825,7 +826,7 @@ def reduction(d: Draw, x: Any) -> Any:
             ops.max,
             ops.min,
             ops.sum,
-            lambda v, **o: ops.prod(ops.tanh(v) * 0.2 + 1, **o),
+            lambda v, **o: ops.prod(ops.tanh(v) * 0.02 + 1, **o),
             ops.logsumexp,
             lambda v, **o: (
                 ops.norm(v, axis=o["axis"][0], keepdims=o["keepdims"])
@@ -868,7 +869,7 @@ def slicing(d: Draw, x: Any) -> Any:
         lambda v: v[..., None, :, 0] if channels > 1 else v,
         lambda v: v[:, 1:2, 0:1] + v,
         lambda v: ops.concatenate([v[:, ::2, ::2], v[:, ::2, ::2] * 2], axis=-1),
-        lambda v: ops.slice(v, (0, 1, 1, 0), (1, 2, 2, channels)) if False else v[:, 1:3, 1:3],
+        lambda v: v[:, 1:3, 1:3],
         lambda v: ops.unstack(v, axis=1)[1],
         lambda v: ops.stack([p * i for i, p in enumerate(ops.unstack(v, axis=-1))], axis=-1),
     ]
@@ -947,11 +948,7 @@ def movement(d: Draw, x: Any) -> Any:
         lambda v: ops.rot90(v, axes=(1, 2)),
         lambda v: ops.stack([v, ops.tanh(v)], axis=-1)[..., 0] * v,
         lambda v: ops.reshape(ops.stack([v, -v], axis=-1), (-1, *v.shape[1:3], 2 * channels)),
-        lambda v: (
-            ops.broadcast_to(ops.mean(v, axis=1, keepdims=True), (v.shape[0] or 1, *v.shape[1:]))
-            if False
-            else v + ops.mean(v, axis=1, keepdims=True)
-        ),
+        lambda v: v + ops.mean(v, axis=1, keepdims=True),
         lambda v: ops.squeeze(ops.expand_dims(v, 2), 2),
         lambda v: ops.cumsum(v, axis=axis) * 0.2,
         lambda v: ops.tril(v),
@@ -1040,7 +1037,7 @@ def products(d: Draw, x: Any) -> Any:
     matrix = d.array((x.shape[-1], d.whole(2, 8)))
     options = [
         lambda v: ops.matmul(v, matrix),
-        lambda v: ops.outer(v, v[0]) if False else v[:, :, None] * v[:, None, :],
+        lambda v: v[:, :, None] * v[:, None, :],
     ]
     return d.compute(d.of(options), x)
 
@@ -1067,18 +1064,6 @@ def image_operations(d: Draw, x: Any) -> Any:
         lambda v: ops.image.pad_images(v, 1, 1, bottom_padding=1, right_padding=0),
         lambda v: ops.image.gaussian_blur(v, (3, 3), (1.0, 1.0)),
         lambda v: ops.image.rgb_to_grayscale(v[..., :3]) if channels >= 3 else v,
-        lambda v: (
-            ops.image.scale_and_translate(
-                v,
-                (v.shape[0] or 1, *size, channels),
-                np.float32([1.2, 0.8]),
-                np.float32([0.5, -0.3]),
-                (1, 2),
-                "linear",
-            )
-            if False
-            else v * 1.5
-        ),
     ]
     return d.compute(d.of(options), x)
 
@@ -1104,8 +1089,8 @@ def nn_operations(d: Draw, x: Any) -> Any:
         lambda v: ops.max_pool(v, 2, strides=1, padding="same"),
         lambda v: ops.average_pool(v, (2, 3), strides=2, padding="same"),
         lambda v: ops.batch_normalization(v, mean, variance, axis=-1),
-        lambda v: ops.normalize(v, axis=axis),
-        lambda v: ops.normalize(v, axis=-1, order=order),
+        lambda v: ops.normalize(v + 0.137, axis=axis),
+        lambda v: ops.normalize(v + 0.137, axis=-1, order=order),
         lambda v: ops.softmax(v, axis=over),
         lambda v: ops.threshold(v, 0.137, -0.5),
         lambda v: ops.hard_tanh(v),
@@ -1268,7 +1253,7 @@ def head(d: Draw, x: Any) -> tuple[Any, str | None, str | None]:
     if len(x.shape) == 4 and d.some(0.2):
         x = layers.GlobalAveragePooling2D(keepdims=True)(x)
         z = layers.Conv2D(classes, 1)(x)
-        _spread(d, z)
+        spread(d, z)
         last = d.of([layers.Softmax(), layers.Activation("softmax"), layers.Activation("sigmoid")])
         z = last(z)
         return (layers.Flatten()(z) if d.some(0.5) else z), None, None
@@ -1285,7 +1270,7 @@ def head(d: Draw, x: Any) -> tuple[Any, str | None, str | None]:
     kind = d.whole(0, 8)
     units = 1 if kind in (1, 2) else classes
     z = layers.Dense(units)(x)
-    _spread(d, z)
+    spread(d, z)
     match kind:
         case 1:
             return layers.Activation("sigmoid")(z), None, None
@@ -1307,12 +1292,12 @@ def head(d: Draw, x: Any) -> tuple[Any, str | None, str | None]:
     return layers.Softmax()(z), None, None
 
 
-def _spread(d: Draw, z: Any) -> None:
+def spread(d: Draw, z: Any) -> None:
     """Scale the layer that makes the logits, so that answers differ."""
     d.randomise(z)
     values = d.values(z).reshape(len(d.probe), -1)
     layer = z._keras_history.operation
-    factor = 2 / (values.std(0).mean() + 0.02 * np.abs(values).mean() + 1e-3)
+    factor = 2 / (values.std(0).mean() + 0.1 * np.abs(values).mean() + 1e-3)
     layer.kernel.assign(layer.kernel * factor)
     layer.bias.assign(layer.bias * factor - values.mean(0) * factor)
 
