@@ -51,6 +51,14 @@ def _replace(graph: Graph, old: str, new: str) -> None:
         graph.output = new
 
 
+def _unused(graph: Graph, name: str) -> str:
+    """The name, or one like it that no layer of the network has."""
+    taken = graph.by_name
+    while name in taken:
+        name += "_"
+    return name
+
+
 def _remove(graph: Graph, op: Operator) -> None:
     """Take out an operator of one input."""
     graph.operators.remove(op)
@@ -78,12 +86,14 @@ def _normalise_inside(graph: Graph, preprocessing: Preprocessing) -> None:
     std = np.broadcast_to(np.array(preprocessing.std), image.shape[-1:])
     mean = np.broadcast_to(np.array(preprocessing.mean), image.shape[-1:])
     weights = {"scale": 1 / std, "shift": -mean / std}
-    normalise = Operator("normalise", "affine", [image.name], image.shape, {}, weights)
+    name = _unused(graph, "normalise")
+    normalise = Operator(name, "affine", [image.name], image.shape, {}, weights)
     _replace(graph, image.name, normalise.name)
     graph.operators.insert(1, normalise)
     if preprocessing.bgr:
         attributes = {"axis": 3, "indices": (2, 1, 0)}
-        swapped = Operator("image.bgr", "gather", [image.name], image.shape, attributes)
+        name = _unused(graph, "image.bgr")
+        swapped = Operator(name, "gather", [image.name], image.shape, attributes)
         normalise.inputs = [swapped.name]
         graph.operators.insert(1, swapped)
 
@@ -475,7 +485,7 @@ def _affine_to_operators(graph: Graph) -> None:
                 key: op.weights[key].reshape((1,) * (len(op.shape) - 1) + (-1,)).astype(np.float32)
                 for key in ("scale", "shift")
             }
-            product = f"{op.name}.product"
+            product = _unused(graph, f"{op.name}.product")
             operators.append(
                 Operator(
                     product, "multiply", op.inputs, op.shape, {}, {"operand": operands["scale"]}

@@ -25,7 +25,13 @@ from edgecnn.graph import Graph, Operator
 from edgecnn.operators import FUNCTIONS, OPERATORS, kind_of
 
 Array = np.ndarray
-SIDE, CHANNELS = 8, 4  # a picture of 256 values holds every byte once
+SIDE, CHANNELS = 8, 4
+PICTURE = (1, SIDE, SIDE, CHANNELS)
+
+IMAGES = [
+    np.random.default_rng(i).permutation(256).reshape(PICTURE).astype(np.uint8) for i in range(2)
+]
+"""Each holds every byte once."""
 
 ROUNDING = 0.6
 """Steps that an engine may be off where it rounds: half of one, and what its own integers cost."""
@@ -425,7 +431,7 @@ def carried_by_weights(op: Operator, x: Array, off: Array) -> Array:
 # The engines
 
 
-def tflite(model: bytes, kernels: str) -> Array:
+def tflite(model: bytes, kernels: str, images: Sequence[Array]) -> Array:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     from edgecnn.quiet import quiet_native_stderr
@@ -441,14 +447,14 @@ def tflite(model: bytes, kernels: str) -> Array:
         interpreter.allocate_tensors()
     (picture,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
     found = []
-    for image in IMAGES:
+    for image in images:
         interpreter.set_tensor(picture["index"], image)
         interpreter.invoke()
         found.append(interpreter.get_tensor(answer["index"]))
     return np.stack(found)
 
 
-def onnxruntime(model: Any) -> Array:
+def onnxruntime(model: Any, images: Sequence[Array]) -> Array:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -457,10 +463,10 @@ def onnxruntime(model: Any) -> Array:
     session = ort.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    return np.stack([session.run(None, {"image": image})[0] for image in IMAGES])
+    return np.stack([session.run(None, {"image": image})[0] for image in images])
 
 
-def openvino(model: Any) -> Array:
+def openvino(model: Any, images: Sequence[Array]) -> Array:
     import openvino as ov
     from openvino._offline_transformations import apply_moc_transformations
 
@@ -469,36 +475,38 @@ def openvino(model: Any) -> Array:
     apply_moc_transformations(read, cf=False, smart_reshape=False)
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
     compiled = core.compile_model(read, "CPU", settings)
-    return np.stack([compiled(image)[0].copy() for image in IMAGES])
+    return np.stack([compiled(image)[0].copy() for image in images])
 
 
-def in_float(graph: Graph, *, everywhere: bool) -> Iterator[tuple[str, Array]]:
+def in_float(
+    graph: Graph, *, everywhere: bool, images: Sequence[Array] = IMAGES
+) -> Iterator[tuple[str, Array]]:
     """What each engine says, one at a time.
 
     OpenVINO takes ten times as long as the others to open a file, and reads what ONNX Runtime
     does: it is asked for some cases only.
     """
     model = to_tflite(graph)
-    yield "TFLite", tflite(model, "default")
-    yield "TFLite without XNNPACK", tflite(model, "plain")
-    yield "ONNX Runtime", onnxruntime(to_onnx(graph))
+    yield "TFLite", tflite(model, "default", images)
+    yield "TFLite without XNNPACK", tflite(model, "plain", images)
+    yield "ONNX Runtime", onnxruntime(to_onnx(graph), images)
     if everywhere:
-        yield "OpenVINO", openvino(to_onnx(graph, for_openvino=True))
+        yield "OpenVINO", openvino(to_onnx(graph, for_openvino=True), images)
 
 
 def in_half(graph: Graph) -> Iterator[tuple[str, Array]]:
-    yield "TFLite, half", tflite(to_tflite(graph, half=True), "default")
-    yield "ONNX Runtime, half", onnxruntime(to_onnx(graph, half=True))
+    yield "TFLite, half", tflite(to_tflite(graph, half=True), "default", IMAGES)
+    yield "ONNX Runtime, half", onnxruntime(to_onnx(graph, half=True), IMAGES)
 
 
-def in_int8(quantised: Quantised) -> Iterator[tuple[str, Array]]:
+def in_int8(quantised: Quantised, images: Sequence[Array] = IMAGES) -> Iterator[tuple[str, Array]]:
     graph = quantised.graph
-    yield "ONNX Runtime", onnxruntime(to_onnx(graph, quantised))
+    yield "ONNX Runtime", onnxruntime(to_onnx(graph, quantised), images)
     if not quantised.symmetric:
         model = to_tflite(graph, quantised)
-        yield "TFLite", tflite(model, "default")
-        yield "TFLite without XNNPACK", tflite(model, "plain")
-        yield "OpenVINO", openvino(to_onnx(graph, quantised, for_openvino=True))
+        yield "TFLite", tflite(model, "default", images)
+        yield "TFLite without XNNPACK", tflite(model, "plain", images)
+        yield "OpenVINO", openvino(to_onnx(graph, quantised, for_openvino=True), images)
 
 
 Case = Callable[[Net], str]
@@ -511,7 +519,6 @@ def cases(table: dict[str, dict[str, Case]], name: str, **found: Case) -> None:
 
 
 RNG = np.random.default_rng(7)
-PICTURE = (1, SIDE, SIDE, CHANNELS)
 ROWS, DEEP = (1, 64, 4), (1, 2, 4, 8, 4)
 VECTOR = (1, 256)
 ANY_RANK = {"vector": VECTOR, "rows": ROWS, "picture": PICTURE, "deep": DEEP}
@@ -1203,12 +1210,6 @@ for kind in FUNCTIONS:
         )
 
 
-IMAGES = [
-    np.random.default_rng(i).permutation(256).reshape(PICTURE).astype(np.uint8) for i in range(2)
-]
-"""Each holds every byte once."""
-
-
 @dataclass
 class Checked:
     """A case: its graph, and what it must give."""
@@ -1303,7 +1304,7 @@ def test_openvino_in_float(name: str, case: str) -> None:
     raw = {"scale": 1.0, "zero_point": 0}
     found = (CASES | FUNCTION_CASES)[name][case]
     it = Checked.of(found, **(raw if name == "affine" else {}))
-    answer = openvino(to_onnx(it.graph, for_openvino=True))
+    answer = openvino(to_onnx(it.graph, for_openvino=True), IMAGES)
     size = max(1.0, float(np.abs(it.expected).max()))
     np.testing.assert_allclose(answer, it.expected, atol=2e-5 * size)
 
@@ -1311,3 +1312,46 @@ def test_openvino_in_float(name: str, case: str) -> None:
 def test_every_line_of_the_tables_has_cases() -> None:
     assert set(CASES) == set(OPERATORS)
     assert set(FUNCTION_CASES) == set(FUNCTIONS)
+
+
+# Names
+
+
+NAMES = ["image", "probabilities", "answers", "normalise", "image.bgr", "image_real", "image_2"]
+"""What a layer may be called; among them all that export itself calls something."""
+
+
+@pytest.mark.parametrize("last", ["dense", "probabilities", "image"])
+def test_a_layer_may_be_called_anything(last: str) -> None:
+    """Writers name what they add with a slash, which no layer's name has."""
+    import keras
+    from keras import layers
+
+    from edgecnn.export.heads import with_probabilities
+    from edgecnn.export.lowering import lower
+    from edgecnn.export.network import answers
+    from edgecnn.preprocessing import Preprocessing
+
+    keras.utils.set_random_seed(0)
+    picture = keras.Input((*PICTURE[1:3], 3), name="x")
+    x = picture
+    for name in [*NAMES, "c", "c_q", "c_dq", "c_relu", "c_2", "c.product", "c_bias"]:
+        if name != last:
+            x = layers.Conv2D(3, 1, activation="leaky_relu", name=name)(x)
+    x = layers.LayerNormalization(name="c.shift")(layers.Flatten(name="x_relu")(x))
+    x = layers.Dense(5, activation="softmax", name=last)(x)
+    x = layers.BatchNormalization(name="last")(x)
+    model = keras.Model(picture, x)
+    preprocessing = Preprocessing(
+        SIDE, SIDE, mean=(100.0, 120.0, 140.0), std=(60.0, 50.0, 70.0), bgr=True
+    )
+    graph = fold(with_probabilities(lower(model)), preprocessing)
+    names = [op.name for op in graph]
+    assert len(set(names)) == len(names)
+    images = [image[..., :3] for image in IMAGES]
+    expected = answers(model, preprocessing, np.concatenate(images))[:, None]
+    quantised = quantise(graph, observe(graph, np.concatenate(images)).ranges)
+    for engine, answer in in_float(graph, everywhere=True, images=images):
+        np.testing.assert_allclose(answer, expected, atol=2e-5, err_msg=engine)
+    for engine, answer in in_int8(quantised, images=images):
+        np.testing.assert_allclose(answer, expected, atol=0.1, err_msg=engine)
