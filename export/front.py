@@ -29,13 +29,22 @@ def scales_pixels(graph: Graph) -> bool:
                     waiting.append((reader, scale_after, shift_after))
             elif "operand" in reader.weights:
                 found.append(True)  # a mean picture taken off, say
-            elif kind_of(reader).moves or reader.op == "resize":
+            elif kind_of(reader).moves or reader.op == "resize" or _resamples(reader):
                 if reader.shape[-1] != scale.size:  # channels were moved: bounds of all hold
                     scale, shift = scale.max(keepdims=True), shift.max(keepdims=True)
                 waiting.append((reader, scale, shift))
             else:
                 found.append(False)
     return bool(found) and all(found)
+
+
+def _resamples(op: Operator) -> bool:
+    """Whether each value is a mean of others, as of bicubic resizing: nobody learns such weights."""
+    if op.op not in ("conv", "dense") or op.weights["bias"].any():
+        return False
+    kernel = op.weights["kernel"]
+    sums = kernel.reshape(-1, kernel.shape[-1]).sum(axis=0)
+    return bool(np.allclose(sums, 1, atol=1e-4))
 
 
 def _is_pixel_arithmetic(scale: Array, shift: Array) -> bool:

@@ -180,6 +180,9 @@ FRONTS = {
     "one minus": lambda x: 1.0 - layers.Rescaling(1 / 255)(x),
     "array": lambda x: x * np.array([1 / 255, 1 / 200, 1 / 230], np.float32),
     "rows normalised": lambda x: layers.Rescaling(1 / 255)(layers.UnitNormalization(axis=2)(x)),
+    "resized smoothly": lambda x: layers.Rescaling(1 / 255)(
+        layers.Resizing(20, 24, interpolation="bicubic", antialias=True)(x)
+    ),
     "resized and cropped": lambda x: layers.CenterCrop(16, 16)(
         layers.Rescaling(1 / 255)(layers.Resizing(20, 20)(x))
     ),
