@@ -39,7 +39,7 @@ def scales_pixels(graph: Graph) -> bool:
 
 
 def _resamples(op: Operator) -> bool:
-    """Whether each value is a mean of others, as of bicubic resizing: nobody learns such weights."""
+    """Whether each value is a mean of others, as in bicubic resizing: no layer learns that."""
     if op.op not in ("conv", "dense") or op.weights["bias"].any():
         return False
     kernel = op.weights["kernel"]
