@@ -12,8 +12,7 @@ from edgecnn.errors import ExportError
 from edgecnn.export.builder import Builder, Tensor
 from edgecnn.export.opening import CALLS, CHOICES, Opened, opened, opened_function
 from edgecnn.export.primitives import arithmetic, movement, resizing, weights
-from edgecnn.export.primitives.rule import RULES, flowing
-from edgecnn.graph import Array
+from edgecnn.export.primitives.rule import RULES
 
 FAMILIES = (arithmetic, movement, resizing, weights)
 """Modules that register their rules when they are imported."""
