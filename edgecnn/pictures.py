@@ -175,7 +175,9 @@ def truths(pictures: Sequence[Picture], labels: Sequence[str], head: Head) -> ND
         for holds, picture in zip(found, pictures, strict=True):
             if picture.label is None:
                 raise DataError(f"{picture.path} has no labels; if none holds, say '' for it.")
-            names = [name.strip() for name in picture.label.split(SEVERAL)]
+            whole = picture.label in labels  # a label may hold the sign that stands between two
+            names = [picture.label] if whole else picture.label.split(SEVERAL)
+            names = [name.strip() for name in names]
             each = [Picture(picture.path, name) for name in names if name]
             holds[class_indices(each, labels)] = True
         return found

@@ -73,6 +73,8 @@ def _onnx(folder: Path) -> Precision:
         reads = [name for name in node.input if name and name not in constants]
         if node.op_type in CONVERSIONS:
             runs_float = node.op_type == "DequantizeLinear"
+        elif node.op_type == "Cast":  # of the picture's bytes, or between float and half
+            runs_float = True
         else:
             runs_float = any(in_float[name] for name in reads)
             if runs_float:

@@ -100,6 +100,8 @@ class Builder:
         rank = max(len(self.shape(a)), len(self.shape(b)))
         a, b = (self._with_rank(x, rank, name) for x in (a, b))
         shape = np.broadcast_shapes(self.shape(a), self.shape(b))
+        if op == "multiply" and isinstance(a, str) and a is b:
+            return self.activation("square", a, name)
         if isinstance(a, str) and isinstance(b, str):
             return self.emit(op, [a, b], shape, name=name, **attributes)
         x, constant, first = (b, a, True) if isinstance(b, str) else (a, b, False)

@@ -21,6 +21,8 @@ def calibration_set(
     """
     if isinstance(calibration, CalibrationSet):
         found = calibration
+    elif calibration is not None and not isinstance(calibration, str | Path):
+        raise DataError(f"calibration is a folder of pictures, not a {type(calibration).__name__}.")
     elif calibration is not None:
         found = CalibrationSet.load(Path(calibration))
         if network.checkpoint is not None:

@@ -38,6 +38,8 @@ def with_head(
         raise ExportError(f"{graph.name} gives one value: its head is a sigmoid.")
     if asked in ("sigmoid", "binary") and found == "softmax":
         raise ExportError(f"{graph.name} ends in a softmax, which cannot be read as a sigmoid.")
+    if found is None and asked is None:
+        _refuse_bounded(graph)
     wanted: Kind = asked or found or ("softmax" if outputs > 1 else "sigmoid")
     note = None
     if found is None:
@@ -51,6 +53,20 @@ def with_head(
             )
     kind: Kind = "binary" if wanted == "sigmoid" and outputs == 1 else wanted
     return graph, Head.of(kind, outputs), note
+
+
+def _refuse_bounded(graph: Graph) -> None:
+    """Raise `ExportError` for an end that gives neither probabilities nor logits."""
+    op = graph[graph.output]
+    while kind_of(op).moves and len(op.inputs) == 1:
+        op = graph[op.inputs[0]]
+    function = function_of(op)
+    if function is not None and function.low is not None and function.high is not None:
+        raise ExportError(
+            f"{graph.name} ends in values from {function.low:g} to {function.high:g}, which are "
+            "neither probabilities nor plain numbers: end it in a sigmoid or softmax, or say with "
+            "--head what is to be made of them."
+        )
 
 
 def with_probabilities(graph: Graph) -> Graph:

@@ -1,6 +1,7 @@
 """A Keras model from a file of the user's: `.keras`, or `.h5` as far as Keras 3 reads it."""
 
 import re
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ def read_model(path: Path) -> "keras.Model":
         )
     if not path.is_file():
         raise ExportError(f"{path} does not exist: give a .keras or .h5 file, or a network's name.")
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
+        raise ExportError(f"{path} is damaged, or no file that Keras wrote: save the model anew.")
     if path.suffix.lower() not in SUFFIXES:
         raise ExportError(f"{path} is no Keras model: export takes a .keras or .h5 file.")
     keras = require("keras", what="Export", package="Keras", extra="export")
@@ -60,6 +63,11 @@ def _explained(path: Path, reason: str) -> str:
             f"{path} holds '{missing[1]}', which Keras does not know here: load it in Python with "
             f"custom_objects={{'{missing[1]}': {missing[1]}}} and give the model itself: "
             "edgecnn.export(model, ...)."
+        )
+    if operation := re.search(r"Unknown layer: '(\w+)'", reason):
+        return (
+            f"{path} holds '{operation[1]}', which an .h5 file does not say enough of: save the "
+            "model as .keras where it was made."
         )
     if unknown := re.search(r"Unrecognized keyword arguments? passed to (\w+): (\{.*?\})", reason):
         return (

@@ -133,7 +133,7 @@ def of_model(
     `input_shape` (height, width[, channels]) is for a model that takes any. Raises `ExportError`
     where what only its author knows was not given.
     """
-    name = name or model.name
+    name = f"{name or model.name}-{output}" if isinstance(output, str) else name or model.name
     _refuse_what_is_no_float_network(model, name)
     if isinstance(preprocessing, Preprocessing) and input_shape is None:
         input_shape = preprocessing.shape[1:]
@@ -155,6 +155,12 @@ def of_model(
         output=place,
         file=file,
     )
+    if labels is None and model.outputs[place].shape[-1] not in (1, 1000):
+        note = (
+            f"{name} has no labels, so that its answers are 'class 0', 'class 1' and so on: "
+            "--labels FILE, or labels= in Python, names them."
+        )
+        network = replace(network, notes=(note,))
     itself = scales_pixels(network.graph)
     if preprocessing is None and not itself:
         raise ExportError(
@@ -167,7 +173,7 @@ def of_model(
             f"{name} scales its pixels itself and is given pixels that were scaled before: "
             "--preprocessing raw, unless training did both."
         )
-        network = replace(network, notes=(note,))
+        network = replace(network, notes=(*network.notes, note))
     return network
 
 
@@ -205,6 +211,11 @@ def _of_fixed_size(
     import keras
 
     shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+    if len(shapes) == 1 and len(shapes[0]) == 2 and None not in shapes[0]:
+        # Grey pictures without an axis for their one channel, as in many a tutorial.
+        picture = keras.Input((*shapes[0], 1))
+        flat = keras.layers.Reshape(shapes[0])(picture)
+        return keras.Model(picture, model(flat), name=model.name)
     if len(shapes) != 1 or len(shapes[0]) != 3:
         raise ExportError(
             f"{name} has {len(shapes)} input(s) of shape {', '.join(map(str, shapes))}: a "

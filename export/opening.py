@@ -17,6 +17,7 @@ from edgecnn.graph import Array, Shape
 
 SHAPES_ONLY = frozenset({"Shape", "ShapeN", "Size", "Rank"})
 """Primitives that look at the shape of their input alone."""
+HANDLES = frozenset({"variant", "resource"})
 DRAWN = ("Random", "Stateless", "Multinomial")
 
 
@@ -132,6 +133,8 @@ def _without_constants(
             continue
         drawn = op.type.startswith(DRAWN)
         still = op.type in SHAPES_ONLY or all(tensor.name in fixed for tensor in op.inputs)
+        # Lists and handles (of what runs step by step) have no values.
+        still = still and not any(tensor.dtype.name in HANDLES for tensor in op.outputs)
         if still and not drawn:
             fixed.update(tensor.name for tensor in op.outputs)
         else:

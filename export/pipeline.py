@@ -47,6 +47,7 @@ from edgecnn.targets.target import detect
 if TYPE_CHECKING:
     import keras
 
+DOUBTFUL = 0.9
 FEW = 8
 """Pictures that show whether a network's answers are probabilities."""
 
@@ -248,6 +249,7 @@ def _fill(
         job.write_and_verify(None)
         check_artifacts(job.found, order.settings.precision)
     check(job.found, order.settings.max_drop)
+    _doubt(job, clock.progress)
     with clock.step("golden vectors"):
         sessions = {name: open_artifact(name, folder) for name in formats}
         Golden.make(
@@ -281,6 +283,18 @@ def _fill(
         ),
         seconds=clock.seconds,
     )
+
+
+def _doubt(job: Job, progress: Progress) -> None:
+    """Say it where an artifact often answers otherwise than the float network."""
+    agreements = {name: found.comparison.agreement_top1 for name, found in job.found.items()}
+    worst = min(agreements, key=agreements.__getitem__)
+    if agreements[worst] < DOUBTFUL and job.order.network.weights.meaningful:
+        progress.note(
+            f"{worst} gives the float network's answer for only {agreements[worst]:.0%} of "
+            f"{len(job.held_out)} held-out pictures: calibrate with more pictures of what the "
+            "camera sees, repair it with --max-drop, or take --fp16."
+        )
 
 
 def _truths(order: Order, progress: Progress) -> Truths | None:

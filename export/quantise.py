@@ -54,7 +54,7 @@ def quantise(
     }
     if logits is not None:
         ranges = {**ranges, logits: ranges[logits].widened(LOGIT_HEADROOM[representative])}
-    ranges = _within_engine_limits(graph, ranges)
+    ranges = _within_engine_limits(graph, ranges, in_float)
     graph, ranges = _with_requantisers(graph, ranges, in_float)
     if symmetric:
         graph, ranges = _with_requantised_picture(graph, ranges)
@@ -96,15 +96,15 @@ def _between(graph: Graph, in_float: frozenset[str]) -> frozenset[str]:
     """
     consumers = graph.consumers()
     passing = {op.name for op in graph.operators[1:] if not _computes_much(op)} - in_float
-    behind: set[str] = set()
-    for op in graph:
-        if op.name in passing and any(name in in_float or name in behind for name in op.inputs):
-            behind.add(op.name)
     before: set[str] = set()
     for op in reversed(graph.operators):
         after = {reader.name for reader in consumers[op.name]}
         if op.name in passing and (after & in_float or after & before):
             before.add(op.name)
+    behind: set[str] = set()
+    for op in graph:
+        if op.name in passing and any(name in in_float or name in behind for name in op.inputs):
+            behind.add(op.name)
     return frozenset(behind & before)
 
 
@@ -126,10 +126,12 @@ def _with_followers(graph: Graph, in_float: frozenset[str]) -> frozenset[str]:
 def _computes_much(op: Operator) -> bool:
     if op.op == "depthwise":
         return op.weights["kernel"].shape[:2] != (1, 1)
-    return kind_of(op).weighted or op.op in ("max_pool", "avg_pool", "depth_pool")
+    return kind_of(op).weighted or op.op in ("max_pool", "depth_pool")
 
 
-def _within_engine_limits(graph: Graph, ranges: dict[str, Range]) -> dict[str, Range]:
+def _within_engine_limits(
+    graph: Graph, ranges: dict[str, Range], in_float: frozenset[str]
+) -> dict[str, Range]:
     """Ranges of which none is thousands of times another that it is added to or averaged into.
 
     Engines hold the ratio of input and output scale in few bits, and XNNPACK aborts the process
@@ -154,10 +156,10 @@ def _within_engine_limits(graph: Graph, ranges: dict[str, Range]) -> dict[str, R
             ranges[name] = ranges[name].union(Range(0.0, least))
 
     for op in graph:
+        if op.name in in_float:
+            continue
         if op.fused == "relu6" or op.attributes.get("kind") == "relu6":
             widen(op.name, CLAMPED_LEAST)
-        if not kind_of(op).int8:
-            continue
         if op.op in ("add", "subtract", "global_avg_pool"):
             widen(op.name, max(width(name) for name in op.inputs) * 2**-7)
             for name in op.inputs:

@@ -108,7 +108,8 @@ def check_lowering(
             raise ExportError(
                 f"{graph.name}: the folded network is off by {error:.3g} from Keras before any "
                 f"quantisation (Keras {_shown(answer)}, folded {_shown(found)}). Its weights may "
-                "hold NaN or overflow; otherwise this is an error in export, please report it."
+                "hold NaN, overflow, or blow up rounding by cancelling; otherwise this is an "
+                "error in export, please report it."
             )
         on_picture()
 

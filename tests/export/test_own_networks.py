@@ -241,6 +241,43 @@ def two_outputs() -> keras.Model:
     return keras.Model(image, {"shape": shape, "colour": colour})
 
 
+def weighted(x: Any) -> Any:
+    first, second = (layers.Dense(3, activation="softmax")(x) for _ in "ab")
+    return first * 0.7 + second * 0.3
+
+
+COMPOSED: dict[str, dict[str, Any]] = {
+    "a weighted mean of two heads": {"head": weighted},
+    "a grey picture without channels": {
+        "size": (SIDE, SIDE),
+        "first": lambda x: layers.Reshape((SIDE, SIDE, 1))(layers.Rescaling(1 / 255)(x)),
+    },
+    "augmented by colour": {
+        "first": lambda x: layers.Rescaling(1 / 255)(
+            layers.RandomSharpness(0.1, (0, 255))(
+                layers.RandomHue(0.1, (0, 255))(layers.RandomSaturation(0.1, (0, 255))(x))
+            )
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_networks_as_people_compose_them(name: str, shots: Path, tmp_path: Path) -> None:
+    images = pictures(24, 2)
+    model = lively(net(**COMPOSED[name]), images if "grey" not in name else images[..., 0])
+    given = images[..., :1] if "grey" in name else images
+    wanted = np.asarray(
+        model((given[..., 0] if "grey" in name else given).astype(np.float32), training=False)
+    )
+    for precision, bound in (("fp32", 1e-4), ("int8", 0.05)):
+        out = tmp_path / precision
+        edgecnn.export(model, precision=precision, calibration=shots, out=out, labels=list("abc"))
+        for engine, run in engines(out).items():
+            error = np.abs(answers(run, given) - wanted)
+            assert (error.max() if precision == "fp32" else error.mean()) < bound, engine
+
+
 def test_one_of_several_outputs(shots: Path, tmp_path: Path) -> None:
     model = two_outputs()
     with pytest.raises(ExportError, match=r"--output \(colour, shape\)"):
@@ -336,6 +373,21 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, dict[str, Any]]] = {
     "no such head": (net, "Unknown head 'softmx': did you mean 'softmax'", {"head": "softmx"}),
     "no such output": (two_outputs, "no output 'size'", {"output": "size"}),
     "weights of NaN": (broken, "itself gives", {}),
+    "tanh": (
+        lambda: net(head=lambda x: layers.Dense(1, activation="tanh")(x)),
+        "values from -1 to 1",
+        {},
+    ),
+    "runs step by step": (
+        lambda: net(
+            head=lambda x: layers.Dense(3, activation="softmax")(
+                layers.LSTM(4)(layers.Reshape((4, 2))(x))
+            )
+        ),
+        r"no rule for \w+, which lstm\w* \(LSTM\) computes with",
+        {},
+    ),
+    "pictures in a list": (net, "a folder of pictures, not a list", {"calibration": ["a.png"]}),
     "sorts its channels": (
         lambda: net(middle=lambda x: ops.sort(x, axis=-1)),
         r"no rule for \w+, which sort\w* \(Sort\) computes with",
@@ -356,7 +408,7 @@ def test_what_cannot_be_exported_is_said_in_one_line(
 ) -> None:
     build, words, options = REFUSED[name]
     with pytest.raises(EdgeCnnError, match=words) as refused:
-        edgecnn.export(build(), calibration=shots, out=tmp_path / "bundle", **options)
+        edgecnn.export(build(), **{"calibration": shots, "out": tmp_path / "bundle"} | options)
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "bundle").exists()
 
@@ -396,6 +448,12 @@ def test_evaluate_finds_the_network_or_is_told_where_it_is(
     found, said = evaluated("--reference", tmp_path / "moved.keras")
     assert found["reference"]["top1"] > 0.8
     assert "not the very file" not in said
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "own.keras").write_bytes(b"half a download")
+    with pytest.raises(ExportError, match=r"own\.keras is damaged"):
+        edgecnn.export(tmp_path / "own.keras")
 
 
 def test_an_old_file_with_what_keras_3_has_not_is_explained(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ differential = _beside("differential")
 Inside, Computes = random_networks.Inside, random_networks.Computes
 
 MANY = int(os.environ.get("EDGECNN_NETWORKS", "1000"))
-COVERING = (8, 29, 32, 42, 55, 56, 61, 64, 80, 96, 101, 106, 116, 145, *range(200, 220))
+COVERING = (8, 29, 32, 42, 55, 56, 61, 64, 80, 96, 101, 106, 116, 145, *range(200, 204))
 """Seeds above 10000 that have every block among them, and some more."""
 
 

@@ -258,7 +258,7 @@ def test_folder_with_other_files_is_left_alone(tmp_path):
 
 
 def test_unknown_setting_is_an_error(tmp_path):
-    with pytest.raises(TypeError, match="epoch"):
+    with pytest.raises(EdgeCnnError, match="epoch"):
         edgecnn.train("lenet5", "digits", out=tmp_path / "run", epoch=3)
     with pytest.raises(UnknownName):
         edgecnn.train("lenet6", "digits", out=tmp_path / "run")
