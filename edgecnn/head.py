@@ -67,12 +67,6 @@ class Head:
         """How many values a network with so many labels gives."""
         return 1 if self.kind == "binary" else labels
 
-    def by_label(self, values: NDArray[np.float32], labels: int) -> NDArray[np.float32]:
-        """The probability of each label `(..., labels)` from the network's `(..., outputs)`."""
-        if self.kind == "binary" and labels == 2:
-            return np.concatenate([1 - values, values], axis=-1)
-        return values
-
     def holds(self, values: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Which of `(..., outputs)` reach their threshold; of `sigmoid` and `binary`."""
         return values >= np.asarray(self.thresholds, np.float32)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.bundle import Bundle, file_sha256
-from edgecnn.checkpoint import MODEL, RUNS
+from edgecnn.bundle import Bundle
+from edgecnn.checkpoint import RUNS
 from edgecnn.errors import EdgeCnnError, ExportError
 from edgecnn.export import network as networks
 from edgecnn.export.accuracy import Probabilities
@@ -85,8 +85,5 @@ def _in_file(bundle: Bundle, path: Path) -> Network:
 
 def _same(network: Network, bundle: Bundle) -> bool:
     """Whether it holds the bundle's weights: the very file, or the same values."""
-    sha256 = bundle.weights.sha256
-    if sha256 in (network.weights.sha256, networks.weights_sha256(network.model)):
-        return True
-    file = network.checkpoint.path / MODEL if network.checkpoint is not None else network.file
-    return file is not None and file.is_file() and file_sha256(file) == sha256
+    known = (network.weights.sha256, networks.weights_sha256(network.model))
+    return bundle.weights.sha256 in known

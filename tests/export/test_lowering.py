@@ -17,6 +17,7 @@ from edgecnn.export.network import answers as reference
 from edgecnn.export.onnx import write_onnx
 from edgecnn.export.openvino import write_openvino
 from edgecnn.export.tflite import write_tflite
+from edgecnn.graph import Graph
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.targets import runtimes
 
@@ -175,6 +176,15 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
 
 
+def hold_to(expected: np.ndarray, graph: Graph, images: np.ndarray, folder: Path) -> None:
+    """Every engine says of a float graph's file what is expected."""
+    for runtime, write in WRITERS.items():
+        write(graph, None, folder)
+        session = runtimes.get(runtime).open(folder / FILES[runtime], threads=1)
+        found = np.stack([session.infer(image[None]) for image in images])
+        np.testing.assert_allclose(found, expected, atol=2e-5, err_msg=runtime)
+
+
 @pytest.mark.parametrize("name", BLOCKS)
 def test_every_layer_says_in_float_what_keras_says(
     name: str, images: np.ndarray, tmp_path: Path
@@ -184,11 +194,7 @@ def test_every_layer_says_in_float_what_keras_says(
     expected = reference(model, preprocessing, images)
     assert np.ptp(expected, axis=0).max() > 1e-4, "the pictures must make a difference"
     graph = fold(with_probabilities(lower(model)), preprocessing)
-    for runtime, write in WRITERS.items():
-        write(graph, None, tmp_path)
-        session = runtimes.get(runtime).open(tmp_path / FILES[runtime], threads=1)
-        found = np.stack([session.infer(image[None]) for image in images])
-        np.testing.assert_allclose(found, expected, atol=2e-5, err_msg=runtime)
+    hold_to(expected, graph, images, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -214,11 +220,7 @@ def test_normalisation_moves_into_the_graph(
     preprocessing = Preprocessing(SIDE, SIDE, mean=mean, std=std)
     expected = reference(model, preprocessing, images)
     graph = fold(with_probabilities(lower(model)), preprocessing)
-    for runtime, write in WRITERS.items():
-        write(graph, None, tmp_path)
-        session = runtimes.get(runtime).open(tmp_path / FILES[runtime], threads=1)
-        found = np.stack([session.infer(image[None]) for image in images])
-        np.testing.assert_allclose(found, expected, atol=2e-5, err_msg=runtime)
+    hold_to(expected, graph, images, tmp_path)
 
 
 def test_a_scalar_normalisation_costs_no_operator() -> None:
@@ -300,11 +302,7 @@ def test_names_that_writers_make_are_no_layers(images: np.ndarray, tmp_path: Pat
     preprocessing = Preprocessing(SIDE, SIDE)
     expected = reference(model, preprocessing, images)
     graph = fold(with_probabilities(lower(model)), preprocessing)
-    for runtime, write in WRITERS.items():
-        write(graph, None, tmp_path)
-        session = runtimes.get(runtime).open(tmp_path / FILES[runtime], threads=1)
-        found = np.stack([session.infer(image[None]) for image in images])
-        np.testing.assert_allclose(found, expected, atol=2e-5, err_msg=runtime)
+    hold_to(expected, graph, images, tmp_path)
 
 
 def test_a_network_that_is_no_classifier_is_refused() -> None:
