@@ -31,12 +31,12 @@ import numpy as np
 import psutil
 
 from edgecnn.targets import probe
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.decisions import DecisionRule
 from edgecnn.targets.live import LiveOptions, follow
 from edgecnn.targets.sinks.jsonl import JsonLines
 from edgecnn.targets.sources import open_frames
-from edgecnn.targets.sources.source import Captured
 from edgecnn.targets.sources.synthetic import Synthetic
 from edgecnn.targets.target import detect
 from edgecnn.targets.watchdog import WatchedSession

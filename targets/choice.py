@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from edgecnn import cache
@@ -16,20 +16,9 @@ from edgecnn.bundle import Bundle
 from edgecnn.errors import EdgeCnnError
 from edgecnn.targets import runtimes
 from edgecnn.targets.target import Target
+from edgecnn.targets.trial import Tried, try_out
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Tried:
-    """How fast an engine was with a number of threads."""
-
-    runtime: str
-    threads: int
-    p90_ms: float
-
-    def __str__(self) -> str:
-        return f"{self.runtime} with {self.threads} thread{'s' * (self.threads > 1)}"
 
 
 def choose(
@@ -47,8 +36,6 @@ def choose(
     kept = _read(_key(bundle, board, usable))
     tried = [one for one in kept if one.threads in counts and one.runtime in usable]
     if not tried:
-        from edgecnn.targets.trial import try_out
-
         tried = try_out(bundle, board, usable, counts, self_check=self_check)
         try:
             keep(bundle, board, tried)

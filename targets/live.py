@@ -7,13 +7,14 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.decisions import DecisionRule, decider
 from edgecnn.targets.pace import Pace
 from edgecnn.targets.prediction import Prediction
 from edgecnn.targets.region import Region
 from edgecnn.targets.sources import DEFAULT_TIMEOUT_S, open_frames
-from edgecnn.targets.sources.source import Captured, FrameSource
+from edgecnn.targets.sources.source import FrameSource
 
 
 @dataclass(frozen=True)

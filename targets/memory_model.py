@@ -5,18 +5,15 @@
 `baseline` is the engine with Python and all it imports, `graph` what it keeps for each operator;
 both are properties of the engine on this machine and measured once, on two tiny networks (see
 `edgecnn.targets.baseline`). `weights` and `arena` come from the bundle's RAM analysis; how often
-an engine holds the weights is laid down in its file under `targets/runtimes/`. `frames` are the
-live loop's own buffers.
+an engine holds the weights is laid down in its file under `targets/runtimes/`. `frames`, the live
+loop's own buffers, are counted in `edgecnn.targets.frame_memory`.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from edgecnn.bundle import Bundle
-from edgecnn.preprocessing import FramePreparer, Preprocessing
-from edgecnn.targets.sources.newest import BUFFERS
 
 NO_OPERATORS = ("input", "reshape")
 FLOAT32 = {"int8": 1, "fp16": 2, "fp32": 1}
@@ -86,18 +83,3 @@ class EngineBaseline:
     """What each further operator takes."""
     provenance: dict[str, str]
     """Engine, machine, versions and date of the measurement."""
-
-
-CAMERA_FRAME = (480, 640, 3)
-"""Height, width and colours of what a camera sends that nobody asked for another size."""
-
-
-def frame_bytes(input_shape: Sequence[int], frame: tuple[int, int, int] = CAMERA_FRAME) -> int:
-    """What the live loop holds of a camera: its frames, and the buffers that make the input.
-
-    `input_shape` is the network's, `(height, width, channels)`. The camera's own buffers in the
-    kernel are not the process's.
-    """
-    height, width, channels = input_shape
-    preparer = FramePreparer(Preprocessing(height, width, channels))
-    return BUFFERS * math.prod(frame) + preparer.buffer_bytes(frame)

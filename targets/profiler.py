@@ -15,7 +15,7 @@ from edgecnn.errors import RuntimeUnavailable
 from edgecnn.targets import moments
 from edgecnn.targets import runtimes as registry
 from edgecnn.targets.baseline import baseline
-from edgecnn.targets.choice import Tried, keep
+from edgecnn.targets.choice import keep
 from edgecnn.targets.layer_times import LayerTime, joined
 from edgecnn.targets.load import Disturbance
 from edgecnn.targets.loadgen import SingleStream
@@ -34,6 +34,7 @@ from edgecnn.targets.profile import (
 from edgecnn.targets.roofline import measure_roofline
 from edgecnn.targets.session import Runtime
 from edgecnn.targets.target import detect
+from edgecnn.targets.trial import Tried
 
 
 def profile(

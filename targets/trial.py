@@ -9,13 +9,13 @@ import logging
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from edgecnn.bundle import Bundle
 from edgecnn.errors import RuntimeUnavailable
 from edgecnn.targets import runtimes
-from edgecnn.targets.choice import Tried
-from edgecnn.targets.measuring import answer, start
+from edgecnn.targets.child import answer, start
 from edgecnn.targets.target import Target
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,18 @@ FAR_BEHIND = 1.5
 """Times the fastest so far."""
 
 Candidate = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How fast an engine was with a number of threads."""
+
+    runtime: str
+    threads: int
+    p90_ms: float
+
+    def __str__(self) -> str:
+        return f"{self.runtime} with {self.threads} thread{'s' * (self.threads > 1)}"
 
 
 def try_out(

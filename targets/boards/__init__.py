@@ -12,7 +12,8 @@ from typing import Any
 from edgecnn.errors import RuntimeUnavailable, UnknownName
 from edgecnn.targets import runtimes
 from edgecnn.targets.baseline import baseline
-from edgecnn.targets.memory_model import NetworkMemory, frame_bytes
+from edgecnn.targets.frame_memory import frame_bytes
+from edgecnn.targets.memory_model import NetworkMemory
 from edgecnn.targets.profile import PredictedBytes
 from edgecnn.targets.profiler import predict
 from edgecnn.targets.target import detect, target

@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.prediction import Prediction
-from edgecnn.targets.sources.source import Captured
 
 
 class Sink(Protocol):

@@ -1,8 +1,8 @@
 """Only what changed."""
 
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.prediction import Prediction
 from edgecnn.targets.sinks import Sink
-from edgecnn.targets.sources.source import Captured
 
 
 class Changes:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from edgecnn import __version__
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier
 from edgecnn.targets.prediction import Prediction
 from edgecnn.targets.ranks import nearest_rank
-from edgecnn.targets.sources.source import Captured
 from edgecnn.targets.target import Target
 
 NAME = "health"

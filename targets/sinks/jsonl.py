@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TextIO
 
 from edgecnn.errors import EdgeCnnError
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.prediction import Prediction
-from edgecnn.targets.sources.source import Captured
 
 
 class JsonLines:

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgecnn.targets.broker import Broker
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.prediction import Prediction
-from edgecnn.targets.sources.source import Captured
 
 log = logging.getLogger(__name__)
 LONGEST_PAUSE_S = 15

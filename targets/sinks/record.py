@@ -6,9 +6,9 @@ from typing import Any
 from edgecnn.errors import EdgeCnnError
 from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.prediction import Prediction
 from edgecnn.targets.sinks.overlay import draw
-from edgecnn.targets.sources.source import Captured
 
 CODECS = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
 DEFAULT_FPS = 25.0

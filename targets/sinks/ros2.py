@@ -8,8 +8,8 @@ import importlib
 from typing import Any
 
 from edgecnn.errors import EdgeCnnError
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.prediction import Prediction
-from edgecnn.targets.sources.source import Captured
 
 QUEUE = 1  # the newest answer is the one that counts
 FRAME_ID = "camera"

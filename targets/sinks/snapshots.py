@@ -9,8 +9,8 @@ from edgecnn.errors import EdgeCnnError
 from edgecnn.head import SOFTMAX, Head
 from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.prediction import Prediction
-from edgecnn.targets.sources.source import Captured
 
 log = logging.getLogger(__name__)
 EVERY_S = 1.0

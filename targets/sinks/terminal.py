@@ -3,8 +3,8 @@
 from rich.console import Console
 from rich.text import Text
 
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.prediction import Prediction
-from edgecnn.targets.sources.source import Captured
 
 BAR = 12
 

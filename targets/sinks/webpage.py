@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 
 from edgecnn.errors import require
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier
 from edgecnn.targets.prediction import Prediction
-from edgecnn.targets.sources.source import Captured
 from edgecnn.targets.target import Target
 
 log = logging.getLogger(__name__)

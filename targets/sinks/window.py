@@ -5,9 +5,9 @@ import threading
 
 from edgecnn.errors import EdgeCnnError
 from edgecnn.opencv import build_has, opencv
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.prediction import Prediction
 from edgecnn.targets.sinks.overlay import draw
-from edgecnn.targets.sources.source import Captured
 
 TITLE = "edgecnn (q ends)"
 QUIT = (ord("q"), 27)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from edgecnn.errors import EdgeCnnError, SourceError, SourceTimeout
 from edgecnn.preprocessing import Frame
-from edgecnn.targets.sources.source import Captured
+from edgecnn.targets.captured import Captured
 
 log = logging.getLogger(__name__)
 STOP_POLL_S = 0.1

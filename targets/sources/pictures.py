@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edgecnn.errors import DataError, SourceError
 from edgecnn.pictures import read_picture
-from edgecnn.targets.sources.source import Captured
+from edgecnn.targets.captured import Captured
 
 
 class Pictures:

@@ -7,8 +7,8 @@ import sys
 import threading
 
 from edgecnn.errors import SourceError
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.sources.jpegs import JpegStream, decode
-from edgecnn.targets.sources.source import Captured
 
 log = logging.getLogger(__name__)
 STOP_POLL_S = 0.1

@@ -8,8 +8,8 @@ from dataclasses import replace
 from itertools import chain, repeat
 
 from edgecnn.errors import SourceError, SourceOutage
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.sources.newest import NewestFrame
-from edgecnn.targets.sources.source import Captured
 
 log = logging.getLogger(__name__)
 BACK_OFF_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)

@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from edgecnn.preprocessing import Frame
-from edgecnn.targets.sources.source import Captured
+from edgecnn.targets.captured import Captured
 
 SIZE = (640, 480)
 

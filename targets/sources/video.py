@@ -5,7 +5,7 @@ from pathlib import Path
 from edgecnn.errors import SourceError
 from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame
-from edgecnn.targets.sources.source import Captured
+from edgecnn.targets.captured import Captured
 
 
 class VideoFile:

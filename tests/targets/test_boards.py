@@ -19,7 +19,7 @@ from edgecnn.errors import RuntimeUnavailable, UnknownName
 from edgecnn.preprocessing import FramePreparer, Preprocessing
 from edgecnn.targets import boards, probe, runtimes
 from edgecnn.targets.boards import Board, Fit
-from edgecnn.targets.memory_model import frame_bytes
+from edgecnn.targets.frame_memory import frame_bytes
 from edgecnn.targets.profile import PredictedBytes
 from edgecnn.targets.sources import open_frames
 from edgecnn.targets.sources.newest import BUFFERS

@@ -18,8 +18,9 @@ import edgecnn
 from edgecnn import cache
 from edgecnn.bundle import MANIFEST, Bundle, file_sha256
 from edgecnn.targets import probe, runtimes, trial
-from edgecnn.targets.choice import Tried, choose, keep
+from edgecnn.targets.choice import choose, keep
 from edgecnn.targets.target import detect
+from edgecnn.targets.trial import Tried
 
 
 @pytest.fixture(autouse=True)

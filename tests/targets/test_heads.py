@@ -24,6 +24,7 @@ import edgecnn
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, EdgeCnnError
 from edgecnn.head import Head
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.decisions import DecisionRule, EachDecider, decider
 from edgecnn.targets.live import LiveOptions
@@ -33,7 +34,6 @@ from edgecnn.targets.sinks.overlay import lines
 from edgecnn.targets.sinks.ros2 import Ros2
 from edgecnn.targets.sinks.snapshots import Snapshots
 from edgecnn.targets.sinks.terminal import Terminal
-from edgecnn.targets.sources.source import Captured
 from edgecnn.targets.target import detect
 
 TAGS = ("red", "green", "blue")

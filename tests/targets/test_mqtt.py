@@ -20,9 +20,9 @@ from edgecnn.bundle import Bundle
 from edgecnn.errors import EdgeCnnError
 from edgecnn.head import Head
 from edgecnn.targets.broker import Broker
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.prediction import Latency, Prediction, Top
 from edgecnn.targets.sinks.mqtt import Mqtt
-from edgecnn.targets.sources.source import Captured
 
 paho = pytest.importorskip("paho.mqtt.client", reason="--mqtt needs the extra 'mqtt'")
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")

@@ -12,10 +12,10 @@ import pytest
 
 import edgecnn
 from edgecnn.errors import EdgeCnnError
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.live import LiveOptions
 from edgecnn.targets.prediction import Prediction
 from edgecnn.targets.sinks.record import Recorder
-from edgecnn.targets.sources.source import Captured
 
 LINE = {
     "frame",

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from edgecnn.errors import EdgeCnnError
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.prediction import Latency, Prediction, Top
 from edgecnn.targets.sinks import snapshots
 from edgecnn.targets.sinks.ros2 import Ros2
 from edgecnn.targets.sinks.snapshots import Snapshots
-from edgecnn.targets.sources.source import Captured
 
 FRAME = np.random.default_rng(0).integers(0, 255, (24, 32, 3), np.uint8)
 

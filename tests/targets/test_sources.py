@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from edgecnn.errors import EdgeCnnError, SourceError, SourceTimeout
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.sources import gstreamer, open_frames, picamera, v4l2
 from edgecnn.targets.sources.newest import NewestFrame
-from edgecnn.targets.sources.source import Captured, FrameSource, Wish
+from edgecnn.targets.sources.source import FrameSource, Wish
 
 Picture = Callable[[str, tuple[int, int, int]], Path]
 

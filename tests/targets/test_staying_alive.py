@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from edgecnn.errors import SourceError, SourceOutage
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.sources import open_frames, reconnecting
 from edgecnn.targets.sources.newest import NewestFrame
 from edgecnn.targets.sources.reconnecting import Reconnecting
-from edgecnn.targets.sources.source import Captured
 
 Act = Callable[["Stage"], None]
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from edgecnn.errors import EdgeCnnError
+from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.machine import Machine
 from edgecnn.targets.region import Region
-from edgecnn.targets.sources.source import Captured
 from edgecnn.targets.target import detect
 
 pytest.importorskip("aiohttp", reason="--web needs the extra 'web'")
