@@ -22,7 +22,7 @@ from pathlib import Path
 import edgecnn
 from edgecnn.comparison import Comparison, compare
 from edgecnn.preprocessing import Preprocessing
-from edgecnn.targets.profile import Distribution, Profile, ProfileRun
+from edgecnn.targets.profiling.profile import Distribution, Profile, ProfileRun
 
 BUNDLES = Path(__file__).parents[1] / ".cache" / "bench"
 SIDE, LARGER = 224, 240

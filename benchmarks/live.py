@@ -30,16 +30,16 @@ import cv2
 import numpy as np
 import psutil
 
-from edgecnn.targets import probe
+from edgecnn.targets.board.target import detect
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
-from edgecnn.targets.decisions import DecisionRule
-from edgecnn.targets.live import LiveOptions, follow
-from edgecnn.targets.sinks.jsonl import JsonLines
-from edgecnn.targets.sources import open_frames
-from edgecnn.targets.sources.synthetic import Synthetic
-from edgecnn.targets.target import detect
-from edgecnn.targets.watchdog import WatchedSession
+from edgecnn.targets.engines import probe
+from edgecnn.targets.live.decisions import DecisionRule
+from edgecnn.targets.live.loop import LiveOptions, follow
+from edgecnn.targets.live.sinks.jsonl import JsonLines
+from edgecnn.targets.live.sources import open_frames
+from edgecnn.targets.live.sources.synthetic import Synthetic
+from edgecnn.targets.live.watchdog import WatchedSession
 
 CAMERA = "synthetic:640x480@30"
 WARM_UP = 30
@@ -198,7 +198,7 @@ sys.stdin.read()
 
 def viewers(bundle: Path, runtime: str, rounds: int) -> None:
     """The loop's time for a frame, all outputs included, with nobody and with 20 watching."""
-    from edgecnn.targets.sinks.webpage import WebPage
+    from edgecnn.targets.live.sinks.webpage import WebPage
 
     # One thread for the engine: the viewers are on this machine too, where they would not be.
     classifier = load(bundle, runtime, threads=1)

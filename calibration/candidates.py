@@ -85,7 +85,7 @@ def _frames(source: str, count: int) -> Iterator[np.ndarray]:
     Neighbouring video frames are alike, so every n-th is kept, and n doubles whenever four times
     as many as asked for have been kept: the choice among them is made later.
     """
-    from edgecnn.targets.sources import open_frames
+    from edgecnn.targets.live.sources import open_frames
 
     stream = open_frames(source)
     kept: list[np.ndarray] = []

@@ -16,8 +16,8 @@ from edgecnn.export.accuracy import Accuracy, Comparison, Drop, Probabilities, T
 from edgecnn.export.float_network import float_answers
 from edgecnn.head import Head
 from edgecnn.pictures import Picture, labelled_pictures, prepare, truths
-from edgecnn.targets import runtimes
-from edgecnn.targets.target import detect
+from edgecnn.targets.board.target import detect
+from edgecnn.targets.engines import runtimes
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ from edgecnn.head import KINDS, Kind
 from edgecnn.labels import write_labels
 from edgecnn.pictures import prepare, truths
 from edgecnn.preprocessing import Preprocessing
-from edgecnn.targets.target import detect
+from edgecnn.targets.board.target import detect
 
 if TYPE_CHECKING:
     import keras

@@ -16,8 +16,8 @@ from edgecnn.export.network import Network
 from edgecnn.export.statistics import GraphRun
 from edgecnn.graph import Graph
 from edgecnn.head import Head
-from edgecnn.targets import runtimes
-from edgecnn.targets.session import Session
+from edgecnn.targets.engines import runtimes
+from edgecnn.targets.engines.session import Session
 
 PREPROCESSING_MARGIN = 0.05
 LOWERING_TOLERANCE = 1e-3

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from edgecnn.bundle import Bundle
-from edgecnn.targets import runtimes
-from edgecnn.targets.measuring import measure
-from edgecnn.targets.target import detect
+from edgecnn.targets.board.target import detect
+from edgecnn.targets.engines import runtimes
+from edgecnn.targets.profiling.measuring import measure
 
 RUNS, SECONDS = 10, 0.3
 NOTICEABLE = 1.1

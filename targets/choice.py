@@ -14,8 +14,8 @@ from typing import Any
 from edgecnn import cache
 from edgecnn.bundle import Bundle
 from edgecnn.errors import EdgeCnnError
-from edgecnn.targets import runtimes
-from edgecnn.targets.target import Target
+from edgecnn.targets.board.target import Target
+from edgecnn.targets.engines import runtimes
 from edgecnn.targets.trial import Tried, try_out
 
 log = logging.getLogger(__name__)

@@ -14,14 +14,14 @@ from edgecnn.errors import BundleError, RuntimeUnavailable
 from edgecnn.golden import Golden
 from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame, FramePreparer
-from edgecnn.targets import runtimes
 from edgecnn.targets.answer import reader
+from edgecnn.targets.board.target import Target, detect
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.choice import choose
+from edgecnn.targets.engines import runtimes
+from edgecnn.targets.engines.session import Session
 from edgecnn.targets.prediction import Latency, Prediction
 from edgecnn.targets.region import Region
-from edgecnn.targets.session import Session
-from edgecnn.targets.target import Target, detect
 from edgecnn.targets.trial import Tried
 
 log = logging.getLogger(__name__)

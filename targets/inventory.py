@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgecnn.targets import probe, runtimes
-from edgecnn.targets.sources import gstreamer, picamera, v4l2
-from edgecnn.targets.target import TARGETS, Target, detect, target
+from edgecnn.targets.board.target import TARGETS, Target, detect, target
+from edgecnn.targets.engines import probe, runtimes
+from edgecnn.targets.live.sources import gstreamer, picamera, v4l2
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ NOTHING = "nothing"
 
 @dataclass(frozen=True)
 class Decision:
-    """The label in force after a frame; see `edgecnn.targets.decisions`."""
+    """The label in force after a frame; see `edgecnn.targets.live.decisions`."""
 
     label: str
     """A class, or `unknown`. Of labels that each hold or not the most probable that does, or

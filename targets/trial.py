@@ -14,9 +14,9 @@ from typing import Any
 
 from edgecnn.bundle import Bundle
 from edgecnn.errors import RuntimeUnavailable
-from edgecnn.targets import runtimes
-from edgecnn.targets.child import answer, start
-from edgecnn.targets.target import Target
+from edgecnn.targets.board.target import Target
+from edgecnn.targets.engines import runtimes
+from edgecnn.targets.engines.child import answer, start
 
 log = logging.getLogger(__name__)
 WORKER = "edgecnn.targets.trial_worker"

@@ -7,7 +7,7 @@ arguments of `measure`, prints one line of JSON: its latency, or `{"error": ...}
 import numpy as np
 
 from edgecnn.targets.classifier import load
-from edgecnn.targets.worker import BLACK, serve, timed
+from edgecnn.targets.engines.worker import BLACK, serve, timed
 
 WARMUP_S = 0.1
 MEASURED_S = 0.3

@@ -17,7 +17,7 @@ from edgecnn.bundle import LABELS, MANIFEST, describe_file
 from edgecnn.golden import FILE, Golden
 from edgecnn.head import Head
 from edgecnn.preprocessing import Preprocessing
-from edgecnn.targets import runtimes
+from edgecnn.targets.engines import runtimes
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / ".cache" / "samples"

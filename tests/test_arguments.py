@@ -9,8 +9,8 @@ import pytest
 import edgecnn
 from edgecnn.errors import EdgeCnnError, UnknownName
 from edgecnn.export.order import Settings, checked
-from edgecnn.targets import probe
 from edgecnn.targets.deploy.order import Installation
+from edgecnn.targets.engines import probe
 
 BUNDLE = probe.bundle("colours").path
 ASKED = {

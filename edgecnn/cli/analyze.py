@@ -11,7 +11,7 @@ from edgecnn.errors import CheckFailed
 
 if TYPE_CHECKING:
     from edgecnn.analysis import RamAnalysis
-    from edgecnn.targets.boards import Fit
+    from edgecnn.targets.profiling.catalogue import Fit
 
 
 def parse_input(
@@ -61,9 +61,9 @@ def command(
     from edgecnn.quiet import import_keras_if_needed
 
     if board is not None:
-        from edgecnn.targets import boards
+        from edgecnn.targets.profiling import catalogue
 
-        boards.load(board)  # a misspelt name is said before the work
+        catalogue.load(board)  # a misspelt name is said before the work
     import_keras_if_needed(what)
     found = analyze(what, dtype=dtype, batch=batch, input_shape=input_shape)
     if training and found.training_bytes is None:
@@ -71,7 +71,7 @@ def command(
     fit = None
     if board is not None:
         with Console(stderr=True).status("measuring what the engine itself takes"):
-            fit = boards.fit(found.to_json(), board)
+            fit = catalogue.fit(found.to_json(), board)
     if as_json:
         verdict = {"board": fit.to_json()} if fit else {}
         click.echo(json.dumps(found.to_json() | verdict, indent=1))

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from edgecnn.targets.fleet import Fleet
+    from edgecnn.targets.live.fleet import Fleet
 
 COLOURS = {"online": "green", "silent": "yellow", "offline": "red"}
 REFRESH_S = 1.0
@@ -42,7 +42,7 @@ def command(ctx: click.Context, url: str, watch: bool, as_json: bool) -> None:
     """
     if watch and as_json:
         ctx.fail("--watch is for people, --json for programs.")
-    from edgecnn.targets.fleet import Fleet
+    from edgecnn.targets.live.fleet import Fleet
 
     with Fleet(url) as fleet:
         if as_json:

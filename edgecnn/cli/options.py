@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from edgecnn.targets.runtimes import ACCELERATED, ALIASES, RUNTIMES
-from edgecnn.targets.target import TARGETS
+from edgecnn.targets.board.target import TARGETS
+from edgecnn.targets.engines.runtimes import ACCELERATED, ALIASES, RUNTIMES
 
 target_option: Callable[[Any], Any] = click.option(
     "--target",

@@ -12,7 +12,7 @@ from rich.table import Table
 from edgecnn.cli.options import RuntimeName, board_or_host_option
 
 if TYPE_CHECKING:
-    from edgecnn.targets.profile import Profile, ProfileRun
+    from edgecnn.targets.profiling.profile import Profile, ProfileRun
 
 SLOWEST = 12
 """Rows of the table of operators; the JSON has all."""
@@ -91,9 +91,9 @@ def command(
         profile_there(click.get_current_context())
         return
     from edgecnn.bundle import Bundle
-    from edgecnn.targets import loadgen as mlperf
-    from edgecnn.targets import report
-    from edgecnn.targets.profiler import profile
+    from edgecnn.targets.profiling import loadgen as mlperf
+    from edgecnn.targets.profiling import report
+    from edgecnn.targets.profiling.profiler import profile
 
     if html:
         report.check_installed()

@@ -54,11 +54,11 @@ def command(
     if print_systemd:
         _print_systemd(bundle)
         return
-    from edgecnn.targets.decisions import DecisionRule
-    from edgecnn.targets.live import LiveOptions
-    from edgecnn.targets.outputs import Outputs
+    from edgecnn.targets.live.decisions import DecisionRule
+    from edgecnn.targets.live.loop import LiveOptions
+    from edgecnn.targets.live.outputs import Outputs
+    from edgecnn.targets.live.runner import run
     from edgecnn.targets.region import Region
-    from edgecnn.targets.runner import run
 
     smooth, threshold, hysteresis, roi = map(
         given.pop, ("smooth", "threshold", "hysteresis", "roi")
@@ -86,7 +86,7 @@ def command(
 
 def _print_systemd(bundle: Path) -> None:
     from edgecnn.bundle import Bundle
-    from edgecnn.targets.systemd import unit
+    from edgecnn.targets.live.systemd import unit
 
     words = sys.argv[sys.argv.index("run") + 1 :]
     arguments = [word for word in words if word != "--print-systemd"]

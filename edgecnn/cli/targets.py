@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edgecnn.targets.target import TARGETS, target
+from edgecnn.targets.board.target import TARGETS, target
 
 if TYPE_CHECKING:
     from edgecnn.targets.inventory import Entry, Inventory

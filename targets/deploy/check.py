@@ -8,8 +8,8 @@ import json
 import sys
 
 from edgecnn.errors import EdgeCnnError
+from edgecnn.targets.board.target import detect
 from edgecnn.targets.classifier import load
-from edgecnn.targets.target import detect
 
 
 def main(bundle: str, runtime: str) -> None:

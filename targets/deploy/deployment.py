@@ -9,13 +9,13 @@ from typing import Any
 
 from edgecnn.arguments import words
 from edgecnn.errors import DeployError, EdgeCnnError
-from edgecnn.targets import runtimes
 from edgecnn.targets.deploy import service
 from edgecnn.targets.deploy.board import Board, Release
 from edgecnn.targets.deploy.order import Installation, packed
 from edgecnn.targets.deploy.progress import Progress
 from edgecnn.targets.deploy.ssh import Connection
 from edgecnn.targets.deploy.staging import Staged, stage
+from edgecnn.targets.engines import runtimes
 
 AT_ONCE = 16
 """Boards, each with a thread."""

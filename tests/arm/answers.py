@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle
 from edgecnn.golden import Golden
-from edgecnn.targets import runtimes
+from edgecnn.targets.engines import runtimes
 
 try:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType

@@ -34,7 +34,7 @@ from edgecnn.export.statistics import Range
 from edgecnn.export.tflite import write_tflite
 from edgecnn.graph import Graph
 from edgecnn.preprocessing import Preprocessing
-from edgecnn.targets import probe
+from edgecnn.targets.engines import probe
 
 SMALL = {
     "lenet5": None,

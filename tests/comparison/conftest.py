@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import edgecnn
-from edgecnn.targets import probe
+from edgecnn.targets.engines import probe
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 import edgecnn
 from edgecnn.comparison import compare
 from edgecnn.preprocessing import Preprocessing
-from edgecnn.targets import runtimes
+from edgecnn.targets.engines import runtimes
 
 TRIES = 10
 

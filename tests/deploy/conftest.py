@@ -21,8 +21,8 @@ import pytest
 from edgecnn import golden
 from edgecnn.bundle import MANIFEST, describe_file
 from edgecnn.golden import Golden
-from edgecnn.targets import probe
 from edgecnn.targets.classifier import load
+from edgecnn.targets.engines import probe
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
 HERE = Path(__file__).parent

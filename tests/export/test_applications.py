@@ -16,7 +16,7 @@ from edgecnn.calibration.default import default_calibration
 from edgecnn.export.front import scales_pixels
 from edgecnn.export.lowering import lower
 from edgecnn.pictures import prepare
-from edgecnn.targets import runtimes
+from edgecnn.targets.engines import runtimes
 
 NAMES = [
     name

@@ -20,8 +20,8 @@ from edgecnn.bundle import Bundle
 from edgecnn.export import network as networks
 from edgecnn.export.network import answers as reference
 from edgecnn.pictures import labelled_pictures, prepare
-from edgecnn.targets import runtimes
 from edgecnn.targets.classifier import load
+from edgecnn.targets.engines import runtimes
 
 RUNTIMES = ("litert", "onnxruntime", "openvino")
 CROPS = (None, (0.1, 0.1, 0.8), (0.2, 0.2, 0.6))

@@ -12,8 +12,8 @@ from edgecnn.bundle import Bundle
 from edgecnn.errors import RuntimeUnavailable
 from edgecnn.golden import Golden
 from edgecnn.preprocessing import Frame, FramePreparer
-from edgecnn.targets import runtimes
 from edgecnn.targets.classifier import load
+from edgecnn.targets.engines import runtimes
 
 
 @pytest.fixture

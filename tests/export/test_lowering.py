@@ -19,7 +19,7 @@ from edgecnn.export.openvino import write_openvino
 from edgecnn.export.tflite import write_tflite
 from edgecnn.graph import Graph
 from edgecnn.preprocessing import Preprocessing
-from edgecnn.targets import runtimes
+from edgecnn.targets.engines import runtimes
 
 WRITERS = {"litert": write_tflite, "onnxruntime": write_onnx, "openvino": write_openvino}
 FILES = {"litert": "model.tflite", "onnxruntime": "model.onnx", "openvino": "model.xml"}

@@ -15,7 +15,7 @@ from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.data import open_source
 from edgecnn.errors import DataError, EdgeCnnError
 from edgecnn.picture_files import SUFFIXES, is_picture
-from edgecnn.targets.sources import open_frames
+from edgecnn.targets.live.sources import open_frames
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
 LITTER = (

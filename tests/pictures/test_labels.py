@@ -113,7 +113,7 @@ def write_odd_bundle(tmp_path: Path) -> Callable[[str], Path]:
     import json
 
     from edgecnn.bundle import describe_file
-    from edgecnn.targets import probe
+    from edgecnn.targets.engines import probe
 
     def write(text: str) -> Path:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))

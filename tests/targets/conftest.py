@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from edgecnn.bundle import MANIFEST, Bundle
-from edgecnn.targets import probe
+from edgecnn.targets.board.machine import Machine
+from edgecnn.targets.board.target import detect
 from edgecnn.targets.choice import choose
-from edgecnn.targets.machine import Machine
-from edgecnn.targets.target import detect
+from edgecnn.targets.engines import probe
 
 RED, GREEN, BLUE = (0, 0, 255), (0, 255, 0), (255, 0, 0)  # BGR
 

@@ -17,9 +17,10 @@ import pytest
 import edgecnn
 from edgecnn import cache
 from edgecnn.bundle import MANIFEST, Bundle, file_sha256
-from edgecnn.targets import probe, runtimes, trial
+from edgecnn.targets import trial
+from edgecnn.targets.board.target import detect
 from edgecnn.targets.choice import choose, keep
-from edgecnn.targets.target import detect
+from edgecnn.targets.engines import probe, runtimes
 from edgecnn.targets.trial import Tried
 
 

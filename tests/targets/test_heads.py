@@ -24,17 +24,17 @@ import edgecnn
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, EdgeCnnError
 from edgecnn.head import Head
+from edgecnn.targets.board.target import detect
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
-from edgecnn.targets.decisions import DecisionRule, EachDecider, decider
-from edgecnn.targets.live import LiveOptions
+from edgecnn.targets.live.decisions import DecisionRule, EachDecider, decider
+from edgecnn.targets.live.loop import LiveOptions
+from edgecnn.targets.live.sinks import snapshots
+from edgecnn.targets.live.sinks.overlay import lines
+from edgecnn.targets.live.sinks.ros2 import Ros2
+from edgecnn.targets.live.sinks.snapshots import Snapshots
+from edgecnn.targets.live.sinks.terminal import Terminal
 from edgecnn.targets.prediction import Decision, Latency, Prediction, Top
-from edgecnn.targets.sinks import snapshots
-from edgecnn.targets.sinks.overlay import lines
-from edgecnn.targets.sinks.ros2 import Ros2
-from edgecnn.targets.sinks.snapshots import Snapshots
-from edgecnn.targets.sinks.terminal import Terminal
-from edgecnn.targets.target import detect
 
 TAGS = ("red", "green", "blue")
 STRICT = Head("binary", (0.7,))
@@ -396,7 +396,7 @@ def test_snapshots_of_what_is_near_a_threshold(
 def test_the_web_page_is_told(bundles: dict[str, Path]) -> None:
     pytest.importorskip("aiohttp", reason="--web needs the extra 'web'")
     pytest.importorskip("prometheus_client", reason="--web needs the extra 'web'")
-    from edgecnn.targets.sinks.webpage import WebPage
+    from edgecnn.targets.live.sinks.webpage import WebPage
 
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

@@ -1,0 +1,1 @@
+"""Engines: what a runtime is, one file for each, and what is known of its time and memory."""

@@ -1,0 +1,135 @@
+"""The boards that run now, from what each keeps on an MQTT broker; see `sinks/health.py`."""
+
+import json
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Self
+
+from edgecnn.errors import EdgeCnnError
+from edgecnn.targets.live.broker import PREFIX, Broker
+from edgecnn.targets.live.sinks.health import NAME
+
+ANSWER_S = 10.0
+SETTLED_S = 0.5
+"""Without another message for so long, the broker has told what it keeps."""
+SILENT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of `edgecnn run --mqtt`."""
+
+    topic: str
+    online: bool
+    """The broker hears it."""
+    health: dict[str, Any]
+    """What it told last."""
+
+    @property
+    def state(self) -> str:
+        """`online`, `silent` (it is there, and answers no frames) or `offline`."""
+        if not self.online:
+            return "offline"
+        return "silent" if self.health["silent_s"] > SILENT_S else "online"
+
+    def to_json(self) -> dict[str, Any]:
+        """As in `edgecnn fleet --json`."""
+        return {"topic": self.topic, "state": self.state, **self.health}
+
+
+class Fleet:
+    """Listens to every board below the URL's topic, `edgecnn` by default."""
+
+    def __init__(self, url: str) -> None:
+        """Connect, and wait until the broker has told what it keeps.
+
+        Raises `EdgeCnnError` when it cannot be reached, or refuses.
+        """
+        self._broker = broker = Broker.parse(url, PREFIX)
+        self._client = client = broker.client()
+        self._change = threading.Condition()
+        self._status: dict[str, str] = {}
+        self._health: dict[str, dict[str, Any]] = {}
+        self._answer: Any = None
+        self._heard_at: float | None = None
+        client.on_connect = self._connected
+        client.on_subscribe = self._heard
+        client.on_message = self._message
+        try:
+            client.connect(broker.host, broker.port, broker.keepalive_s)
+        except OSError as error:
+            raise EdgeCnnError(
+                f"MQTT broker {broker.name} cannot be reached: {error}. Is it running?"
+            ) from None
+        client.loop_start()
+        try:
+            self._settle()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def topic(self) -> str:
+        """Below which it listens."""
+        return self._broker.topic
+
+    def members(self) -> list[Member]:
+        """All that are known at this moment, by topic."""
+        with self._change:
+            return [
+                Member(topic, self._status.get(topic) == "online", health)
+                for topic, health in sorted(self._health.items())
+            ]
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _settle(self) -> None:
+        with self._change:
+            if not self._change.wait_for(lambda: self._answer is not None, ANSWER_S):
+                raise EdgeCnnError(f"MQTT broker {self._broker.name} does not answer.")
+            if self._answer.is_failure:
+                raise EdgeCnnError(
+                    f"MQTT broker {self._broker.name} refuses the connection: {self._answer}"
+                )
+            while self._heard_at is None or time.monotonic() - self._heard_at < SETTLED_S:
+                self._change.wait(SETTLED_S)
+
+    def _connected(
+        self, client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any
+    ) -> None:
+        if not reason.is_failure:
+            # Not `#`: every board's answers, many a second, would come along.
+            kinds = [f"{where}/{kind}" for where in ("", "/+") for kind in ("status", NAME)]
+            client.subscribe([(f"{self.topic}{kind}", 1) for kind in kinds])
+        with self._change:
+            self._answer = reason
+            self._change.notify_all()
+
+    def _heard(self, *_: Any) -> None:
+        with self._change:
+            self._heard_at = time.monotonic()
+            self._change.notify_all()
+
+    def _message(self, _client: Any, _userdata: Any, message: Any) -> None:
+        topic, _, kind = message.topic.rpartition("/")
+        try:
+            text = message.payload.decode()
+            health = json.loads(text) if kind == NAME else {}
+        except ValueError:
+            return  # somebody else's topic
+        with self._change:
+            if kind == "status":
+                self._status[topic] = text
+            elif isinstance(health, dict) and "bundle_version" in health:
+                self._health[topic] = health
+        self._heard()

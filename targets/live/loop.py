@@ -1,0 +1,129 @@
+"""The live loop: frames from a source, through the network, to whoever wants the answers."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgecnn.targets.captured import Captured
+from edgecnn.targets.classifier import Classifier, load
+from edgecnn.targets.live.decisions import DecisionRule, decider
+from edgecnn.targets.live.pace import Pace
+from edgecnn.targets.live.sources import DEFAULT_TIMEOUT_S, open_frames
+from edgecnn.targets.live.sources.source import FrameSource
+from edgecnn.targets.prediction import Prediction
+from edgecnn.targets.region import Region
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """How a source is followed, beyond its URI."""
+
+    size: tuple[int, int] | None = None
+    """The (width, height) to ask a camera for."""
+    camera_fps: float | None = None
+    """The frame rate to ask a camera for."""
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    """How long a live source may be silent before it counts as lost and is connected again."""
+    max_outage_s: float | None = None
+    """How long it may be away before `SourceOutage`; None: for ever; 0: its end is the end."""
+    region: Region | None = None
+    """The part of the frame to look at."""
+    max_fps: float | None = None
+    """Look at no more frames in a second, to save power."""
+    max_age_ms: float | None = None
+    """Look at fewer frames while they are older than this when answered (p99). Live sources."""
+    rule: DecisionRule | None = None
+    """Adds a decision to each prediction."""
+
+    @property
+    def threshold(self) -> float | None:
+        """That of the rule, which holds for each prediction too where the head has any."""
+        return self.rule.threshold if self.rule else None
+
+    def open(self, source: str, stop: threading.Event) -> FrameSource:
+        """Open a source; raises what `open_frames` raises."""
+        return open_frames(
+            source,
+            size=self.size,
+            fps=self.camera_fps,
+            timeout_s=self.timeout_s,
+            max_outage_s=self.max_outage_s,
+            stop=stop,
+        )
+
+
+def classify(
+    source: str,
+    bundle_dir: Path | str,
+    *,
+    runtime: str = "auto",
+    threads: int | None = None,
+    frames: int | None = None,
+    options: LiveOptions | None = None,
+    stop: threading.Event | None = None,
+) -> Iterator[Prediction]:
+    """Predictions for the frames of a source, until it ends or `frames` were answered.
+
+        for prediction in edgecnn.classify("0", "exports/resnet34-int8"):
+            print(prediction.label, prediction.probability)
+
+    A camera or stream has no end: when it is lost it is connected again. `source` is a URI as in
+    `edgecnn.targets.live.sources`. Setting `stop` ends the iteration. Raises what `load` and
+    `open_frames` raise, `SourceOutage` when a live source stays away for longer than
+    `options.max_outage_s`, `SourceError` when a file breaks.
+    """
+    options, stop = options or LiveOptions(), stop or threading.Event()
+    classifier = load(
+        bundle_dir, runtime, threads, region=options.region, threshold=options.threshold
+    )
+    opened = options.open(source, stop)
+    with closing(opened):
+        for prediction, _ in follow(opened, classifier, options, frames=frames, stop=stop):
+            yield prediction
+
+
+def follow(
+    source: FrameSource,
+    classifier: Classifier,
+    options: LiveOptions,
+    *,
+    frames: int | None,
+    stop: threading.Event,
+) -> Iterator[tuple[Prediction, Captured]]:
+    """As `answers`, at the pace and with the decisions that the options ask for."""
+    pace = Pace(options.max_fps, options.max_age_ms if source.live else None)
+    labels, head = classifier.bundle.labels, classifier.head
+    decide = decider(options.rule, labels, head) if options.rule else None
+    for prediction, captured in answers(source, classifier, frames=frames, stop=stop, pace=pace):
+        pace.answered(prediction.latency_ms.age)
+        if decide:
+            # A video is read faster or slower than it was filmed.
+            filmed = None if source.live or not source.fps else captured.index / source.fps
+            decision = decide(prediction, captured.clock if filmed is None else filmed)
+            yield replace(prediction, decision=decision), captured
+        else:
+            yield prediction, captured
+
+
+def answers(
+    source: FrameSource,
+    classifier: Classifier,
+    *,
+    frames: int | None = None,
+    stop: threading.Event | None = None,
+    pace: Pace | None = None,
+) -> Iterator[tuple[Prediction, Captured]]:
+    """Each frame's prediction with the frame, whose pixels are valid until the next one."""
+    stop, pace = stop or threading.Event(), pace or Pace()
+    answered = 0
+    while (frames is None or answered < frames) and not stop.is_set():
+        pace.wait(stop)
+        asked_at = time.perf_counter()
+        captured = source.read()
+        if captured is None:
+            return
+        yield classifier.predict(captured, asked_at), captured
+        answered += 1

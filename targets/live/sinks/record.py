@@ -1,0 +1,74 @@
+"""A video file of what the network saw and said."""
+
+from pathlib import Path
+from typing import Any
+
+from edgecnn.errors import EdgeCnnError
+from edgecnn.opencv import opencv
+from edgecnn.preprocessing import Frame
+from edgecnn.targets.captured import Captured
+from edgecnn.targets.live.sinks.overlay import draw
+from edgecnn.targets.prediction import Prediction
+
+CODECS = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
+DEFAULT_FPS = 25.0
+MAX_REPEATS = 250
+
+
+class Recorder:
+    """Writes frames with their answers on them to a video.
+
+    A file's frames are written one for one. A live source's are placed by their time of capture,
+    a late one being repeated, so that the video plays at the speed things happened. The first
+    frame sets the video's size; others are scaled to it.
+    """
+
+    def __init__(self, destination: Path, *, live: bool, fps: float | None) -> None:
+        if destination.suffix.lower() not in CODECS:
+            raise EdgeCnnError(
+                f"--record {destination}: name it {', '.join(CODECS)} for the kind of video."
+            )
+        if not destination.absolute().parent.is_dir():
+            raise EdgeCnnError(f"--record {destination}: there is no such folder.")
+        self._destination = destination
+        self._live = live
+        self._fps = fps or DEFAULT_FPS
+        self._writer: Any = None
+        self._size = (0, 0)
+        self._started_at = 0.0
+        self._written = 0
+
+    def write(self, prediction: Prediction, captured: Captured) -> None:
+        """Add one frame."""
+        picture = draw(captured.image, prediction)
+        if self._writer is None:
+            self._open(picture, captured.captured_at)
+        if (picture.shape[1], picture.shape[0]) != self._size:
+            picture = opencv().resize(picture, self._size)
+        for _ in range(self._repeats(captured.captured_at)):
+            self._writer.write(picture)
+            self._written += 1
+
+    def close(self) -> None:
+        """Write the file's index; without it players refuse the file."""
+        if self._writer is not None:
+            self._writer.release()
+
+    def _repeats(self, captured_at: float) -> int:
+        if not self._live:
+            return 1
+        due = round((captured_at - self._started_at) * self._fps) + 1
+        # A clock that was set, or a long silence, must not fill the disk.
+        return min(max(0, due - self._written), MAX_REPEATS)
+
+    def _open(self, picture: Frame, started_at: float) -> None:
+        cv2 = opencv()
+        self._size = (picture.shape[1], picture.shape[0])
+        self._started_at = started_at
+        codec = cv2.VideoWriter.fourcc(*CODECS[self._destination.suffix.lower()])
+        self._writer = cv2.VideoWriter(str(self._destination), codec, self._fps, self._size)
+        if not self._writer.isOpened():
+            raise EdgeCnnError(
+                f"--record {self._destination}: this OpenCV cannot write it; try a name in .avi "
+                "and a folder you may write to."
+            )

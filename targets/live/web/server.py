@@ -1,0 +1,180 @@
+"""The HTTP server of the page: aiohttp in a thread of its own."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from importlib import resources
+
+from aiohttp import web
+
+from edgecnn.errors import EdgeCnnError
+from edgecnn.targets.live.web.access import Access
+from edgecnn.targets.live.web.broadcast import Broadcast
+from edgecnn.targets.live.web.metrics import Metrics
+from edgecnn.targets.live.web.status import Status
+
+COOKIE = "edgecnn_token"
+STATUS_S = 0.25
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+ASK_FOR_TOKEN = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>edgecnn</title>
+<link rel="stylesheet" href="/page.css"><form action="/" method="get">
+<label for="token">Token, as edgecnn printed it when it started</label>
+<input id="token" name="token" type="password" autocomplete="current-password" autofocus required>
+<button>Open</button></form></html>"""
+OPEN_PATHS = ("/healthz", "/page.css")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """Serves the page until closed; raises `EdgeCnnError` if the address cannot be had."""
+
+    def __init__(self, access: Access, status: Status, metrics: Metrics) -> None:
+        self._access, self._status, self._metrics = access, status, metrics
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self.pictures, self._events = Broadcast(), Broadcast()
+        # A failure to start, such as an address in use, is raised here and not in the thread.
+        started: Future[int] = Future()
+        self._thread = threading.Thread(
+            target=lambda: self._loop.run_until_complete(self._serve(started)),
+            name="web",
+            daemon=True,
+        )
+        self._thread.start()
+        try:
+            self.port = started.result()
+        except OSError as error:
+            self._thread.join()
+            self._loop.close()
+            raise EdgeCnnError(
+                f"--web {access.host}:{access.port}: {error.strerror or error}. Choose another "
+                "port, or an address of this machine."
+            ) from None
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return self._access.url(self.port)
+
+    def publish_picture(self, jpeg: bytes) -> None:
+        """Send a JPEG to every viewer; from any thread."""
+        head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
+        try:
+            self._loop.call_soon_threadsafe(self.pictures.publish, head + jpeg + b"\r\n")
+        except RuntimeError:
+            if not self._loop.is_closed():  # closed meanwhile: nobody is watching any more
+                raise
+
+    def close(self) -> None:
+        """Hang up on every viewer and stop."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+        self._loop.close()
+
+    async def _serve(self, started: "Future[int]") -> None:
+        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0.1)
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, self._access.host, self._access.port).start()
+            started.set_result(runner.addresses[0][1])
+            while not self._stopping.is_set():
+                if self._events.readers:
+                    self._events.publish(b"data: " + self._status.to_json() + b"\n\n")
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), STATUS_S)
+        except Exception as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+        finally:
+            await runner.cleanup()
+
+    def _app(self) -> web.Application:
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return self._refusal(request) or await handler(request)
+
+        app = web.Application(middlewares=[guard])
+        files = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js"}
+        for path, name in files.items():
+            app.router.add_get(path, _file(name))
+        app.router.add_get("/picture.mjpeg", self._picture)
+        app.router.add_get("/status", self._status_events)
+        app.router.add_get("/history", self._history)
+        app.router.add_get("/metrics", self._metrics_text)
+        app.router.add_get("/healthz", self._health)
+        return app
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        """The answer to a request that may not pass as it is; None if it may."""
+        access = self._access
+        if not access.is_addressed_by(request.host):
+            return web.Response(status=403, text="This page answers to loopback names only.")
+        given = request.query.get("token")
+        if access.token and given is not None and access.admits(given):
+            # Into a cookie, out of the address bar and the browser's history.
+            moved = web.Response(status=303, headers={**HEADERS, "Location": request.path})
+            moved.set_cookie(COOKIE, given, httponly=True, samesite="Strict")
+            return moved
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if request.path in OPEN_PATHS or access.admits(request.cookies.get(COOKIE) or bearer):
+            return None
+        return web.Response(
+            status=401, text=ASK_FOR_TOKEN, content_type="text/html", headers=HEADERS
+        )
+
+    async def _picture(self, request: web.Request) -> web.StreamResponse:
+        return await _stream(request, self.pictures, "multipart/x-mixed-replace; boundary=frame")
+
+    async def _status_events(self, request: web.Request) -> web.StreamResponse:
+        return await _stream(request, self._events, "text/event-stream")
+
+    async def _history(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        return web.Response(
+            body=self._status.history_json(), content_type="application/json", headers=HEADERS
+        )
+
+    async def _metrics_text(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        return web.Response(
+            body=self._metrics.exposition(),
+            headers={**HEADERS, "Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+        )
+
+    async def _health(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        live = self._status.live
+        answer = {"live": live, "silent_s": round(self._status.silent_s, 1)}
+        return web.json_response(answer, status=200 if live else 503, headers=HEADERS)
+
+
+async def _stream(request: web.Request, source: Broadcast, content_type: str) -> web.StreamResponse:
+    response = web.StreamResponse(headers={**HEADERS, "Content-Type": content_type})
+    await response.prepare(request)
+    number = 0
+    source.readers += 1
+    try:
+        while True:
+            number, message = await source.newer_than(number)
+            await response.write(message)
+    except ConnectionResetError:
+        return response  # the viewer left, as viewers do
+    finally:
+        source.readers -= 1
+
+
+def _file(name: str) -> Handler:
+    body = (resources.files("edgecnn.targets.live.web") / name).read_bytes()
+    kind = {"html": "text/html", "css": "text/css", "js": "text/javascript"}[name.split(".")[1]]
+
+    async def serve(request: web.Request) -> web.StreamResponse:  # noqa: ARG001
+        return web.Response(body=body, content_type=kind, charset="utf-8", headers=HEADERS)
+
+    return serve

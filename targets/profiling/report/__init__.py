@@ -1,0 +1,58 @@
+"""A profile as one HTML page that needs no network and no script."""
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from edgecnn.errors import EdgeCnnError, require
+from edgecnn.targets.profiling.profile import Profile
+from edgecnn.targets.profiling.report import charts
+from edgecnn.targets.profiling.report.over_time import course
+from edgecnn.targets.profiling.report.roofline import RooflineChart, roofline
+
+
+def check_installed() -> None:
+    """Raise `MissingExtra` where the template engine is not installed."""
+    require("jinja2", what="An HTML report", package="jinja2", extra="report")
+
+
+def render(profile: Profile, analysis: Mapping[str, Any] | None) -> str:
+    """The page. `analysis` is the bundle's RAM analysis as JSON, None if it has none."""
+    check_installed()
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["mb"] = lambda count: f"{count / 1e6:,.1f}"
+    environment.filters["kb"] = lambda count: f"{count / 1e3:,.1f}"
+    template = environment.from_string(
+        (resources.files("edgecnn.targets.profiling.report") / "page.html").read_text("utf-8")
+    )
+    return template.render(
+        profile=profile,
+        best=profile.best,
+        analysis=analysis,
+        timeline=charts.timeline(analysis) if analysis else None,
+        comparisons=charts.comparisons(profile.runs),
+        operators=[(charts.name_of(r), charts.operators(r)) for r in profile.runs if r.layers],
+        histograms=[charts.histogram(run) for run in profile.runs],
+        courses=[found for run in profile.runs if (found := course(run))],
+        rooflines=_rooflines(profile, analysis) if analysis else [],
+    )
+
+
+def _rooflines(profile: Profile, analysis: Mapping[str, Any]) -> list[RooflineChart]:
+    return [drawn for run in profile.runs if (drawn := roofline(run, analysis))]
+
+
+def write(page: str, path: Path) -> None:
+    """Write the page; raises `EdgeCnnError` where that is not possible."""
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise EdgeCnnError(f"Cannot write {path}: {error.strerror}.") from None

@@ -1,0 +1,129 @@
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecnn.targets.live import systemd
+from edgecnn.targets.live.systemd import Notifier
+from edgecnn.targets.live.watchdog import Watchdog, WatchedSession
+
+
+class Systemd:
+    """The other end of the notification socket."""
+
+    def __init__(self, address: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(address)
+        self._socket.settimeout(20)
+
+    def hear(self) -> dict[str, str]:
+        return dict(line.split("=", 1) for line in self._socket.recv(4096).decode().splitlines())
+
+    def hear_until(self, name: str) -> dict[str, str]:
+        while name not in (heard := self.hear()):
+            pass
+        return heard
+
+    def drain(self) -> int:
+        self._socket.setblocking(False)
+        count = 0
+        try:
+            while self._socket.recv(4096):
+                count += 1
+        except BlockingIOError:
+            self._socket.settimeout(20)
+        return count
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture(params=["file", "abstract"])
+def manager(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Systemd]:
+    name = str(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", name if request.param == "file" else "@" + name)
+    manager = Systemd(name if request.param == "file" else "\0" + name)
+    yield manager
+    manager.close()
+
+
+class Engine:
+    """An engine that can be made to hang."""
+
+    engine, threads, input_shape, classes = "stub 1.0", 1, (1, 2, 2, 3), 3
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def infer(self, image: np.ndarray) -> np.ndarray:
+        assert self.go.wait(20)
+        return np.zeros(3, np.float32)
+
+
+def test_the_watchdog_is_told_until_the_engine_hangs(
+    manager: Systemd, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine, notifier = Engine(), Notifier()
+    watched = WatchedSession(engine)
+    with Watchdog(watched, notifier, hung_s=0.2):
+        assert manager.hear() == {"READY": "1", "WATCHDOG": "1"}
+        assert manager.hear() == {"WATCHDOG": "1"}
+        call = threading.Thread(target=watched.infer, args=(np.zeros((1, 2, 2, 3), np.uint8),))
+        call.start()
+        assert manager.hear_until("STATUS") == {"STATUS": "stub 1.0 has not answered for 0.2 s"}
+        assert "it hangs" in caplog.text
+        time.sleep(0.5)
+        assert manager.drain() == 0  # nobody says that all is well
+        assert caplog.text.count("it hangs") == 1
+        engine.go.set()
+        call.join()
+        assert manager.hear() == {"WATCHDOG": "1"}
+    assert manager.hear_until("STOPPING")
+    notifier.close()
+
+
+def test_the_command_tells_systemd(manager: Systemd, colour_bundle: Path) -> None:
+    command = [sys.executable, "-m", "edgecnn", "run", str(colour_bundle), "--source"]
+    with subprocess.Popen([*command, "synthetic:64x48@20", "--frames", "40"]) as running:
+        assert manager.hear()["READY"] == "1"
+        assert manager.hear_until("STOPPING")
+        assert running.wait(20) == 0
+
+
+def test_without_systemd_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    notifier = Notifier()
+    notifier.tell(READY="1")
+    notifier.close()
+
+
+def test_the_unit_runs_this_very_command(colour_bundle: Path, tmp_path: Path) -> None:
+    words = [str(colour_bundle), "--source", "gst:a ! b", "--jsonl", "100%$HOME.jsonl"]
+    done = subprocess.run(
+        [sys.executable, "-m", "edgecnn", "run", *words, "--print-systemd"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    expanded = lines["ExecStart"].replace("%%", "%").replace("$$", "$")
+    assert shlex.split(expanded) == [sys.executable, "-m", "edgecnn", "run", *words]
+    assert lines["WorkingDirectory"] == str(tmp_path)
+    assert lines["Type"] == "notify"
+    assert lines["WatchdogSec"] == str(systemd.WATCHDOG_S)
+    if verify := shutil.which("systemd-analyze"):
+        unit = tmp_path / "edgecnn.service"
+        unit.write_text(done.stdout)
+        checked = subprocess.run([verify, "verify", str(unit)], capture_output=True, text=True)
+        assert "edgecnn.service" not in checked.stderr, checked.stderr
