@@ -353,8 +353,11 @@ class _Writer:
         return self.node("Reshape", [x, shape], op.name)
 
     def _normalises_picture(self, op: Operator) -> bool:
-        on_picture = op.op == "depthwise" and op.inputs[0] == self.graph.input.name
-        return on_picture and op.weights["kernel"].shape[:2] == (1, 1)
+        """Whether this is a scale and a shift of each colour."""
+        picture = self.graph.input
+        on_picture = op.op == "depthwise" and op.inputs[0] == picture.name
+        point = on_picture and op.weights["kernel"].shape[:2] == (1, 1)
+        return point and op.shape == picture.shape  # neither strides nor more channels
 
     def _per_channel(self, op: Operator, x: str) -> str:
         """A 1×1 depthwise convolution, spelled as arithmetic."""
