@@ -1,8 +1,6 @@
 """A bundle loaded into an engine: frames in, predictions out."""
 
-import logging
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +8,18 @@ from numpy.typing import NDArray
 
 from edgecnn.arguments import at_least
 from edgecnn.bundle import Bundle
-from edgecnn.errors import BundleError, RuntimeUnavailable
-from edgecnn.golden import Golden
+from edgecnn.errors import BundleError
 from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame, FramePreparer
 from edgecnn.targets.answer import reader
-from edgecnn.targets.board.target import Target, detect
+from edgecnn.targets.board.target import detect
 from edgecnn.targets.captured import Captured
-from edgecnn.targets.choice import choose
 from edgecnn.targets.engines import runtimes
+from edgecnn.targets.engines.choice import choose
+from edgecnn.targets.engines.loading import load_session
 from edgecnn.targets.engines.session import Session
 from edgecnn.targets.prediction import Latency, Prediction
 from edgecnn.targets.region import Region
-from edgecnn.targets.trial import Tried
-
-log = logging.getLogger(__name__)
 
 
 class Classifier:
@@ -116,11 +111,11 @@ def load(
     """Open a bundle in an engine.
 
     `runtime` is a name of `runtimes.RUNTIMES` or `runtimes.ACCELERATED` (or of the format it
-    runs), or `auto`: the fastest on this board, see `edgecnn.targets.choice`, which tries them the
-    first time. `threads` is by default what was fastest too, or what the target has big cores for.
-    `region` is the part of a frame to look at, the whole by default; `threshold` takes the place
-    of the bundle's own, where its head has any. With `self_check` the bundle's golden pictures
-    must get the answers they got at export. Raises `BundleError`, `RuntimeUnavailable`,
+    runs), or `auto`: the fastest on this board, see `edgecnn.targets.engines.choice`, which tries
+    them the first time. `threads` is by default what was fastest too, or what the target has big
+    cores for. `region` is the part of a frame to look at, the whole by default; `threshold` takes
+    the place of the bundle's own, where its head has any. With `self_check` the bundle's golden
+    pictures must get the answers they got at export. Raises `BundleError`, `RuntimeUnavailable`,
     `UnknownName` or, for `threads` below 1, `EdgeCnnError`.
     """
     runtime = runtimes.canonical(runtime, "auto")
@@ -132,54 +127,7 @@ def load(
     if runtime == "auto":
         fastest = choose(bundle, board, threads, self_check=self_check)
     threads = threads or (fastest.threads if fastest else board.threads)
-    name, session = _open(bundle, board, runtime, threads, fastest=fastest)
-    if self_check and bundle.golden is not None:
-        prepare = FramePreparer(bundle.preprocessing)
-        golden = Golden.load(bundle.golden)
-        golden.check(runtimes.get(name).format, session.engine, prepare, session.infer)
+    name, session = load_session(
+        bundle, board, runtime, threads, fastest=fastest, self_check=self_check
+    )
     return Classifier(bundle, name, session, region=region, threshold=threshold)
-
-
-def _open(
-    bundle: Bundle,
-    board: Target,
-    runtime: str,
-    threads: int,
-    refused: tuple[str, ...] = (),
-    fastest: Tried | None = None,
-) -> tuple[str, Session]:
-    name = runtime
-    if runtime == "auto":
-        name = fastest.runtime if fastest else choose_runtime(bundle, board, refused)
-    engine = runtimes.get(name)
-    if engine.format not in bundle.artifacts:
-        raise RuntimeUnavailable(
-            f"{name} runs {engine.format}, and {bundle.path} holds only "
-            f"{', '.join(bundle.artifacts)}: export with --format {engine.format}."
-        )
-    try:
-        return name, engine.open(bundle.model_file(engine.format), threads)
-    except RuntimeUnavailable as error:
-        # A GPU may be here and refuse this network: a robot goes on with the next best.
-        if runtime != "auto" or name in runtimes.RUNTIMES:
-            raise
-        log.warning("edgecnn: %s is not used: %s", name, error)
-        return _open(bundle, board, runtime, threads, (*refused, name))
-
-
-def choose_runtime(bundle: Bundle, target: Target, refused: Sequence[str] = ()) -> str:
-    """The target's first runtime that is installed and has its format in the bundle.
-
-    Those that `refused` the network are passed over.
-    """
-    reasons = []
-    for name in target.runtimes:
-        if name in refused:
-            reasons.append(f"{name}: refused this network")
-        elif runtimes.get(name).format not in bundle.artifacts:
-            reasons.append(f"{name}: {bundle.path} holds no {runtimes.get(name).format}")
-        elif reason := runtimes.missing(name):
-            reasons.append(f"{name}: {reason}")
-        else:
-            return name
-    raise RuntimeUnavailable("No engine here runs this bundle. " + "; ".join(reasons))

@@ -13,11 +13,12 @@ from edgecnn.arguments import at_least, each_at_least, words
 from edgecnn.bundle import Bundle
 from edgecnn.errors import RuntimeUnavailable
 from edgecnn.targets.board.target import detect
-from edgecnn.targets.choice import keep
 from edgecnn.targets.engines import runtimes as registry
+from edgecnn.targets.engines.choice import keep
 from edgecnn.targets.engines.layer_times import LayerTime, joined
 from edgecnn.targets.engines.memory_model import EngineBaseline, NetworkMemory
 from edgecnn.targets.engines.session import Runtime
+from edgecnn.targets.engines.trial import Tried
 from edgecnn.targets.profiling import timeline
 from edgecnn.targets.profiling.baseline import baseline
 from edgecnn.targets.profiling.disturbance import Disturbance
@@ -34,7 +35,6 @@ from edgecnn.targets.profiling.profile import (
     Skipped,
 )
 from edgecnn.targets.profiling.roofline import measure_roofline
-from edgecnn.targets.trial import Tried
 
 
 def profile(

@@ -142,14 +142,23 @@ FOUND: dict[str, Callable[[Any], Any]] = {
     "elu of what is never negative": lambda x: layers.ELU(0.5)(layers.ReLU()(x)),
 }
 
+FIRST: dict[str, Callable[[Any], Any]] = {
+    "points of each colour": lambda x: layers.DepthwiseConv2D(
+        1, depth_multiplier=3, activation="relu"
+    )(x / 255),
+    "every second point of each colour": lambda x: layers.DepthwiseConv2D(1, strides=2)(x / 255),
+}
+"""Found at the picture itself, not behind a convolution."""
 
-@pytest.mark.parametrize("name", FOUND)
+
+@pytest.mark.parametrize("name", [*FOUND, *FIRST])
 def test_what_random_networks_found_stays_right(name: str) -> None:
     keras.utils.set_random_seed(4)
     size = (14, 14, 3)
     picture = keras.Input(size)
-    x = layers.Conv2D(6, 3, activation="relu")(layers.Rescaling(1 / 127.5, offset=-1)(picture))
-    x = FOUND[name](x)
+    scaled = FIRST.get(name, layers.Rescaling(1 / 127.5, offset=-1))
+    x = layers.Conv2D(6, 3, activation="relu")(scaled(picture))
+    x = FOUND[name](x) if name in FOUND else x
     if len(x.shape) > 2:
         pools = {3: layers.GlobalAveragePooling1D, 4: layers.GlobalAveragePooling2D}
         x = pools[len(x.shape)]()(x)

@@ -17,8 +17,8 @@ import pytest
 from edgecnn.bundle import MANIFEST, Bundle
 from edgecnn.targets.board.machine import Machine
 from edgecnn.targets.board.target import detect
-from edgecnn.targets.choice import choose
 from edgecnn.targets.engines import probe
+from edgecnn.targets.engines.choice import choose
 
 RED, GREEN, BLUE = (0, 0, 255), (0, 255, 0), (255, 0, 0)  # BGR
 

@@ -13,8 +13,9 @@ from edgecnn.targets import classifier
 from edgecnn.targets.board.jetson import Jetson
 from edgecnn.targets.board.machine import Machine
 from edgecnn.targets.board.readings.nvidia import TEGRA, Gpu
-from edgecnn.targets.classifier import choose_runtime, load
+from edgecnn.targets.classifier import load
 from edgecnn.targets.engines import probe, runtimes
+from edgecnn.targets.engines.loading import choose_runtime
 from edgecnn.targets.engines.runtimes import nvidia, tensorrt
 from edgecnn.targets.engines.runtimes.onnxruntime import OnnxRuntimeSession
 from edgecnn.targets.engines.runtimes.openvino import settings_for

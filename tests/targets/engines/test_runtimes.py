@@ -9,8 +9,9 @@ import pytest
 from edgecnn.errors import BundleError, RuntimeUnavailable, UnknownName
 from edgecnn.targets.board.generic import Generic
 from edgecnn.targets.board.machine import Machine
-from edgecnn.targets.classifier import Classifier, choose_runtime, load
+from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.engines import probe, runtimes
+from edgecnn.targets.engines.loading import choose_runtime
 from edgecnn.targets.engines.session import check_contract
 
 every_runtime = pytest.mark.parametrize("runtime", runtimes.RUNTIMES)

@@ -1,12 +1,15 @@
 """One candidate of a trial, in a process of its own.
 
-`python -m edgecnn.targets.trial_worker '{"bundle": ..., "runtime": ..., ...}'`, with all the
-arguments of `measure`, prints one line of JSON: its latency, or `{"error": ...}`.
+`python -m edgecnn.targets.engines.trial_worker '{"bundle": ..., "runtime": ..., ...}'`, with all
+the arguments of `measure`, prints one line of JSON: its latency, or `{"error": ...}`.
 """
 
 import numpy as np
 
-from edgecnn.targets.classifier import load
+from edgecnn.bundle import Bundle
+from edgecnn.preprocessing import FramePreparer
+from edgecnn.targets.board.target import detect
+from edgecnn.targets.engines.loading import load_session
 from edgecnn.targets.engines.worker import BLACK, serve, timed
 
 WARMUP_S = 0.1
@@ -19,8 +22,9 @@ def measure(
     bundle: str, runtime: str, threads: int, target: str, self_check: bool
 ) -> dict[str, float]:
     """The 90th percentile of the latency over a moment, once warm."""
-    classifier = load(bundle, runtime, threads, target=target, self_check=self_check)
-    session, image = classifier.session, classifier.prepare(BLACK)
+    opened, board = Bundle.load(bundle), detect(name=target)
+    _, session = load_session(opened, board, runtime, threads, self_check=self_check)
+    image = FramePreparer(opened.preprocessing)(BLACK)
     for _ in timed(session, image, 1, WARMUP_S):
         pass
     times = [ms for _, ms in timed(session, image, FEWEST, MEASURED_S)]

@@ -17,11 +17,10 @@ import pytest
 import edgecnn
 from edgecnn import cache
 from edgecnn.bundle import MANIFEST, Bundle, file_sha256
-from edgecnn.targets import trial
 from edgecnn.targets.board.target import detect
-from edgecnn.targets.choice import choose, keep
-from edgecnn.targets.engines import probe, runtimes
-from edgecnn.targets.trial import Tried
+from edgecnn.targets.engines import probe, runtimes, trial
+from edgecnn.targets.engines.choice import choose, keep
+from edgecnn.targets.engines.trial import Tried
 
 
 @pytest.fixture(autouse=True)

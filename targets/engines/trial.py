@@ -19,7 +19,7 @@ from edgecnn.targets.engines import runtimes
 from edgecnn.targets.engines.child import answer, start
 
 log = logging.getLogger(__name__)
-WORKER = "edgecnn.targets.trial_worker"
+WORKER = "edgecnn.targets.engines.trial_worker"
 FAR_BEHIND = 1.5
 """Times the fastest so far."""
 

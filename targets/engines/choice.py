@@ -1,7 +1,7 @@
 """Which engine runs a bundle on this board, and with how many threads: the one that was fastest.
 
-Tried once (see `edgecnn.targets.trial`) and kept in the user's cache folder for this board, these
-versions of the engines and these model files; `edgecnn profile` brings it up to date.
+Tried once (see `edgecnn.targets.engines.trial`) and kept in the user's cache folder for this board,
+these versions of the engines and these model files; `edgecnn profile` brings it up to date.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from edgecnn.bundle import Bundle
 from edgecnn.errors import EdgeCnnError
 from edgecnn.targets.board.target import Target
 from edgecnn.targets.engines import runtimes
-from edgecnn.targets.trial import Tried, try_out
+from edgecnn.targets.engines.trial import Tried, try_out
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,83 @@
+"""A bundle opened in the engine that was asked for or chosen, and proven there."""
+
+import logging
+from collections.abc import Sequence
+
+from edgecnn.bundle import Bundle
+from edgecnn.errors import RuntimeUnavailable
+from edgecnn.golden import Golden
+from edgecnn.preprocessing import FramePreparer
+from edgecnn.targets.board.target import Target
+from edgecnn.targets.engines import runtimes
+from edgecnn.targets.engines.session import Session
+from edgecnn.targets.engines.trial import Tried
+
+log = logging.getLogger(__name__)
+
+
+def load_session(
+    bundle: Bundle,
+    board: Target,
+    runtime: str,
+    threads: int,
+    *,
+    fastest: Tried | None = None,
+    self_check: bool = True,
+) -> tuple[str, Session]:
+    """The runtime that took the bundle, and its session.
+
+    `auto` is the `fastest` where it is known, else the target's first. With `self_check` the
+    bundle's golden pictures must get the answers they got at export. Raises `BundleError` and
+    `RuntimeUnavailable`.
+    """
+    name, session = _open(bundle, board, runtime, threads, fastest=fastest)
+    if self_check and bundle.golden is not None:
+        prepare = FramePreparer(bundle.preprocessing)
+        golden = Golden.load(bundle.golden)
+        golden.check(runtimes.get(name).format, session.engine, prepare, session.infer)
+    return name, session
+
+
+def _open(
+    bundle: Bundle,
+    board: Target,
+    runtime: str,
+    threads: int,
+    refused: tuple[str, ...] = (),
+    fastest: Tried | None = None,
+) -> tuple[str, Session]:
+    name = runtime
+    if runtime == "auto":
+        name = fastest.runtime if fastest else choose_runtime(bundle, board, refused)
+    engine = runtimes.get(name)
+    if engine.format not in bundle.artifacts:
+        raise RuntimeUnavailable(
+            f"{name} runs {engine.format}, and {bundle.path} holds only "
+            f"{', '.join(bundle.artifacts)}: export with --format {engine.format}."
+        )
+    try:
+        return name, engine.open(bundle.model_file(engine.format), threads)
+    except RuntimeUnavailable as error:
+        # A GPU may be here and refuse this network: a robot goes on with the next best.
+        if runtime != "auto" or name in runtimes.RUNTIMES:
+            raise
+        log.warning("edgecnn: %s is not used: %s", name, error)
+        return _open(bundle, board, runtime, threads, (*refused, name))
+
+
+def choose_runtime(bundle: Bundle, target: Target, refused: Sequence[str] = ()) -> str:
+    """The target's first runtime that is installed and has its format in the bundle.
+
+    Those that `refused` the network are passed over.
+    """
+    reasons = []
+    for name in target.runtimes:
+        if name in refused:
+            reasons.append(f"{name}: refused this network")
+        elif runtimes.get(name).format not in bundle.artifacts:
+            reasons.append(f"{name}: {bundle.path} holds no {runtimes.get(name).format}")
+        elif reason := runtimes.missing(name):
+            reasons.append(f"{name}: {reason}")
+        else:
+            return name
+    raise RuntimeUnavailable("No engine here runs this bundle. " + "; ".join(reasons))
