@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 SAMPLES := .cache/samples
 EMULATED ?= arm
 LEVEL ?=
-TREE := .cache/types/edgecnn
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-full test-arm check types bench clean
@@ -43,11 +42,9 @@ check: setup types  ## Format, lint, types
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The package as it installs, in links: type checkers do not follow an editable install's mapping.
 types: setup
-	@rm -rf $(TREE) && mkdir -p $(TREE)
-	@ln -s $(CURDIR)/edgecnn/* $(CURDIR)/calibration $(CURDIR)/export $(CURDIR)/targets $(TREE)
-	cd $(TREE)/.. && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p edgecnn
+	$(BIN)/mypy -p edgecnn
+	$(BIN)/mypy --explicit-package-bases tests benchmarks examples
 
 bench: setup $(SAMPLES)/complete  ## Measure against named peers, ratios in one run
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
