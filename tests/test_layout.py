@@ -1,5 +1,6 @@
 """Four top-level folders, one package."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,12 +17,8 @@ def test_the_links_lead_to_the_folders_beside_the_package() -> None:
 
 def test_a_second_checkout_is_one_version(tmp_path: Path) -> None:
     """What is imported there is all from there, whatever is installed."""
-    (tmp_path / "edgecnn").mkdir()
-    (tmp_path / "edgecnn" / "__init__.py").write_text("")
-    for name in LINKED:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").write_text("")
-        (tmp_path / "edgecnn" / name).symlink_to(Path("..") / name)
+    for name in ("edgecnn", *LINKED):
+        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True)
     code = (
         "import edgecnn.export, edgecnn.targets, edgecnn.calibration\n"
         "for found in (edgecnn, edgecnn.export, edgecnn.targets, edgecnn.calibration):\n"
