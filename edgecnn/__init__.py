@@ -4,7 +4,37 @@ Names are loaded when first used, so that a board needs no TensorFlow.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for editors and type checkers; to Python, `_HOME` says the same
+    from edgecnn.analysis import RamAnalysis as RamAnalysis
+    from edgecnn.analysis import analyze as analyze
+    from edgecnn.bundle import Bundle as Bundle
+    from edgecnn.calibration import calibrate as calibrate
+    from edgecnn.calibration.calibration_set import CalibrationSet as CalibrationSet
+    from edgecnn.checkpoint import Checkpoint as Checkpoint
+    from edgecnn.comparison import compare as compare
+    from edgecnn.errors import CheckFailed as CheckFailed
+    from edgecnn.errors import EdgeCnnError as EdgeCnnError
+    from edgecnn.export.evaluate import Evaluation as Evaluation
+    from edgecnn.export.evaluate import evaluate as evaluate
+    from edgecnn.export.pipeline import export as export
+    from edgecnn.head import Head as Head
+    from edgecnn.preprocessing import Preprocessing as Preprocessing
+    from edgecnn.targets.classifier import Classifier as Classifier
+    from edgecnn.targets.classifier import load as load
+    from edgecnn.targets.deploy.deployment import deploy as deploy
+    from edgecnn.targets.deploy.deployment import rollback as rollback
+    from edgecnn.targets.live.decisions.rule import DecisionRule as DecisionRule
+    from edgecnn.targets.live.loop import LiveOptions as LiveOptions
+    from edgecnn.targets.live.loop import classify as classify
+    from edgecnn.targets.prediction import Prediction as Prediction
+    from edgecnn.targets.profiling.profile import Profile as Profile
+    from edgecnn.targets.profiling.profiler import profile as profile
+    from edgecnn.targets.region import Region as Region
+    from edgecnn.training import resume as resume
+    from edgecnn.training import train as train
+    from edgecnn.zoo import build as build
 
 __version__ = "0.1.0"
 
@@ -12,17 +42,30 @@ _HOME = {
     "analyze": "edgecnn.analysis",
     "build": "edgecnn.zoo",
     "calibrate": "edgecnn.calibration",
-    "compare": "edgecnn.comparison",
     "classify": "edgecnn.targets.live.loop",
+    "compare": "edgecnn.comparison",
     "deploy": "edgecnn.targets.deploy.deployment",
     "evaluate": "edgecnn.export.evaluate",
     "load": "edgecnn.targets.classifier",
     "profile": "edgecnn.targets.profiling.profiler",
+    "resume": "edgecnn.training",
+    "rollback": "edgecnn.targets.deploy.deployment",
     "train": "edgecnn.training",
     "Bundle": "edgecnn.bundle",
+    "CalibrationSet": "edgecnn.calibration.calibration_set",
+    "CheckFailed": "edgecnn.errors",
+    "Checkpoint": "edgecnn.checkpoint",
+    "Classifier": "edgecnn.targets.classifier",
+    "DecisionRule": "edgecnn.targets.live.decisions.rule",
     "EdgeCnnError": "edgecnn.errors",
+    "Evaluation": "edgecnn.export.evaluate",
+    "Head": "edgecnn.head",
+    "LiveOptions": "edgecnn.targets.live.loop",
     "Prediction": "edgecnn.targets.prediction",
     "Preprocessing": "edgecnn.preprocessing",
+    "Profile": "edgecnn.targets.profiling.profile",
+    "RamAnalysis": "edgecnn.analysis",
+    "Region": "edgecnn.targets.region",
 }
 __all__ = [*_HOME, "export", "__version__"]  # noqa: PLE0604
 

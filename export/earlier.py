@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 import edgecnn
-from edgecnn import export
 from edgecnn.bundle import MANIFEST, Bundle
 from edgecnn.errors import BundleError
 from edgecnn.export.manifest import versions
@@ -67,8 +66,7 @@ def missing(formats: Sequence[str], kept: Bundle | None) -> tuple[str, ...]:
 
 def _source() -> str:
     digest = hashlib.sha256()
-    for package in (edgecnn, export):
-        (folder,) = package.__path__
-        for path in sorted(Path(folder).rglob("*.py")):
+    for module in (edgecnn.__file__, __file__):
+        for path in sorted(Path(module).parent.rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()
