@@ -42,10 +42,11 @@ class Server:
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self.pictures, self._events = Broadcast(), Broadcast()
+        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0.1)
         # A failure to start, such as an address in use, is raised here and not in the thread.
         started: Future[int] = Future()
         self._thread = threading.Thread(
-            target=lambda: self._loop.run_until_complete(self._serve(started)),
+            target=lambda: self._loop.run_until_complete(self._serve(runner, started)),
             name="web",
             daemon=True,
         )
@@ -80,8 +81,7 @@ class Server:
         self._thread.join()
         self._loop.close()
 
-    async def _serve(self, started: "Future[int]") -> None:
-        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0.1)
+    async def _serve(self, runner: web.AppRunner, started: "Future[int]") -> None:
         try:
             await runner.setup()
             await web.TCPSite(runner, self._access.host, self._access.port).start()
