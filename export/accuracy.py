@@ -64,7 +64,7 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Agreement:
     """An artifact against the float network on pictures without labels."""
 
     count: int

@@ -6,14 +6,14 @@ from pathlib import Path
 from edgecnn.calibration.calibration_set import CalibrationSet, apart
 from edgecnn.errors import DataError
 from edgecnn.export.network import Network
-from edgecnn.export.progress import Progress
+from edgecnn.export.progress import ExportProgress
 
 MINIMUM_PICTURES = 2
 FEW_PICTURES = 20
 
 
 def calibration_set(
-    calibration: Path | str | CalibrationSet | None, network: Network, progress: Progress
+    calibration: Path | str | CalibrationSet | None, network: Network, progress: ExportProgress
 ) -> CalibrationSet:
     """The set given, else the checkpoint's own, else the default photographs, with a note.
 

@@ -12,7 +12,7 @@ from edgecnn import data
 from edgecnn.arguments import at_least
 from edgecnn.bundle import Bundle
 from edgecnn.errors import DataError, RuntimeUnavailable
-from edgecnn.export.accuracy import Accuracy, Comparison, Drop, Probabilities, Truths
+from edgecnn.export.accuracy import Accuracy, Agreement, Drop, Probabilities, Truths
 from edgecnn.export.float_network import float_answers
 from edgecnn.head import Head
 from edgecnn.pictures import Picture, labelled_pictures, prepare, truths
@@ -26,7 +26,7 @@ class Result:
 
     runtime: str
     accuracy: Accuracy
-    comparison: Comparison | None
+    comparison: Agreement | None
     drop: Drop | None
     """Both None where the float network is not here to compare with."""
 
@@ -136,7 +136,7 @@ def _judged(
     accuracy = Accuracy.of(answers, classes, head=head)
     if expected is None:
         return Result(runtime, accuracy, None, None)
-    comparison = Comparison.of(expected, answers, head=head)
+    comparison = Agreement.of(expected, answers, head=head)
     return Result(runtime, accuracy, comparison, Drop.of(expected, answers, classes, head=head))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.export.onnx_parts import channels_first
+from edgecnn.export.formats.onnx.parts import channels_first
 from edgecnn.export.quantised import Quantised
 from edgecnn.export.statistics import GraphRun, features
 from edgecnn.graph import Array

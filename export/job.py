@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,25 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle
 from edgecnn.errors import CheckFailed
-from edgecnn.export.about import About
-from edgecnn.export.accuracy import Probabilities, Truths
-from edgecnn.export.earlier import missing
+from edgecnn.export import formats
+from edgecnn.export.formats.about import About
+from edgecnn.export.held_out import HeldOut
 from edgecnn.export.ladder import Rung, best, climb
-from edgecnn.export.order import Order
-from edgecnn.export.progress import Progress
+from edgecnn.export.progress import ExportProgress
 from edgecnn.export.quantised import Quantised
-from edgecnn.export.recipe import Kitchen, Recipe
-from edgecnn.export.verify import Verification, check_artifacts, verify
+from edgecnn.export.recipe import Quantiser, Recipe
+from edgecnn.export.request import Request
+from edgecnn.export.reuse import missing
+from edgecnn.export.verify import Verification, check_artifacts, check_half, verify
+from edgecnn.pictures import prepare
 
 
 class Clock:
     """Reports each step and keeps how long it took."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: ExportProgress) -> None:
         self.progress = progress
         self.seconds: dict[str, float] = {}
 
@@ -47,21 +48,19 @@ class Job:
     """An export under way: everything that writing and judging an artifact needs."""
 
     folder: Path
-    order: Order
+    request: Request
+    held_out: HeldOut
     formats: Sequence[str]
     clock: Clock
-    held_out: NDArray[np.uint8]
-    expected: Probabilities
-    classes: Truths | None
     kept: Bundle | None = None
-    """An earlier export of the same, some of whose artifacts are in the folder."""
+    """An earlier export of the same."""
     found: dict[str, Verification] = field(default_factory=dict)
     """What the artifacts now in the folder did."""
     quantised: Quantised | None = None
     """What they were written from."""
 
-    def keep(self) -> None:
-        """Take over the artifacts of the earlier export."""
+    def take_over(self) -> None:
+        """Copy the artifacts of the earlier export, if there is one."""
         if self.kept is None:
             return
         for name, artifact in self.kept.artifacts.items():
@@ -72,35 +71,35 @@ class Job:
     def write_and_verify(self, quantised: Quantised | None) -> None:
         """Write every format not kept into the folder and run it on the held-out pictures."""
         self.quantised = quantised
-        graph = quantised.graph if quantised else self.order.graph
-        network, precision = self.order.network, self.order.settings.precision
+        graph = quantised.graph if quantised else self.request.graph
+        network, precision = self.request.network, self.request.options.precision
         about = About(
             network.architecture,
             precision,
             network.weights,
             network.preprocessing,
-            self.order.labels,
-            self.order.head,
+            self.request.labels,
+            self.request.head,
         )
         for name in missing(self.formats, self.kept):
             with self.clock.step(f"write {name}"):
                 half = precision == "fp16"
-                _writer(name)(graph, quantised, self.folder, half=half, about=about)
-            with self.clock.step(f"verify {name}", len(self.held_out)):
+                formats.get(name).write(graph, quantised, self.folder, half=half, about=about)
+            with self.clock.step(f"verify {name}", len(self.held_out.images)):
                 self.found[name] = verify(
                     name,
                     self.folder,
-                    self.held_out,
-                    self.expected,
-                    self.classes,
-                    self.order.head,
+                    self.held_out.images,
+                    self.held_out.expected,
+                    self.held_out.truths,
+                    self.request.head,
                     self.clock.progress.advance,
                 )
 
-    def attempt(self, kitchen: Kitchen, name: str, recipe: Recipe) -> Rung:
+    def attempt(self, quantiser: Quantiser, name: str, recipe: Recipe) -> Rung:
         """Quantise by a recipe, and say what it lost."""
         with self.clock.step(name):
-            quantised = kitchen.cook(recipe)
+            quantised = quantiser.quantise(recipe)
         self.write_and_verify(quantised)
         check_artifacts(self.found, "int8")
         lost = {format: verification.points_lost for format, verification in self.found.items()}
@@ -108,25 +107,42 @@ class Job:
         return Rung(name, recipe, lost, error)
 
 
-def quantise_and_write(job: Job, kitchen: Kitchen) -> dict[str, Any]:
+def write_float(job: Job) -> dict[str, Any]:
+    """Write the artifacts in single or half precision."""
+    precision = job.request.options.precision
+    if precision == "fp16":
+        check_half(job.request.graph)
+    job.write_and_verify(None)
+    check_artifacts(job.found, precision)
+    return {"precision": precision}
+
+
+def write_int8(job: Job) -> dict[str, Any]:
     """Write the int8 artifacts, repaired until the bound holds if there is one."""
-    with job.clock.step("calibrate", len(kitchen.images)):
-        kitchen.observe()
-    recipe, max_drop = job.order.settings.recipe, job.order.settings.max_drop
+    pictures, preprocessing = job.request.pictures, job.request.network.preprocessing
+    quantiser = Quantiser(
+        job.request.graph,
+        prepare(pictures.pictures, preprocessing),
+        job.clock.progress.advance,
+        representative=pictures.representative,
+    )
+    with job.clock.step("calibrate", len(quantiser.images)):
+        quantiser.observe()
+    recipe, max_drop = job.request.options.recipe, job.request.options.max_drop
     if job.kept is not None:
         decided: dict[str, Any] = job.kept.manifest["quantisation"]
-        rung = job.attempt(kitchen, "quantise", Recipe.from_json(decided["recipe"]))
+        rung = job.attempt(quantiser, "quantise", Recipe.from_json(decided["recipe"]))
         if max_drop is None or rung.score[0] <= max_drop:
             return decided
         # What held for the other formats does not for the new one: all are made anew.
         job.kept = None
     if max_drop is None:
-        tried = [job.attempt(kitchen, "quantise", recipe)]
+        tried = [job.attempt(quantiser, "quantise", recipe)]
     else:
-        tried = climb(kitchen, partial(job.attempt, kitchen), recipe, max_drop)
+        tried = climb(quantiser, partial(job.attempt, quantiser), recipe, max_drop)
     kept = best(tried)
     if kept is not tried[-1]:
-        job.attempt(kitchen, kept.name, kept.recipe)
+        job.attempt(quantiser, kept.name, kept.recipe)
     return {
         "precision": "int8",
         "weights": f"symmetric int{kept.recipe.weight_bits} per output channel",
@@ -136,7 +152,7 @@ def quantise_and_write(job: Job, kitchen: Kitchen) -> dict[str, Any]:
     }
 
 
-def check(found: dict[str, Verification], max_drop: float | None) -> None:
+def hold_to_bound(found: dict[str, Verification], max_drop: float | None) -> None:
     """Raise `CheckFailed` where an artifact lost more than the bound."""
     if max_drop is None:
         return
@@ -150,17 +166,3 @@ def check(found: dict[str, Verification], max_drop: float | None) -> None:
             f"{'; '.join(failures)} of top-1, more than --max-drop {max_drop:g}: no bundle "
             "written. Calibrate with more pictures of what the camera sees, or use --fp16."
         )
-
-
-def _writer(name: str) -> Callable[..., None]:
-    if name == "tflite":
-        from edgecnn.export.tflite import write_tflite
-
-        return write_tflite
-    if name == "onnx":
-        from edgecnn.export.onnx import write_onnx
-
-        return write_onnx
-    from edgecnn.export.openvino import write_openvino
-
-    return write_openvino

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.export.accuracy import Probabilities
-from edgecnn.export.recipe import Kitchen, Recipe
+from edgecnn.export.recipe import Quantiser, Recipe
 from edgecnn.export.statistics import GraphRun
 
 RANKING_PICTURES = 16
@@ -36,7 +36,7 @@ class Rung:
 
 
 def climb(
-    kitchen: Kitchen, attempt: Callable[[str, Recipe], Rung], asked: Recipe, bound: float
+    quantiser: Quantiser, attempt: Callable[[str, Recipe], Rung], asked: Recipe, bound: float
 ) -> list[Rung]:
     """Try recipes, from `asked` on, until no artifact loses more than `bound` points.
 
@@ -44,7 +44,7 @@ def climb(
     best is the one to keep, and whether it holds is for the caller to see.
     """
     tried = [attempt("as asked", asked)]
-    for name, change in _changes(kitchen, tried):
+    for name, change in _changes(quantiser, tried):
         if best(tried).score[0] <= bound:
             break
         tried.append(attempt(name, change(best(tried).recipe)))
@@ -57,11 +57,11 @@ def best(tried: list[Rung]) -> Rung:
 
 
 def _changes(
-    kitchen: Kitchen, tried: list[Rung]
+    quantiser: Quantiser, tried: list[Rung]
 ) -> Iterator[tuple[str, Callable[[Recipe], Recipe]]]:
     yield "full bias correction", lambda r: replace(r, bias_correction="full")
     yield "cross-layer equalisation", lambda r: replace(r, equalise=True)
-    ranked = rank_layers(kitchen, best(tried).recipe)
+    ranked = rank_layers(quantiser, best(tried).recipe)
     count = 1
     while count < len(ranked):
         layers = tuple(ranked[:count])
@@ -72,15 +72,15 @@ def _changes(
         count *= 2
 
 
-def rank_layers(kitchen: Kitchen, recipe: Recipe) -> list[str]:
+def rank_layers(quantiser: Quantiser, recipe: Recipe) -> list[str]:
     """Layers by how much the answers improve when that layer alone computes in float."""
-    images = kitchen.sample(RANKING_PICTURES)
+    images = quantiser.sample(RANKING_PICTURES)
     # Re-cooking for every layer with all corrections would take minutes and rank the same.
     fast = replace(recipe, rounding="nearest", bias_correction="fast")
-    expected = _answers(GraphRun(kitchen.graph, ()), images)
+    expected = _answers(GraphRun(quantiser.graph, ()), images)
     left: dict[str, float] = {}
-    for layer in kitchen.cook(fast).weights:
-        quantised = kitchen.cook(replace(fast, float_layers=(*recipe.float_layers, layer)))
+    for layer in quantiser.quantise(fast).weights:
+        quantised = quantiser.quantise(replace(fast, float_layers=(*recipe.float_layers, layer)))
         run = GraphRun(quantised.graph, (), quantised)
         left[layer] = float(np.abs(_answers(run, images) - expected).mean())
     return sorted(left, key=left.__getitem__)

@@ -12,8 +12,8 @@ import edgecnn
 from edgecnn.analysis import RamAnalysis
 from edgecnn.bundle import FORMATS, LABELS, MODEL_FILES, SCHEMA, Bundle, describe_file
 from edgecnn.calibration.calibration_set import CalibrationSet
-from edgecnn.export.audit import audit
-from edgecnn.export.order import Order
+from edgecnn.export import formats
+from edgecnn.export.request import Request
 from edgecnn.export.verify import Verification
 from edgecnn.golden import FILE
 
@@ -22,7 +22,7 @@ def describe(
     *,
     folder: Path,
     out: Path,
-    order: Order,
+    request: Request,
     quantisation: dict[str, Any],
     found: dict[str, Verification],
     kept: Bundle | None,
@@ -34,7 +34,7 @@ def describe(
 
     What is said of the artifacts `kept` from an earlier export is said again.
     """
-    network, precision = order.network, order.settings.precision
+    network, precision = request.network, request.options.precision
     preprocessing = network.preprocessing
     earlier: dict[str, Any] = {} if kept is None else kept.manifest
     artifacts = dict(earlier.get("artifacts", {}))
@@ -55,11 +55,11 @@ def describe(
         },
         "preprocessing": preprocessing.to_json(),
         "labels": asdict(describe_file(folder, LABELS)),
-        **order.head.to_json(),
-        **({"head_added": order.added} if order.added else {}),
-        **_origin(order, out),
+        **request.head.to_json(),
+        **({"head_added": request.added} if request.added else {}),
+        **_origin(request, out),
         "golden": asdict(describe_file(folder, FILE)),
-        "calibration": _described(order.pictures, precision),
+        "calibration": _described(request.pictures, precision),
         "quantisation": quantisation,
         "artifacts": {name: artifacts[name] for name in FORMATS if name in artifacts},
         **({"layers_sqnr_db": layers} if layers else {}),
@@ -71,9 +71,9 @@ def describe(
     }
 
 
-def _origin(order: Order, out: Path) -> dict[str, Any]:
+def _origin(request: Request, out: Path) -> dict[str, Any]:
     """Where the Keras model is, seen from the bundle: what `evaluate` compares with."""
-    network = order.network
+    network = request.network
     file = network.checkpoint.path if network.checkpoint is not None else network.file
     if file is None:
         return {}
@@ -88,7 +88,7 @@ def _seconds_of(earlier: dict[str, Any]) -> dict[str, float]:
 
 
 def _artifact(name: str, folder: Path, found: Verification) -> dict[str, Any]:
-    ops = audit(name, folder)
+    ops = formats.get(name).audit(folder)
     return {
         "files": [asdict(describe_file(folder, file)) for file in MODEL_FILES[name]],
         "verification": found.to_json(),

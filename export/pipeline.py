@@ -13,34 +13,26 @@ from edgecnn.analysis import analyze_graph
 from edgecnn.arguments import one_of
 from edgecnn.bundle import FORMATS, LABELS, MANIFEST, Bundle, atomic_folder
 from edgecnn.calibration.calibration_set import CalibrationSet
-from edgecnn.errors import DataError, ExportError
+from edgecnn.errors import ExportError
 from edgecnn.export import network as networks
-from edgecnn.export.accuracy import Accuracy, Probabilities, Truths
 from edgecnn.export.calibration_choice import calibration_set
-from edgecnn.export.earlier import find, fingerprint, missing
 from edgecnn.export.explain import PLOT, draw, explain
 from edgecnn.export.folding import fold
 from edgecnn.export.heads import with_head
-from edgecnn.export.job import Clock, Job, check, quantise_and_write
+from edgecnn.export.held_out import HeldOut
+from edgecnn.export.job import Clock, Job, hold_to_bound, write_float, write_int8
 from edgecnn.export.manifest import describe
 from edgecnn.export.methods import Method
 from edgecnn.export.network import Network
-from edgecnn.export.order import Order, Precision, Settings, WeightBits, checked
-from edgecnn.export.progress import Progress
-from edgecnn.export.recipe import Kitchen
-from edgecnn.export.verify import (
-    check_artifacts,
-    check_half,
-    check_lowering,
-    check_preprocessing,
-    open_artifact,
-    reference,
-)
-from edgecnn.export.worth import worth
+from edgecnn.export.progress import ExportProgress
+from edgecnn.export.request import Options, Precision, Request, WeightBits, checked
+from edgecnn.export.reuse import find, fingerprint, missing
+from edgecnn.export.verdict import judge
+from edgecnn.export.verify import open_artifact
 from edgecnn.golden import COUNT, Golden
 from edgecnn.head import KINDS, Kind
 from edgecnn.labels import write_labels
-from edgecnn.pictures import prepare, truths
+from edgecnn.pictures import prepare
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.targets.board.target import detect
 
@@ -71,7 +63,7 @@ def export(
     input_shape: Sequence[int] | None = None,
     head: Kind | None = None,
     output: str | None = None,
-    progress: Progress | None = None,
+    progress: ExportProgress | None = None,
 ) -> Bundle:
     """Write a bundle and return it.
 
@@ -93,16 +85,16 @@ def export(
     that, in percentage points, on the held-out pictures; where they have no labels, every
     picture on which it disagrees with the float network counts as lost. With `explain_layers`
     the bundle also says how far each layer of each int8 artifact is from float; with `verdict`,
-    what each costs on this machine beside a float one (see `edgecnn.export.worth`).
+    what each costs on this machine beside a float one (see `edgecnn.export.verdict`).
     """
-    progress = progress or Progress()
+    progress = progress or ExportProgress()
     formats = checked(formats)
     if symmetric and (formats != ("onnx",) or precision != "int8"):
         raise ExportError(
             "Symmetric activations are for int8 in NVIDIA TensorRT, which reads ONNX; anything "
             "else would only lose by them: --int8 --format onnx."
         )
-    settings = Settings.of(
+    options = Options.of(
         precision,
         method,
         weight_bits,
@@ -132,48 +124,28 @@ def export(
     kind = f"{precision}-symmetric" if symmetric else precision
     out = Path(out) if out else Path("exports") / f"{network.architecture}-{kind}"
     with clock.step("lower and fold"):
-        order = _order(network, pictures, settings, head, progress)
-        mark = fingerprint(order)
+        request = _request(network, pictures, options, head, progress)
+        mark = fingerprint(request)
     kept = find(out, mark)
     if kept is not None:
         progress.note(f"{out} already holds this very export, in {', '.join(kept.artifacts)}.")
         if not missing(formats, kept):
             return kept
         formats = checked([*formats, *kept.artifacts])
+    with clock.step("ask Keras"):
+        held_out = HeldOut.of(request, progress)
     with atomic_folder(out) as folder:
-        manifest = _fill(folder, out, order, formats, clock, kept) | {"fingerprint": mark}
+        manifest = _write_bundle(folder, out, request, held_out, formats, clock, kept)
+        manifest["fingerprint"] = mark
         _write_manifest(folder, manifest)
         if verdict and precision == "int8":
-            manifest["worth"] = _worth(folder, order, formats, clock)
+            with tempfile.TemporaryDirectory() as beside, clock.step("int8 against float"):
+                manifest["worth"] = _verdict(
+                    folder, Path(beside), request, held_out, formats, clock
+                )
             manifest["seconds"] |= clock.seconds
             _write_manifest(folder, manifest)
     return Bundle.load(out)
-
-
-def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    try:
-        text = json.dumps(manifest, indent=1, allow_nan=False)
-    except ValueError:
-        raise ExportError(
-            "A figure of this export is no finite number, so that nothing it says could be trusted:"
-            " no bundle written."
-        ) from None
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
-
-
-def _worth(folder: Path, order: Order, formats: Sequence[str], clock: Clock) -> dict[str, Any]:
-    real = replace(
-        order,
-        pictures=replace(order.pictures, held_out=order.pictures.held_out[:COUNT]),
-        settings=replace(order.settings, precision="fp32", max_drop=None),
-    )
-    with tempfile.TemporaryDirectory() as beside, clock.step("int8 against float"):
-        float32 = Path(beside)
-        _write_manifest(float32, _fill(float32, float32, real, formats, Clock(Progress()), None))
-        found = worth(
-            folder, float32, lambda name: clock.progress.step(f"int8 and float in {name}")
-        )
-    return found.to_json()
 
 
 def _network(
@@ -192,13 +164,13 @@ def _network(
     return networks.of_model(model, preprocessing, labels, **options)
 
 
-def _order(
+def _request(
     network: Network,
     pictures: CalibrationSet,
-    settings: Settings,
+    options: Options,
     head: Kind | None,
-    progress: Progress,
-) -> Order:
+    progress: ExportProgress,
+) -> Request:
     """Decide what the network's outputs mean, and fold it."""
     trained, meaning, note = with_head(network.graph, head)
     if note is not None:
@@ -213,106 +185,101 @@ def _order(
         last = trained[trained.output]
         added = "softmax" if last.op == "softmax" else "sigmoid"
     graph = fold(trained, network.preprocessing)
-    return Order(network, pictures, settings, trained, graph, labels, meaning, added)
+    return Request(network, pictures, options, trained, graph, labels, meaning, added)
 
 
-def _fill(
+def _write_bundle(
     folder: Path,
     out: Path,
-    order: Order,
+    request: Request,
+    held_out: HeldOut,
     formats: Sequence[str],
     clock: Clock,
     kept: Bundle | None,
 ) -> dict[str, Any]:
     """Write everything but the manifest into a folder; returns the manifest."""
-    network, graph, pictures = order.network, order.graph, order.pictures
-    with clock.step("ask Keras"):
-        held_out = prepare(pictures.held_out, network.preprocessing)
-        expected = reference(network, held_out, order.added)
-        check_lowering(graph, expected, held_out)
-    classes = _truths(order, clock.progress)
-    if classes is not None:
-        _check_preprocessing(order, expected, classes)
-    write_labels(folder / LABELS, order.labels)
-    job = Job(folder, order, formats, clock, held_out, expected, classes, kept)
-    job.keep()
-    if order.settings.precision == "int8":
-        images = prepare(pictures.pictures, network.preprocessing)
-        kitchen = Kitchen(
-            graph, images, clock.progress.advance, representative=pictures.representative
-        )
-        quantisation = quantise_and_write(job, kitchen)
-    else:
-        quantisation = {"precision": order.settings.precision}
-        if order.settings.precision == "fp16":
-            check_half(graph)
-        job.write_and_verify(None)
-        check_artifacts(job.found, order.settings.precision)
-    check(job.found, order.settings.max_drop)
-    _doubt(job, clock.progress)
+    network, options = request.network, request.options
+    write_labels(folder / LABELS, request.labels)
+    job = Job(folder, request, held_out, formats, clock, kept)
+    job.take_over()
+    quantisation = write_int8(job) if options.precision == "int8" else write_float(job)
+    hold_to_bound(job.found, options.max_drop)
+    _doubt(job)
     with clock.step("golden vectors"):
         sessions = {name: open_artifact(name, folder) for name in formats}
         Golden.make(
-            [picture.read() for picture in pictures.held_out[:COUNT]],
+            [picture.read() for picture in request.pictures.held_out[:COUNT]],
             network.preprocessing,
             lambda name, image: sessions[name].infer(image),
             formats,
         ).write(folder)
     layers = {}
-    if order.settings.explain_layers and job.quantised is not None:
+    if options.explain_layers and job.quantised is not None:
         with clock.step("explain"):
-            layers = explain(job.quantised, formats, folder, held_out)
+            layers = explain(job.quantised, formats, folder, held_out.images)
             draw(layers, folder / PLOT, f"{network.architecture} int8 against float32")
     return describe(
         folder=folder,
         out=out,
-        order=order,
+        request=request,
         quantisation=quantisation,
         found=job.found,
         kept=job.kept,
         layers=layers,
         ram_analysis=analyze_graph(
-            graph,
-            order.trained,
+            request.graph,
+            request.trained,
             architecture=network.architecture,
             parameters=network.model.count_params(),
             trainable_parameters=sum(
                 int(np.prod(w.shape)) for w in network.model.trainable_weights
             ),
-            dtype=order.settings.precision,
+            dtype=options.precision,
         ),
         seconds=clock.seconds,
     )
 
 
-def _doubt(job: Job, progress: Progress) -> None:
+def _doubt(job: Job) -> None:
     """Say it where an artifact often answers otherwise than the float network."""
     agreements = {name: found.comparison.agreement_top1 for name, found in job.found.items()}
     worst = min(agreements, key=agreements.__getitem__)
-    if agreements[worst] < DOUBTFUL and job.order.network.weights.meaningful:
-        progress.note(
+    if agreements[worst] < DOUBTFUL and job.request.network.weights.meaningful:
+        job.clock.progress.note(
             f"{worst} gives the float network's answer for only {agreements[worst]:.0%} of "
-            f"{len(job.held_out)} held-out pictures: calibrate with more pictures of what the "
-            "camera sees, repair it with --max-drop, or take --fp16."
+            f"{len(job.held_out.images)} held-out pictures: calibrate with more pictures of what "
+            "the camera sees, repair it with --max-drop, or take --fp16."
         )
 
 
-def _truths(order: Order, progress: Progress) -> Truths | None:
-    """What the held-out pictures show, where their labels say it in the network's words."""
-    held_out = order.pictures.held_out
-    if any(picture.label is None for picture in held_out):
-        return None
+def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     try:
-        return truths(held_out, order.labels, order.head)
-    except DataError as error:
-        progress.note(f"Verified by agreement alone: {error}")
-        return None
+        text = json.dumps(manifest, indent=1, allow_nan=False)
+    except ValueError:
+        raise ExportError(
+            "A figure of this export is no finite number, so that nothing it says could be trusted:"
+            " no bundle written."
+        ) from None
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
-def _check_preprocessing(order: Order, expected: Probabilities, classes: Truths) -> None:
-    network = order.network
-    if network.checkpoint is None or "test" not in network.checkpoint.details:
-        return
-    trained = float(network.checkpoint.details["test"]["top1"])
-    top1 = Accuracy.of(expected, classes, head=order.head).top1
-    check_preprocessing(top1, len(classes), trained)
+def _verdict(
+    folder: Path,
+    beside: Path,
+    request: Request,
+    held_out: HeldOut,
+    formats: Sequence[str],
+    clock: Clock,
+) -> dict[str, Any]:
+    """Export the same in float32 `beside`, of few pictures, and measure both."""
+    pictures = replace(request.pictures, held_out=request.pictures.held_out[:COUNT])
+    options = replace(request.options, precision="fp32", max_drop=None)
+    in_float = replace(request, pictures=pictures, options=options)
+    silent = Clock(ExportProgress())
+    manifest = _write_bundle(
+        beside, beside, in_float, held_out.first(COUNT), formats, silent, kept=None
+    )
+    _write_manifest(beside, manifest)
+    shown = clock.progress
+    found = judge(folder, beside, lambda name: shown.step(f"int8 and float in {name}"))
+    return found.to_json()

@@ -1,7 +1,7 @@
 """What export is doing, for whoever wants to show it."""
 
 
-class Progress:
+class ExportProgress:
     """Told of every step; this one shows nothing."""
 
     def step(self, name: str, total: int | None = None) -> None:

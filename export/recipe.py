@@ -46,7 +46,7 @@ class Recipe:
         return cls(**data | {"float_layers": tuple(data["float_layers"])})
 
 
-class Kitchen:
+class Quantiser:
     """A network and its calibration pictures; keeps what several recipes need."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Kitchen:
         """At most so many of the pictures, spread over all."""
         return self.images[:: -(-len(self.images) // count)]
 
-    def cook(self, recipe: Recipe) -> Quantised:
+    def quantise(self, recipe: Recipe) -> Quantised:
         """Quantise the network by a recipe."""
         graph, seen = self._with(recipe.equalise)
         sample = self.sample()

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import require
+from edgecnn.export.formats.onnx.writer import INPUT, to_onnx
 from edgecnn.export.heads import tail
-from edgecnn.export.onnx import INPUT, to_onnx
 from edgecnn.export.quantised import Quantised
 from edgecnn.graph import Array, Graph, Operator
 from edgecnn.operators import WEIGHTED, kind_of

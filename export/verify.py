@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgecnn.bundle import MODEL_FILES
 from edgecnn.errors import ExportError
-from edgecnn.export.accuracy import Accuracy, Comparison, Drop, Probabilities, Truths
+from edgecnn.export.accuracy import Accuracy, Agreement, Drop, Probabilities, Truths
 from edgecnn.export.network import Network
 from edgecnn.export.statistics import GraphRun
 from edgecnn.graph import Graph
@@ -32,7 +32,7 @@ APART = 0.02
 class Verification:
     """What an artifact did on the held-out pictures."""
 
-    comparison: Comparison
+    comparison: Agreement
     reference_top1: float | None = None
     top1: float | None = None
     drop: Drop | None = None
@@ -60,8 +60,8 @@ class Verification:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """What `to_json` gave."""
-        known: dict[str, Any] = {field.name: data.get(field.name) for field in fields(Comparison)}
-        comparison = Comparison(**known)
+        known: dict[str, Any] = {field.name: data.get(field.name) for field in fields(Agreement)}
+        comparison = Agreement(**known)
         if "top1_drop" not in data:
             return cls(comparison)
         drop = Drop(data["top1_drop"], tuple(data["top1_drop_interval"]))
@@ -198,7 +198,7 @@ def verify(
     for answer, image in zip(answers, images, strict=True):
         answer[...] = session.infer(image[None])
         on_picture()
-    comparison = Comparison.of(expected, answers, head=head)
+    comparison = Agreement.of(expected, answers, head=head)
     if classes is None:
         return Verification(comparison)
     return Verification(

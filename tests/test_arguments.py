@@ -8,8 +8,8 @@ import pytest
 
 import edgecnn
 from edgecnn.errors import EdgeCnnError, UnknownName
-from edgecnn.export.order import Settings, checked
-from edgecnn.targets.deploy.order import Installation
+from edgecnn.export.request import Options, checked
+from edgecnn.targets.deploy.shipment import Installation
 from edgecnn.targets.engines import probe
 
 BUNDLE = probe.bundle("colours").path
@@ -24,8 +24,8 @@ ASKED = {
 }
 
 
-def settings(**changed: Any) -> Settings:
-    return Settings.of(**ASKED | changed)  # type: ignore[arg-type]
+def settings(**changed: Any) -> Options:
+    return Options.of(**ASKED | changed)  # type: ignore[arg-type]
 
 
 def train(**changed: Any) -> Any:

@@ -102,7 +102,7 @@ def command(
     hosts = words if rollback else words[1:]
     _check_usage(ctx, hosts, arguments, rollback, service, run, as_json)
     from edgecnn.targets.deploy import deployment
-    from edgecnn.targets.deploy.order import Installation
+    from edgecnn.targets.deploy.shipment import Installation
 
     runtime = "auto"
     if service or run:

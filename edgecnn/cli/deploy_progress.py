@@ -6,10 +6,10 @@ from rich import progress
 from rich.console import Console
 from rich.markup import escape
 
-from edgecnn.targets.deploy.progress import Progress
+from edgecnn.targets.deploy.progress import DeployProgress
 
 
-class TerminalProgress(Progress):
+class TerminalProgress(DeployProgress):
     """A line a step, and a bar for what is being sent where stderr is a terminal."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from edgecnn.bundle import Bundle
-    from edgecnn.export.worth import Worth
+    from edgecnn.export.verdict import Verdict
 
 
 @click.command("export")
@@ -199,7 +199,7 @@ def show(bundle: "Bundle") -> None:
     from rich.table import Table
 
     from edgecnn.export.explain import worst
-    from edgecnn.export.worth import Worth
+    from edgecnn.export.verdict import Verdict
 
     calibration, weights = bundle.manifest["calibration"], bundle.weights
     table = Table(
@@ -235,7 +235,7 @@ def show(bundle: "Bundle") -> None:
         console.print(_ladder_table(ladder))
     console.print(table)
     if "worth" in bundle.manifest:
-        _show_worth(console, Worth.from_json(bundle.manifest["worth"]))
+        _show_verdict(console, Verdict.from_json(bundle.manifest["worth"]))
     for name, ratios in bundle.manifest.get("layers_sqnr_db", {}).items():
         found = ", ".join(f"{layer} {ratio:.1f} dB" for layer, ratio in worst(ratios))
         console.print(f"worst layers, {name}: {found}", highlight=False)
@@ -254,16 +254,16 @@ def show(bundle: "Bundle") -> None:
     )
 
 
-def _show_worth(console: "Console", worth: "Worth") -> None:
+def _show_verdict(console: "Console", verdict: "Verdict") -> None:
     from rich.table import Table
 
     table = Table(
-        title=f"int8 / float32 on {worth.cpu}, threads: {worth.threads}", title_justify="left"
+        title=f"int8 / float32 on {verdict.cpu}, threads: {verdict.threads}", title_justify="left"
     )
     table.add_column("runtime")
     for column in ("ms", "faster", "MB", "peak memory, MB"):
         table.add_column(column, justify="right")
-    for duel in worth.duels:
+    for duel in verdict.duels:
         a, b = duel.int8, duel.float32
         table.add_row(
             duel.runtime,
@@ -273,9 +273,9 @@ def _show_worth(console: "Console", worth: "Worth") -> None:
             f"{a.peak_bytes / 1e6:.0f} / {b.peak_bytes / 1e6:.0f}",
         )
     console.print(table)
-    console.print(worth.verdict, highlight=False)
-    if worth.disturbances:
-        reason = f"[yellow]The machine was not quiet:[/yellow] {worth.disturbances[0]}."
+    console.print(verdict.sentence, highlight=False)
+    if verdict.disturbances:
+        reason = f"[yellow]The machine was not quiet:[/yellow] {verdict.disturbances[0]}."
         console.print(reason, highlight=False)
 
 

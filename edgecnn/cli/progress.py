@@ -5,11 +5,11 @@ from typing import Self
 from rich import progress
 from rich.console import Console
 
-from edgecnn.export.progress import Progress
+from edgecnn.export.progress import ExportProgress
 from edgecnn.interrupt import Interrupt
 
 
-class TerminalProgress(Progress):
+class TerminalProgress(ExportProgress):
     """Steps and progress bars; between steps, Ctrl-C is noticed for certain."""
 
     def __init__(self) -> None:

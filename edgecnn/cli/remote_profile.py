@@ -18,8 +18,8 @@ def profile_there(ctx: click.Context) -> None:
     It is copied and checked there as `edgecnn deploy` would; the other options go along, and
     what the board prints is printed here. Raises what deploying does.
     """
-    from edgecnn.targets.deploy.board import Board
-    from edgecnn.targets.deploy.order import Installation, packed
+    from edgecnn.targets.deploy.remote import RemoteBoard
+    from edgecnn.targets.deploy.shipment import Installation, packed
     from edgecnn.targets.deploy.ssh import Connection
     from edgecnn.targets.deploy.staging import stage
 
@@ -31,7 +31,7 @@ def profile_there(ctx: click.Context) -> None:
         packed(bundle, Installation(("report",) if html else ())) as order,
         Connection(host) as connection,
     ):
-        board = Board(connection)
+        board = RemoteBoard(connection)
         staged = stage(board, order, progress)
         page = f"{staged.root}/profile.html"
         words = [*_given(ctx), *(("--html", page) if html else ())]

@@ -171,7 +171,7 @@ def _finish(
     import tensorflow as tf
 
     from edgecnn.training.calibration_pictures import write_calibration
-    from edgecnn.training.pictures import draw_confusion, draw_curves, draw_mistakes
+    from edgecnn.training.plots import draw_confusion, draw_curves, draw_mistakes
     from edgecnn.training.scores import score
 
     settings = run.settings

@@ -10,9 +10,9 @@ from typing import Any
 from edgecnn.arguments import words
 from edgecnn.errors import DeployError, EdgeCnnError
 from edgecnn.targets.deploy import service
-from edgecnn.targets.deploy.board import Board, Release
-from edgecnn.targets.deploy.order import Installation, packed
-from edgecnn.targets.deploy.progress import Progress
+from edgecnn.targets.deploy.progress import DeployProgress
+from edgecnn.targets.deploy.remote import Release, RemoteBoard
+from edgecnn.targets.deploy.shipment import Installation, packed
 from edgecnn.targets.deploy.ssh import Connection
 from edgecnn.targets.deploy.staging import Staged, stage
 from edgecnn.targets.engines import runtimes
@@ -57,7 +57,7 @@ def deploy(
     runtime: str = "auto",
     run: Sequence[str] | None = None,
     profile: Path | None = None,
-    progress: Progress | None = None,
+    progress: DeployProgress | None = None,
 ) -> list[Outcome]:
     """Bring a bundle to boards (`USER@HOST`); what fails on one stops no other.
 
@@ -68,16 +68,16 @@ def deploy(
     `BundleError` for a bundle that is not whole, `UnknownName` for a runtime or an extra that there
     is not; what goes wrong on a board stands in its outcome.
     """
-    shown = progress or Progress()
+    shown = progress or DeployProgress()
     runtime = runtimes.canonical(runtime, "auto")
 
-    def deliver(board: Board) -> Outcome:
-        staged = stage(board, order, shown)
+    def deliver(board: RemoteBoard) -> Outcome:
+        staged = stage(board, shipment, shown)
         release = _switch(board, staged, run, shown)
         report = None
         if profile:
             shown.step(board.host, "profiling")
-            report = profile / f"{order.bundle.name}-{board.host.replace('/', '_')}.json"
+            report = profile / f"{shipment.bundle.name}-{board.host.replace('/', '_')}.json"
             profile.mkdir(parents=True, exist_ok=True)
             report.write_text(staged.profile(board, "--json"), encoding="utf-8")
         return Outcome(
@@ -90,17 +90,17 @@ def deploy(
             profile=str(report) if report else None,
         )
 
-    with packed(bundle_dir, installation, runtime) as order:
-        return _on_each(hosts, order.python, deliver)
+    with packed(bundle_dir, installation, runtime) as shipment:
+        return _on_each(hosts, shipment.python, deliver)
 
 
 def rollback(
-    hosts: str | Sequence[str], *, python: str = "python3", progress: Progress | None = None
+    hosts: str | Sequence[str], *, python: str = "python3", progress: DeployProgress | None = None
 ) -> list[Outcome]:
     """Make the previous release current again on each board; a unit that is there is restarted."""
-    shown = progress or Progress()
+    shown = progress or DeployProgress()
 
-    def go_back(board: Board) -> Outcome:
+    def go_back(board: RemoteBoard) -> Outcome:
         release = board.rollback()
         shown.step(board.host, f"current is {release.current}")
         if service.read(board.connection) is not None:
@@ -111,7 +111,9 @@ def rollback(
     return _on_each(hosts, python, go_back)
 
 
-def _switch(board: Board, staged: Staged, run: Sequence[str] | None, progress: Progress) -> Release:
+def _switch(
+    board: RemoteBoard, staged: Staged, run: Sequence[str] | None, progress: DeployProgress
+) -> Release:
     old_unit = service.read(board.connection)
     if run is not None:
         service.check_rights(board.connection)
@@ -135,7 +137,7 @@ def _switch(board: Board, staged: Staged, run: Sequence[str] | None, progress: P
     return release
 
 
-def _restored(board: Board, unit: str) -> str:
+def _restored(board: RemoteBoard, unit: str) -> str:
     """Run again what ran before; says whether it does."""
     try:
         service.install(board.connection, unit)
@@ -146,7 +148,7 @@ def _restored(board: Board, unit: str) -> str:
 
 
 def _on_each(
-    hosts: str | Sequence[str], python: str, act: Callable[[Board], Outcome]
+    hosts: str | Sequence[str], python: str, act: Callable[[RemoteBoard], Outcome]
 ) -> list[Outcome]:
     connections: list[Connection] = []
 
@@ -155,7 +157,7 @@ def _on_each(
         try:
             with Connection(host) as connection:
                 connections.append(connection)
-                outcome = act(Board(connection, python))
+                outcome = act(RemoteBoard(connection, python))
         except EdgeCnnError as error:
             outcome = Outcome(host, str(error))
         return replace(outcome, seconds=round(time.monotonic() - start, 1))

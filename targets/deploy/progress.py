@@ -1,7 +1,7 @@
 """What is being done on each board, for whoever wants to show it."""
 
 
-class Progress:
+class DeployProgress:
     """Told of every step, from the thread of each board; this one shows nothing."""
 
     def step(self, host: str, doing: str, total_bytes: int = 0) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgecnn.errors import DeployError
-from edgecnn.targets.deploy.board import Board, State
-from edgecnn.targets.deploy.order import Order
-from edgecnn.targets.deploy.parcel import Parcel, pack_bundle, pack_wheels
-from edgecnn.targets.deploy.progress import Progress
+from edgecnn.targets.deploy.payload import Payload, pack_bundle, pack_wheels
+from edgecnn.targets.deploy.progress import DeployProgress
+from edgecnn.targets.deploy.remote import RemoteBoard, State
+from edgecnn.targets.deploy.shipment import Shipment
 
 VENV_BYTES = 400_000_000
 """What the light installation takes, at most."""
@@ -31,14 +31,14 @@ class Staged:
     replaces: str | None
     """The release that was current meanwhile."""
 
-    def profile(self, board: Board, *options: str, columns: int = 80) -> str:
+    def profile(self, board: RemoteBoard, *options: str, columns: int = 80) -> str:
         """What `edgecnn profile` prints there, with these options, on a screen so wide."""
         edgecnn = [f"{self.root}/venvs/{self.venv}/bin/python", "-m", "edgecnn"]
         bundle = f"{self.root}/bundles/{self.bundle}"
         return board.run(["env", f"COLUMNS={columns}", *edgecnn, "profile", bundle, *options])
 
 
-def stage(board: Board, order: Order, progress: Progress) -> Staged:
+def stage(board: RemoteBoard, shipment: Shipment, progress: DeployProgress) -> Staged:
     """Install edgecnn on a board, copy the bundle and check it there; done parts are left alone.
 
     Raises `DeployError`; what is current on the board stays so in any case.
@@ -46,15 +46,15 @@ def stage(board: Board, order: Order, progress: Progress) -> Staged:
     host = board.host
     progress.step(host, "looking at the board")
     state = board.look()
-    usual = order.software["usual" if state.windows else "headless"].like(state.venv)
+    usual = shipment.software["usual" if state.windows else "headless"].like(state.venv)
     # With a wheel's OpenCV in front of it, the system's own would not be seen.
     own = usual.system_site_packages and state.gstreamer
-    software = order.software["own"].like(state.venv) if own else usual
-    bundle = pack_bundle(order.bundle, software.formats, order.folder)
+    software = shipment.software["own"].like(state.venv) if own else usual
+    bundle = pack_bundle(shipment.bundle, software.formats, shipment.folder)
     wheels = None if software.venv in state.venvs else pack_wheels(software.wheels)
     if wheels and not state.makes_venvs:
-        raise DeployError(f"its {order.python} makes no venvs: sudo apt install python3-venv")
-    missing = {parcel: board.missing_bytes(parcel) for parcel in (wheels, bundle) if parcel}
+        raise DeployError(f"its {shipment.python} makes no venvs: sudo apt install python3-venv")
+    missing = {payload: board.missing_bytes(payload) for payload in (wheels, bundle) if payload}
     _check_room(state, sum(missing.values()) + (VENV_BYTES if wheels else 0))
 
     sent = 0
@@ -73,7 +73,7 @@ def stage(board: Board, order: Order, progress: Progress) -> Staged:
     _copy(board, bundle, missing[bundle], progress, count)
     progress.step(host, "checking hashes and golden pictures there")
     python = f"{state.root}/venvs/{software.venv}/bin/python"
-    found = board.check(python, f"{state.root}/{bundle.folder}", order.runtime)
+    found = board.check(python, f"{state.root}/{bundle.folder}", shipment.runtime)
     return Staged(
         board=found["board"],
         engine=found["engine"],
@@ -94,14 +94,18 @@ def _check_room(state: State, needed: int) -> None:
 
 
 def _copy(
-    board: Board, parcel: Parcel, missing: int, progress: Progress, count: Callable[[int], None]
+    board: RemoteBoard,
+    payload: Payload,
+    missing: int,
+    progress: DeployProgress,
+    count: Callable[[int], None],
 ) -> None:
-    host, total = board.host, parcel.bytes
+    host, total = board.host, payload.bytes
     if not missing:
-        progress.step(host, f"{parcel.name} is there already")
+        progress.step(host, f"{payload.name} is there already")
     elif missing == total:
-        progress.step(host, f"copying {parcel.name}, {total / 1e6:.1f} MB", missing)
+        progress.step(host, f"copying {payload.name}, {total / 1e6:.1f} MB", missing)
     else:
-        doing = f"copying the rest of {parcel.name}, {missing / 1e6:.1f} of {total / 1e6:.1f} MB"
+        doing = f"copying the rest of {payload.name}, {missing / 1e6:.1f} of {total / 1e6:.1f} MB"
         progress.step(host, doing, missing)
-    board.send(parcel, count)
+    board.send(payload, count)

@@ -24,14 +24,14 @@ from edgecnn.artifacts.litert_arena import (
 )
 from edgecnn.errors import BundleError, EdgeCnnError
 from edgecnn.export.folding import fold
+from edgecnn.export.formats.onnx import write as write_onnx
+from edgecnn.export.formats.openvino import write as write_openvino
+from edgecnn.export.formats.tflite import write as write_tflite
 from edgecnn.export.heads import with_probabilities
 from edgecnn.export.lowering import lower
-from edgecnn.export.onnx import write_onnx
-from edgecnn.export.openvino import write_openvino
 from edgecnn.export.quantise import quantise
 from edgecnn.export.quantised import Quantised
 from edgecnn.export.statistics import Range
-from edgecnn.export.tflite import write_tflite
 from edgecnn.graph import Graph
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.targets.engines import probe

@@ -22,7 +22,7 @@ from edgecnn.data import open_source
 from edgecnn.errors import DataError, EdgeCnnError
 from edgecnn.export.calibration_choice import calibration_set
 from edgecnn.export.network import Network
-from edgecnn.export.progress import Progress
+from edgecnn.export.progress import ExportProgress
 from edgecnn.pictures import Picture
 from edgecnn.training.calibration_pictures import write_calibration
 
@@ -269,16 +269,16 @@ def test_a_set_with_one_side_only_is_refused(
     (tmp_path / "set" / "calibration.json").write_text(json.dumps(changed))
     lacks = "to calibrate with" if held_out else "none held out to verify with"
     with pytest.raises(DataError, match=lacks):
-        calibration_set(CalibrationSet.load(tmp_path / "set"), ANY_NETWORK, Progress())
+        calibration_set(CalibrationSet.load(tmp_path / "set"), ANY_NETWORK, ExportProgress())
 
 
 def test_a_held_out_picture_does_not_calibrate_as_a_copy(pictures: Path, tmp_path: Path) -> None:
     made = calibrate(pictures, tmp_path / "set")
     leaking = replace(made, pictures=(*made.pictures, *made.held_out))
-    found = calibration_set(leaking, ANY_NETWORK, Progress())
+    found = calibration_set(leaking, ANY_NETWORK, ExportProgress())
     assert found.pictures == made.pictures
     with pytest.raises(DataError, match="Every picture to calibrate with is also held out"):
-        calibration_set(replace(made, pictures=made.held_out), ANY_NETWORK, Progress())
+        calibration_set(replace(made, pictures=made.held_out), ANY_NETWORK, ExportProgress())
 
 
 def test_splits_that_share_pictures_calibrate_with_the_others(

@@ -5,7 +5,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from edgecnn.targets.deploy.order import Installation, packed
+from edgecnn.targets.deploy.shipment import Installation, packed
 from edgecnn.targets.deploy.software import DIST_INFO, OPENCV, Software, write_wheel
 
 

@@ -24,11 +24,11 @@ import numpy as np
 from edgecnn.errors import EdgeCnnError
 from edgecnn.export import network as networks
 from edgecnn.export.folding import fold, with_whole_zero_point
+from edgecnn.export.formats.onnx import write as write_onnx
+from edgecnn.export.formats.openvino import write as write_openvino
+from edgecnn.export.formats.tflite import write as write_tflite
 from edgecnn.export.heads import with_head
-from edgecnn.export.onnx import write_onnx
-from edgecnn.export.openvino import write_openvino
-from edgecnn.export.recipe import Kitchen, Recipe
-from edgecnn.export.tflite import write_tflite
+from edgecnn.export.recipe import Quantiser, Recipe
 
 if __name__ == "__main__":  # as a module, whoever imports it has loaded the other one
     sys.path.insert(0, str(Path(__file__).parent))
@@ -157,7 +157,7 @@ def wrong(drawn: "random_networks.Drawn", folder: Path, integers: bool = True) -
             found.append(f"float32 {name}: off by {error:.3g} of {spread:.3g}")
     if found or not integers:
         return found
-    quantised = Kitchen(with_whole_zero_point(graph), seen).cook(Recipe())
+    quantised = Quantiser(with_whole_zero_point(graph), seen).quantise(Recipe())
     errors = {}
     for name, write in WRITERS.items():
         write(quantised.graph, quantised, folder)

@@ -9,7 +9,7 @@ import pytest
 from edgecnn.bundle import Bundle, atomic_folder
 from edgecnn.errors import BundleError
 from edgecnn.export.pipeline import export
-from edgecnn.export.progress import Progress
+from edgecnn.export.progress import ExportProgress
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_broken_manifest_is_one_clear_line(copy: Path, text: str) -> None:
         Bundle.load(copy)
 
 
-class InterruptAt(Progress):
+class InterruptAt(ExportProgress):
     """Presses Ctrl-C when a step begins."""
 
     def __init__(self, step: str) -> None:

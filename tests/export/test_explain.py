@@ -10,12 +10,12 @@ from edgecnn.checkpoint import Checkpoint
 from edgecnn.export import network as networks
 from edgecnn.export.explain import draw, explain, worst
 from edgecnn.export.folding import fold
+from edgecnn.export.formats.tflite import write as write_tflite
 from edgecnn.export.heads import with_probabilities
 from edgecnn.export.lowering import lower
 from edgecnn.export.pipeline import export
 from edgecnn.export.quantised import Scale
-from edgecnn.export.recipe import Kitchen, Recipe
-from edgecnn.export.tflite import write_tflite
+from edgecnn.export.recipe import Quantiser, Recipe
 from edgecnn.pictures import prepare
 
 FORMATS = ("tflite", "onnx", "openvino")
@@ -48,7 +48,7 @@ def test_the_layer_that_is_to_blame_is_named(lenet5_run: Path, tmp_path: Path) -
     own = CalibrationSet.load(lenet5_run / "calibration")
     graph = fold(with_probabilities(lower(network.model)), network.preprocessing)
     images = prepare(own.pictures[:20], network.preprocessing)
-    quantised = Kitchen(graph, images).cook(Recipe())
+    quantised = Quantiser(graph, images).quantise(Recipe())
     coarse = replace(quantised, scales={**quantised.scales, "f6": Scale(0.9, 128)})
     write_tflite(coarse.graph, coarse, tmp_path)
     found = explain(coarse, ["tflite"], tmp_path, images)["tflite"]

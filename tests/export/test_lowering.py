@@ -11,12 +11,12 @@ from keras import layers
 
 from edgecnn.errors import ExportError
 from edgecnn.export.folding import fold
+from edgecnn.export.formats.onnx import write as write_onnx
+from edgecnn.export.formats.openvino import write as write_openvino
+from edgecnn.export.formats.tflite import write as write_tflite
 from edgecnn.export.heads import with_probabilities
 from edgecnn.export.lowering import lower
 from edgecnn.export.network import answers as reference
-from edgecnn.export.onnx import write_onnx
-from edgecnn.export.openvino import write_openvino
-from edgecnn.export.tflite import write_tflite
 from edgecnn.graph import Graph
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.targets.engines import runtimes

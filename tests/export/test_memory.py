@@ -15,7 +15,7 @@ MEASURED = """if True:
     from edgecnn.export.folding import fold
     from edgecnn.export.heads import with_probabilities
     from edgecnn.export.lowering import lower
-    from edgecnn.export.recipe import Kitchen, Recipe
+    from edgecnn.export.recipe import Quantiser, Recipe
     from edgecnn.preprocessing import Preprocessing
 
     def peak():
@@ -33,12 +33,12 @@ MEASURED = """if True:
     graph = fold(with_probabilities(lower(model)), preprocessing)
     images = np.random.default_rng(0).integers(0, 256, (400, 64, 64, 3), np.uint8)
     before = peak()
-    kitchen = Kitchen(graph, images[:8])
-    kitchen.observe()
+    quantiser = Quantiser(graph, images[:8])
+    quantiser.observe()
     few = peak()
-    Kitchen(graph, images).observe()
+    Quantiser(graph, images).observe()
     many = peak()
-    kitchen.cook(Recipe())
+    quantiser.quantise(Recipe())
     print(json.dumps([weights, before, few, many, peak()]))
 """
 

@@ -12,9 +12,9 @@ from edgecnn import zoo
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.calibration.default import default_calibration
 from edgecnn.export.folding import fold
+from edgecnn.export.formats.onnx import write as write_onnx
 from edgecnn.export.heads import with_probabilities
 from edgecnn.export.lowering import lower
-from edgecnn.export.onnx import write_onnx
 from edgecnn.graph import Graph
 
 Build = Callable[[Path], dict[str, Any]]

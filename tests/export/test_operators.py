@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from edgecnn.export.folding import fold, with_whole_zero_point
-from edgecnn.export.onnx import to_onnx
+from edgecnn.export.formats.onnx.writer import to_onnx
+from edgecnn.export.formats.tflite.writer import to_tflite
 from edgecnn.export.quantise import quantise
 from edgecnn.export.quantised import Quantised
 from edgecnn.export.statistics import Range, observe
-from edgecnn.export.tflite import to_tflite
 from edgecnn.graph import Graph, Operator
 from edgecnn.operators import FUNCTIONS, OPERATORS, kind_of
 

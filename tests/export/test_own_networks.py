@@ -306,11 +306,11 @@ def test_one_of_several_outputs(shots: Path, tmp_path: Path) -> None:
 def test_plain_numbers_become_probabilities_and_that_is_said(
     head: Any, asked: Any, kind: str, shots: Path, tmp_path: Path
 ) -> None:
-    from edgecnn.export.progress import Progress
+    from edgecnn.export.progress import ExportProgress
 
     said: list[str] = []
 
-    class Listening(Progress):
+    class Listening(ExportProgress):
         def note(self, text: str) -> None:
             said.append(text)
 

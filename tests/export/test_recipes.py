@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecnn.export.audit import audit
+from edgecnn.export import formats
 from edgecnn.export.folding import with_whole_zero_point
+from edgecnn.export.formats.onnx import write as write_onnx
+from edgecnn.export.formats.tflite.writer import to_tflite
 from edgecnn.export.ladder import rank_layers
-from edgecnn.export.onnx import write_onnx
 from edgecnn.export.quantise import quantise
 from edgecnn.export.quantised import Quantised, Scale
-from edgecnn.export.recipe import Kitchen, Recipe
+from edgecnn.export.recipe import Quantiser, Recipe
 from edgecnn.export.statistics import GraphRun, observe
-from edgecnn.export.tflite import to_tflite
 from edgecnn.graph import Graph, Operator
 
 Array = np.ndarray
@@ -134,9 +134,9 @@ def rounded_away() -> Graph:
 
 def test_a_corrected_bias_makes_up_for_rounded_weights(rounded_away: Graph) -> None:
     images = pictures()
-    kitchen = Kitchen(rounded_away, images)
-    none = mean_error(rounded_away, kitchen.cook(PLAIN), "second", images)
-    fast = kitchen.cook(replace(PLAIN, bias_correction="fast"))
+    quantiser = Quantiser(rounded_away, images)
+    none = mean_error(rounded_away, quantiser.quantise(PLAIN), "second", images)
+    fast = quantiser.quantise(replace(PLAIN, bias_correction="fast"))
     assert none > 0.02
     assert mean_error(rounded_away, fast, "second", images) < none / 8
 
@@ -155,11 +155,11 @@ def vanishing() -> Graph:
 
 def test_the_full_correction_also_makes_up_for_rounded_activations(vanishing: Graph) -> None:
     images = pictures()
-    kitchen = Kitchen(vanishing, images)
+    quantiser = Quantiser(vanishing, images)
     found = {
         kind: mean_error(
             vanishing,
-            kitchen.cook(replace(PLAIN, bias_correction=kind)),  # type: ignore[arg-type]
+            quantiser.quantise(replace(PLAIN, bias_correction=kind)),  # type: ignore[arg-type]
             "second",
             images,
         )
@@ -195,7 +195,7 @@ def chosen(outliers: int, method: Any) -> Scale:
     images = images.reshape(count, side, side, 2)
     image = picture(2, side, scale=1.0)
     graph = network(image, conv("c", image, [[[[2.0], [2.0 / 256]]]], -254.0))
-    return Kitchen(graph, images).cook(replace(PLAIN, method=method)).scales["c"]
+    return Quantiser(graph, images).quantise(replace(PLAIN, method=method)).scales["c"]
 
 
 @pytest.mark.parametrize(
@@ -230,8 +230,8 @@ def test_a_picture_more_typical_than_any_seen_keeps_its_confidence(
     graph = logits()
     seen = np.full((1, SIDE, SIDE, 2), (100, 255), np.uint8)
     bright = np.full((1, SIDE, SIDE, 2), (round(100 * brighter), 255), np.uint8)
-    kitchen = Kitchen(graph, seen, representative=representative)
-    quantised = kitchen.cook(PLAIN)
+    quantiser = Quantiser(graph, seen, representative=representative)
+    quantised = quantiser.quantise(PLAIN)
     wanted = in_float(graph, np.stack([seen[0], bright[0]]))
     found = ran(to_tflite(quantised.graph, quantised), np.stack([seen[0], bright[0]]))
     gained = wanted[1, 0] - wanted[0, 0]
@@ -275,7 +275,9 @@ def test_a_relu_beside_negatives_stays_in_integers(kind: str, tmp_path: Path) ->
         met.shape = (1, SIDE, SIDE, 8)
     graph = network(image, clamped, free, met)
     write_onnx(*quantised_for(graph), tmp_path)
-    assert not [name for name in audit("onnx", tmp_path).float_op_names if "clamped" in name]
+    assert not [
+        name for name in formats.get("onnx").audit(tmp_path).float_op_names if "clamped" in name
+    ]
 
 
 def quantised_for(graph: Graph) -> tuple[Graph, Quantised]:
@@ -294,7 +296,7 @@ def test_weights_use_the_bits_they_may_and_no_more(bits: Any, rounding: Any) -> 
     kernel = rng.uniform(0.95, 1, (3, 3, 3, 8)) * rng.choice([-1, 1], (3, 3, 3, 8))
     graph = network(image, conv("c", image, kernel))
     recipe = replace(PLAIN, weight_bits=bits, rounding=rounding)
-    ints = Kitchen(graph, pictures()).cook(recipe).weights["c"]
+    ints = Quantiser(graph, pictures()).quantise(recipe).weights["c"]
     assert np.abs(ints.kernel.astype(int)).max() == 2 ** (bits - 1) - 1
     assert np.abs(ints.real_kernel() - kernel).max() <= 6 * ints.scales.max()
 
@@ -304,11 +306,11 @@ def test_adaptive_rounding_loses_less_where_neighbours_are_alike() -> None:
     kernel = np.random.default_rng(0).normal(0, 0.1, (5, 5, 3, 8))
     graph = network(image, conv("c", image, kernel))
     images = pictures()
-    kitchen = Kitchen(graph, images)
+    quantiser = Quantiser(graph, images)
 
     def lost(rounding: Any) -> float:
         """With the weights rounded and nothing else."""
-        ints = kitchen.cook(replace(PLAIN, rounding=rounding)).weights["c"]
+        ints = quantiser.quantise(replace(PLAIN, rounding=rounding)).weights["c"]
         weights = {**graph["c"].weights, "kernel": ints.real_kernel()}
         other = graph.copy()
         other["c"].weights = weights
@@ -331,33 +333,33 @@ def uneven() -> Graph:
 
 def test_equalised_channels_lose_less(uneven: Graph) -> None:
     images = pictures()
-    kitchen = Kitchen(uneven, images)
-    plain = error(uneven, kitchen.cook(PLAIN), images)
-    assert error(uneven, kitchen.cook(replace(PLAIN, equalise=True)), images) < plain / 4
+    quantiser = Quantiser(uneven, images)
+    plain = error(uneven, quantiser.quantise(PLAIN), images)
+    assert error(uneven, quantiser.quantise(replace(PLAIN, equalise=True)), images) < plain / 4
 
 
 def test_the_layer_that_is_to_blame_is_the_first_to_compute_in_float(uneven: Graph) -> None:
     images = pictures()
-    kitchen = Kitchen(uneven, images)
-    ranked = rank_layers(kitchen, PLAIN)
+    quantiser = Quantiser(uneven, images)
+    ranked = rank_layers(quantiser, PLAIN)
     assert set(ranked) == {"first", "second", "third"}
     alone = {
-        layer: error(uneven, kitchen.cook(replace(PLAIN, float_layers=(layer,))), images)
+        layer: error(uneven, quantiser.quantise(replace(PLAIN, float_layers=(layer,))), images)
         for layer in ranked
     }
     assert ranked[0] == min(alone, key=alone.__getitem__)
-    every = kitchen.cook(replace(PLAIN, float_layers=tuple(ranked)))
+    every = quantiser.quantise(replace(PLAIN, float_layers=tuple(ranked)))
     assert not every.weights
 
 
 def test_symmetric_activations_are_nearly_as_good(rounded_away: Graph) -> None:
     images = pictures()
-    kitchen = Kitchen(rounded_away, images)
+    quantiser = Quantiser(rounded_away, images)
     recipe = Recipe(symmetric=True)
-    quantised = kitchen.cook(recipe)
+    quantised = quantiser.quantise(recipe)
     points = {scale.zero_point for name, scale in quantised.scales.items() if name != "image"}
     assert points == {128}
-    plain = error(rounded_away, kitchen.cook(Recipe()), images)
+    plain = error(rounded_away, quantiser.quantise(Recipe()), images)
     assert error(rounded_away, quantised, images) < 4 * plain
 
 

@@ -12,7 +12,7 @@ from edgecnn.export import network as networks
 from edgecnn.export.folding import fold
 from edgecnn.export.heads import with_probabilities
 from edgecnn.export.lowering import lower
-from edgecnn.export.recipe import Kitchen, Recipe
+from edgecnn.export.recipe import Quantiser, Recipe
 from edgecnn.export.rounding import WIDEST, compensated, covariances, inputs_of
 from edgecnn.export.statistics import GraphRun
 from edgecnn.graph import Graph
@@ -111,12 +111,12 @@ def test_the_pretrained_network_comes_nearer_to_float() -> None:
     pictures = default_calibration()
     images = prepare(pictures.pictures[::4], network.preprocessing)
     held_out = prepare(pictures.held_out[::2], network.preprocessing)
-    kitchen = Kitchen(graph, images, representative=False)
+    quantiser = Quantiser(graph, images, representative=False)
     exact = GraphRun(graph, ())
     expected = [exact(image[None])[0] for image in held_out]
 
     def information_lost(recipe: Recipe) -> float:
-        quantised = kitchen.cook(recipe)
+        quantised = quantiser.quantise(recipe)
         run = GraphRun(quantised.graph, (), quantised)
         answers = [run(image[None])[0] for image in held_out]
         terms = [

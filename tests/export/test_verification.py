@@ -127,22 +127,22 @@ def test_float_layers_run_in_float_in_every_format(
     lenet5: Network, own: CalibrationSet, tmp_path: Path
 ) -> None:
     """ONNX Runtime quantises float weights behind a plain DequantizeLinear unless prevented."""
-    from edgecnn.export.audit import audit
+    from edgecnn.export import formats
     from edgecnn.export.folding import fold
+    from edgecnn.export.formats.onnx import write as write_onnx
+    from edgecnn.export.formats.openvino import write as write_openvino
+    from edgecnn.export.formats.tflite import write as write_tflite
     from edgecnn.export.heads import with_probabilities
     from edgecnn.export.lowering import lower
-    from edgecnn.export.onnx import write_onnx
-    from edgecnn.export.openvino import write_openvino
-    from edgecnn.export.recipe import Kitchen, Recipe
-    from edgecnn.export.tflite import write_tflite
+    from edgecnn.export.recipe import Quantiser, Recipe
     from edgecnn.pictures import prepare
 
     graph = fold(with_probabilities(lower(lenet5.model)), lenet5.preprocessing)
-    kitchen = Kitchen(graph, prepare(own.pictures[:20], lenet5.preprocessing))
-    quantised = kitchen.cook(Recipe(float_layers=("c3",)))
+    quantiser = Quantiser(graph, prepare(own.pictures[:20], lenet5.preprocessing))
+    quantised = quantiser.quantise(Recipe(float_layers=("c3",)))
     writers = {"tflite": write_tflite, "onnx": write_onnx, "openvino": write_openvino}
     for format, write in writers.items():
         write(quantised.graph, quantised, tmp_path)
-        names = audit(format, tmp_path).float_op_names
+        names = formats.get(format).audit(tmp_path).float_op_names
         assert any("c3" in name and "onv" in name.lower() for name in names), (format, names)
         assert not any("c5" in name and "onv" in name.lower() for name in names), (format, names)

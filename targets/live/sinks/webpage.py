@@ -25,8 +25,8 @@ class WebPage:
         for module, package in (("aiohttp", "aiohttp"), ("prometheus_client", "prometheus-client")):
             require(module, what="--web", package=package, extra="web")
         from edgecnn.targets.live.web.access import Access
+        from edgecnn.targets.live.web.jpeg import Encoder
         from edgecnn.targets.live.web.metrics import Metrics
-        from edgecnn.targets.live.web.pictures import Encoder
         from edgecnn.targets.live.web.server import Server
         from edgecnn.targets.live.web.status import Status
 

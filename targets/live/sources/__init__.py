@@ -111,7 +111,7 @@ def _synthetic_size(match: re.Match[str], size: tuple[int, int] | None) -> tuple
 def _open_files(uri: str) -> FrameSource:
     from edgecnn.picture_files import SUFFIXES, is_unreadable, not_read_here
     from edgecnn.pictures import list_pictures, matching_pictures
-    from edgecnn.targets.live.sources.pictures import Pictures
+    from edgecnn.targets.live.sources.picture_files import Pictures
     from edgecnn.targets.live.sources.video import VideoFile
 
     path = Path(uri).expanduser()

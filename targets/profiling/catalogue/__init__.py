@@ -20,7 +20,7 @@ from edgecnn.targets.profiling.profiler import predict
 
 
 @dataclass(frozen=True)
-class Board:
+class KnownBoard:
     """What is published about a board."""
 
     name: str
@@ -39,7 +39,7 @@ class Fit:
     """Whether a network's process fits a board's free memory."""
 
     name: str
-    board: Board
+    board: KnownBoard
     runtime: str
     predicted: PredictedBytes
     frame_bytes: int
@@ -83,7 +83,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml")))
 
 
-def load(name: str) -> Board:
+def load(name: str) -> KnownBoard:
     """The board of that name; `UnknownName` for any other word."""
     if name not in names():
         raise UnknownName("board", name, names())
@@ -91,7 +91,7 @@ def load(name: str) -> Board:
         "utf-8"
     )
     data = tomllib.loads(text)
-    return Board(**data | {"quirks": tuple(data["quirks"])})
+    return KnownBoard(**data | {"quirks": tuple(data["quirks"])})
 
 
 def fit(analysis: Mapping[str, Any], name: str) -> Fit:

@@ -23,7 +23,7 @@ pytest.importorskip("aiohttp", reason="--web needs the extra 'web'")
 pytest.importorskip("prometheus_client", reason="--web needs the extra 'web'")
 from edgecnn.targets.live.sinks.webpage import WebPage
 from edgecnn.targets.live.web.access import Access, is_loopback
-from edgecnn.targets.live.web.pictures import MAX_SIDE, encode
+from edgecnn.targets.live.web.jpeg import MAX_SIDE, encode
 
 RED = np.full((48, 64, 3), (0, 0, 255), np.uint8)
 
@@ -130,9 +130,7 @@ def test_nothing_is_encoded_while_nobody_watches(
     page: WebPage, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded = []
-    monkeypatch.setattr(
-        "edgecnn.targets.live.web.pictures.encode", lambda *_: encoded.append(1) or b""
-    )
+    monkeypatch.setattr("edgecnn.targets.live.web.jpeg.encode", lambda *_: encoded.append(1) or b"")
     show(page, classifier, 5)
     time.sleep(0.2)
     assert not encoded

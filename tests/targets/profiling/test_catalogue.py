@@ -23,7 +23,7 @@ from edgecnn.targets.live.frame_memory import frame_bytes
 from edgecnn.targets.live.sources import open_frames
 from edgecnn.targets.live.sources.newest import BUFFERS
 from edgecnn.targets.profiling import catalogue
-from edgecnn.targets.profiling.catalogue import Board, Fit
+from edgecnn.targets.profiling.catalogue import Fit, KnownBoard
 from edgecnn.targets.profiling.profile import PredictedBytes
 
 FOLDER = Path(__file__).parents[3] / "targets" / "profiling" / "catalogue"
@@ -61,7 +61,7 @@ def test_every_board_file_is_listed() -> None:
 @settings(deadline=None)
 @given(st.integers(0, 2**34), st.integers(0, 2**34))
 def test_the_margin_decides(free: int, peak: int) -> None:
-    board = Board("b", "raspberrypi", "c", 4, 1000, 2**35, free, "published", ())
+    board = KnownBoard("b", "raspberrypi", "c", 4, 1000, 2**35, free, "published", ())
     found = Fit("b", board, "litert", PredictedBytes(0, 0, 0, peak, peak), frame_bytes=0)
     assert found.fits == (peak <= free)
     assert found.margin_bytes == free - peak

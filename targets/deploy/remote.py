@@ -10,7 +10,7 @@ from typing import Any
 
 from edgecnn.errors import DeployError
 from edgecnn.targets.deploy import on_board
-from edgecnn.targets.deploy.parcel import Item, Parcel
+from edgecnn.targets.deploy.payload import Item, Payload
 from edgecnn.targets.deploy.software import Software
 from edgecnn.targets.deploy.ssh import Connection, last_lines
 
@@ -50,7 +50,7 @@ class Release:
     previous: str | None
 
 
-class Board:
+class RemoteBoard:
     """A board's own Python at the other end of a connection.
 
     Every method raises `DeployError` with the board's reason.
@@ -86,27 +86,27 @@ class Board:
         """The board's state."""
         return State(**self._ask("look"))
 
-    def missing_bytes(self, parcel: Parcel) -> int:
+    def missing_bytes(self, payload: Payload) -> int:
         """What has yet to be sent."""
-        missing = self._missing(parcel)
-        sizes = {item.sha256: item.bytes for item in parcel.items}
+        missing = self._missing(payload)
+        sizes = {item.sha256: item.bytes for item in payload.items}
         return sum(sizes[sha256] - there for sha256, there in missing.items())
 
-    def send(self, parcel: Parcel, sent: Callable[[int], None]) -> None:
-        """Bring a parcel's files into its folder, going on where an earlier copy stopped.
+    def send(self, payload: Payload, sent: Callable[[int], None]) -> None:
+        """Bring a payload's files into its folder, going on where an earlier copy stopped.
 
         `sent` is told the size of each piece. Files that arrive with other bytes are sent once
         more.
         """
-        items = [item.to_json() for item in parcel.items]
+        items = [item.to_json() for item in payload.items]
         damaged: list[str] = []
         for _ in range(2):
-            missing = self._missing(parcel)
-            for item in {item.sha256: item for item in parcel.items}.values():
+            missing = self._missing(payload)
+            for item in {item.sha256: item for item in payload.items}.values():
                 there = missing.get(item.sha256)
                 if there is not None and (there < item.bytes or item.bytes == 0):
                     self._send(item, there, sent)
-            damaged = self._ask("place", folder=parcel.folder, files=items)["damaged"]
+            damaged = self._ask("place", folder=payload.folder, files=items)["damaged"]
             if not damaged:
                 return
         raise DeployError(
@@ -145,9 +145,9 @@ class Board:
             raise DeployError(last_lines(done.stderr).removeprefix("edgecnn: "))
         return done.stdout
 
-    def _missing(self, parcel: Parcel) -> dict[str, int]:
-        files = [item.to_json() for item in parcel.items]
-        return self._ask("missing", folder=parcel.folder, files=files)
+    def _missing(self, payload: Payload) -> dict[str, int]:
+        files = [item.to_json() for item in payload.items]
+        return self._ask("missing", folder=payload.folder, files=files)
 
     def _send(self, item: Item, offset: int, sent: Callable[[int], None]) -> None:
         command = self._command("receive", sha256=item.sha256, offset=offset)

@@ -14,7 +14,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgecnn.export.about import About
+from edgecnn.export.formats.about import About
 
 NAME = "TFLITE_METADATA"
 LABELS = "labels.txt"

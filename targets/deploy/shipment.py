@@ -33,7 +33,7 @@ class Installation:
 
 
 @dataclass(frozen=True)
-class Order:
+class Shipment:
     """A bundle, and what is to be installed to run it."""
 
     bundle: Bundle
@@ -50,7 +50,7 @@ class Order:
 @contextmanager
 def packed(
     bundle_dir: Path | str, how: Installation | None = None, runtime: str = "auto"
-) -> Iterator[Order]:
+) -> Iterator[Shipment]:
     """A bundle with this edgecnn, ready to be sent; temporary files go when the block is left.
 
     Raises `BundleError` for a bundle that is not whole, `DeployError` for a folder without wheels.
@@ -70,4 +70,4 @@ def packed(
         }
         if any(wheel.name.startswith("opencv_python_headless-") for wheel in carried):
             software["usual"] = software["headless"]
-        yield Order(bundle, software, folder, how.python, runtime)
+        yield Shipment(bundle, software, folder, how.python, runtime)

@@ -15,17 +15,17 @@ import edgecnn
 from edgecnn.bundle import MANIFEST, Bundle
 from edgecnn.errors import BundleError
 from edgecnn.export.manifest import versions
-from edgecnn.export.order import Order
+from edgecnn.export.request import Request
 
 
-def fingerprint(order: Order) -> str:
+def fingerprint(request: Request) -> str:
     """SHA-256 over all that artifacts depend on.
 
     The source of edgecnn is part of it: whoever changes the exporter does not get old artifacts.
     """
-    network, pictures = order.network, order.pictures
+    network, pictures = request.network, request.pictures
     digest = hashlib.sha256()
-    for op in order.graph:
+    for op in request.graph:
         described = (op.name, op.op, op.inputs, op.shape, sorted(op.attributes.items()), op.fused)
         digest.update(repr(described).encode())
         for name, values in sorted(op.weights.items()):
@@ -34,13 +34,13 @@ def fingerprint(order: Order) -> str:
     rest = {
         "architecture": network.architecture,
         "weights": [network.weights.kind, network.weights.source],
-        "labels": order.labels,
-        "head": order.head.to_json(),
+        "labels": request.labels,
+        "head": request.head.to_json(),
         "preprocessing": network.preprocessing.to_json(),
         "pictures": [(picture.sha256, picture.label) for picture in pictures.pictures],
         "held_out": [(picture.sha256, picture.label) for picture in pictures.held_out],
         "representative": pictures.representative,
-        "settings": order.settings.to_json(),
+        "settings": request.options.to_json(),
         "versions": versions(),
         "source": _source(),
     }

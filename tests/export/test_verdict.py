@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from edgecnn.export.worth import Cost, Duel, Worth
+from edgecnn.export.verdict import Cost, Duel, Verdict
 
 
 def test_an_export_measures_both_in_every_runtime(lenet5_bundle: Path) -> None:
     manifest = json.loads((lenet5_bundle / "manifest.json").read_text())
-    found = Worth.from_json(manifest["worth"])
+    found = Verdict.from_json(manifest["worth"])
     assert [duel.runtime for duel in found.duels] == ["litert", "onnxruntime", "openvino"]
     for duel in found.duels:
         assert duel.float32.bytes > duel.int8.bytes
@@ -40,7 +40,7 @@ def test_an_export_measures_both_in_every_runtime(lenet5_bundle: Path) -> None:
 )
 def test_the_verdict_says_when_int8_loses(int8_ms: float, float_ms: float, said: str) -> None:
     duel = Duel("litert", Cost(int8_ms, 10, 100), Cost(float_ms, 40, 200))
-    verdict = Worth("a processor", 4, (duel,), ()).verdict
+    verdict = Verdict("a processor", 4, (duel,), ()).sentence
     assert said in verdict
     assert "4.0 times smaller" in verdict
 
@@ -49,5 +49,5 @@ def test_the_best_of_each_are_compared_over_all_runtimes() -> None:
     """A runtime in which float is slow must not make int8 look fast."""
     slow_float = Duel("onnxruntime", Cost(4.0, 10, 100), Cost(20.0, 40, 200))
     fast_float = Duel("openvino", Cost(5.0, 10, 100), Cost(3.0, 40, 200))
-    verdict = Worth("a processor", 4, (slow_float, fast_float), ()).verdict
+    verdict = Verdict("a processor", 4, (slow_float, fast_float), ()).sentence
     assert "slower here: int8 in onnxruntime (4.00 ms) against float in openvino (3.00" in verdict

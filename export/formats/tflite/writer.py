@@ -6,16 +6,15 @@ written as it is; the picture enters as uint8 and becomes int8 by flipping a bit
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgecnn.errors import ExportError
-from edgecnn.export import tflite_metadata
-from edgecnn.export.about import About
-from edgecnn.export.flatbuffer import AlignedBuilder, B, arranged, operator_code
+from edgecnn.export.formats.about import About
+from edgecnn.export.formats.tflite import metadata as tflite_metadata
+from edgecnn.export.formats.tflite.flatbuffer import AlignedBuilder, B, arranged, operator_code
 from edgecnn.export.heads import tail
 from edgecnn.export.quantised import Quantised, Scale
 from edgecnn.graph import Array, Graph, Operator, Shape, same_pads
@@ -77,18 +76,6 @@ FUSED = {
     "relu": schema.ActivationFunctionType.RELU,
     "relu6": schema.ActivationFunctionType.RELU6,
 }
-
-
-def write_tflite(
-    graph: Graph,
-    quantised: Quantised | None,
-    folder: Path,
-    *,
-    half: bool = False,
-    about: About | None = None,
-) -> None:
-    """Write `model.tflite` into a folder."""
-    (folder / "model.tflite").write_bytes(to_tflite(graph, quantised, half=half, about=about))
 
 
 def to_tflite(

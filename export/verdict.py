@@ -46,7 +46,7 @@ class Duel:
 
 
 @dataclass(frozen=True)
-class Worth:
+class Verdict:
     """What was found on the machine of the export."""
 
     cpu: str
@@ -56,7 +56,7 @@ class Worth:
     """What else the machine did meanwhile."""
 
     @property
-    def verdict(self) -> str:
+    def sentence(self) -> str:
         """One sentence: the best int8 against the best float."""
         int8 = min(self.duels, key=lambda duel: duel.int8.p50_ms)
         other = min(self.duels, key=lambda duel: duel.float32.p50_ms)
@@ -78,7 +78,7 @@ class Worth:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the manifest."""
-        return asdict(self) | {"verdict": self.verdict}
+        return asdict(self) | {"verdict": self.sentence}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -90,7 +90,7 @@ class Worth:
         return cls(data["cpu"], data["threads"], tuple(duels), tuple(data["disturbances"]))
 
 
-def worth(int8: Path, float32: Path, on_runtime: Callable[[str], None] = lambda _: None) -> Worth:
+def judge(int8: Path, float32: Path, on_runtime: Callable[[str], None] = lambda _: None) -> Verdict:
     """Measure two bundles of the same network, format by format, in fresh processes."""
     board = detect()
     quantised, real = Bundle.load(int8), Bundle.load(float32)
@@ -114,4 +114,4 @@ def worth(int8: Path, float32: Path, on_runtime: Callable[[str], None] = lambda 
                 yield Duel(name, cost(quantised, name), cost(real, name))
 
     found = tuple(duels())
-    return Worth(board.cpu, board.threads, found, tuple(dict.fromkeys(reasons)))
+    return Verdict(board.cpu, board.threads, found, tuple(dict.fromkeys(reasons)))

@@ -19,7 +19,7 @@ WeightBits = Literal[7, 8]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Options:
     """What was asked for, beside the formats."""
 
     precision: Precision
@@ -59,12 +59,12 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Order:
-    """All that an artifact is made of: the same order gives the same artifacts."""
+class Request:
+    """All that an artifact is made of: the same request gives the same artifacts."""
 
     network: Network
     pictures: CalibrationSet
-    settings: Settings
+    options: Options
     trained: Graph
     """As lowered from Keras, and ended by what makes probabilities."""
     graph: Graph

@@ -18,7 +18,7 @@ class Item:
 
     local: Path
     path: str
-    """Inside the parcel's folder."""
+    """Inside the payload's folder."""
     bytes: int
     sha256: str
 
@@ -28,7 +28,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Parcel:
+class Payload:
     """Files for one folder on a board."""
 
     name: str
@@ -43,13 +43,13 @@ class Parcel:
         return sum(item.bytes for item in self.items)
 
 
-def pack_wheels(wheels: Sequence[Path]) -> Parcel:
+def pack_wheels(wheels: Sequence[Path]) -> Payload:
     """Wheels for `pip install --find-links`."""
     items = [Item(p, p.name, p.stat().st_size, file_sha256(p)) for p in wheels]
-    return Parcel("wheels", "wheels", tuple(items))
+    return Payload("wheels", "wheels", tuple(items))
 
 
-def pack_bundle(bundle: Bundle, formats: Sequence[str] | None, folder: Path) -> Parcel:
+def pack_bundle(bundle: Bundle, formats: Sequence[str] | None, folder: Path) -> Payload:
     """A bundle with those of its formats that a board can run; None: all.
 
     A manifest that names no others is written below `folder`. Raises `DeployError` if nothing
@@ -76,7 +76,7 @@ def pack_bundle(bundle: Bundle, formats: Sequence[str] | None, folder: Path) -> 
     items = [Item(bundle.path / f["path"], f["path"], f["bytes"], f["sha256"]) for f in listed]
     items.append(Item(folder / MANIFEST, MANIFEST, described.bytes, described.sha256))
     name = f"{bundle.name}-{described.sha256[:12]}"
-    return Parcel(name, f"bundles/{name}", tuple(items))
+    return Payload(name, f"bundles/{name}", tuple(items))
 
 
 def _files(manifest: dict[str, Any], format: str) -> list[dict[str, Any]]:

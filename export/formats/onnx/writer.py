@@ -10,7 +10,6 @@ float. Nothing but a Cast touches bytes in what TensorRT takes, which is these, 
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecnn.errors import ExportError
-from edgecnn.export.about import About
-from edgecnn.export.heads import tail
-from edgecnn.export.onnx_parts import (
+from edgecnn.export.formats.onnx.parts import (
     BINARY,
     COMPARISONS,
     FUNCTIONS,
@@ -33,6 +30,7 @@ from edgecnn.export.onnx_parts import (
     onnx_pads,
     perm_between,
 )
+from edgecnn.export.heads import tail
 from edgecnn.export.quantised import IntWeights, Quantised, Scale
 from edgecnn.graph import Array, Graph, Operator
 from edgecnn.operators import WEIGHTED
@@ -66,22 +64,6 @@ def to_onnx(
     for op in graph:
         writer.write(op)
     return writer.model(outputs)
-
-
-def write_onnx(
-    graph: Graph,
-    quantised: Quantised | None,
-    folder: Path,
-    *,
-    half: bool = False,
-    about: About | None = None,
-) -> None:
-    """Write `model.onnx` into a folder."""
-    model = to_onnx(graph, quantised, half=half)
-    if about is not None:
-        helper.set_model_props(model, about.properties())
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, folder / "model.onnx")
 
 
 class _Writer:
