@@ -25,14 +25,16 @@ def output_size(size: int, kernel: int, stride: int = 1, padding: Rule = "same")
     return max(0, (size - kernel) // stride + 1)
 
 
-def padding_columns(size: int, kernel: int, stride: int = 1) -> tuple[int, int]:
+def padding_columns(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> tuple[int, int]:
     """Columns of zeros that `same` adds before and after one axis.
 
-    What the last window lacks, half on each side, the odd one at the end. Raises `EdgeCnnError`
-    for a length below 1.
+    What the last window lacks, half on each side, the odd one at the end. A kernel reaches over
+    `dilation` columns from one of its weights to the next. Raises `EdgeCnnError` for a length
+    below 1.
     """
-    missing = (output_size(size, kernel, stride) - 1) * stride + kernel - size
-    return max(0, missing) // 2, max(0, missing) - max(0, missing) // 2
+    reach = (kernel - 1) * dilation + 1
+    missing = max(0, (output_size(size, reach, stride) - 1) * stride + reach - size)
+    return missing // 2, missing - missing // 2
 
 
 def convolution_parameters(

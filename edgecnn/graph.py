@@ -133,10 +133,3 @@ class Graph:
             for op in self.operators
         ]
         return replace(self, operators=operators)
-
-
-def same_pads(size: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
-    """TensorFlow's `same` padding of one axis: what is missing, the odd one at the end."""
-    reach = (kernel - 1) * dilation + 1
-    missing = max((-(-size // stride) - 1) * stride + reach - size, 0)
-    return missing // 2, missing - missing // 2

@@ -17,6 +17,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.percentile import percentile
+
 DRAWS = 400
 FEWEST_DRAWS = 50
 WORK = 20_000_000
@@ -41,14 +43,14 @@ class Estimate:
     """Of freedom of that error; None where it comes from one process only."""
 
     @classmethod
-    def of(cls, processes: Sequence[Sequence[float]], percentile: float) -> Self:
+    def of(cls, processes: Sequence[Sequence[float]], percent: float) -> Self:
         """The nearest-rank percentile (0 to 100) of positive latencies, in at least one process."""
         parts = [np.asarray(part, float) for part in processes]
-        value = _percentile(np.concatenate(parts), percentile)
-        within = float(np.std(np.log(_redrawn(parts, percentile))))
+        value = percentile(np.concatenate(parts), percent)
+        within = float(np.std(np.log(_redrawn(parts, percent))))
         if len(parts) == 1:
             return cls(value, within, None)
-        each = np.log([_percentile(part, percentile) for part in parts])
+        each = np.log([percentile(part, percent) for part in parts])
         between = float(np.std(each, ddof=1)) / math.sqrt(len(parts))
         return cls(value, max(within, between), len(parts) - 1)
 
@@ -73,13 +75,13 @@ def _quantile(degrees: int | None) -> float:
     return STUDENT_975[degrees - 1]
 
 
-def _redrawn(parts: Sequence[Values], percentile: float) -> Values:
+def _redrawn(parts: Sequence[Values], percent: float) -> Values:
     """The percentile of up to `DRAWS` samples, each drawn in blocks from every process."""
     rng = np.random.default_rng(SEED)
     draws = max(FEWEST_DRAWS, min(DRAWS, WORK // sum(map(len, parts))))
     return np.array(
         [
-            _percentile(np.concatenate([_blocks(part, rng) for part in parts]), percentile)
+            percentile(np.concatenate([_blocks(part, rng) for part in parts]), percent)
             for _ in range(draws)
         ]
     )
@@ -90,8 +92,3 @@ def _blocks(values: Values, rng: np.random.Generator) -> Values:
     starts = rng.integers(0, len(values) - length + 1, -(-len(values) // length))
     chosen: Values = values[(starts[:, None] + np.arange(length)).ravel()]
     return chosen[: len(values)]
-
-
-def _percentile(values: Values, percentile: float) -> float:
-    rank = max(0, math.ceil(percentile / 100 * len(values)) - 1)
-    return float(np.partition(values, rank)[rank])

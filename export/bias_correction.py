@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgecnn.export.quantised import IntWeights, Quantised
 from edgecnn.export.statistics import GraphRun
+from edgecnn.export.windows import windows
 from edgecnn.graph import Array, Graph, Operator
 
 PASSES = 32
@@ -90,15 +91,8 @@ def mean_output(op: Operator, mean_input: Array, kernel: Array) -> Array:
 
 def mean_windows(op: Operator, picture: Array) -> Array:
     """What each tap of a kernel sees on average over all positions, (kh, kw, in)."""
-    kh, kw = op.weights["kernel"].shape[:2]
-    top, bottom, left, right = op.attributes["pads"]
-    (sh, sw), (dh, dw) = op.attributes["strides"], op.attributes["dilation"]
-    padded = np.pad(picture[0], ((top, bottom), (left, right), (0, 0)))
-    height, width = op.shape[1:3]
-    found = np.empty((kh, kw, picture.shape[-1]))
-    for i in range(kh):
-        for j in range(kw):
-            rows = slice(i * dh, i * dh + (height - 1) * sh + 1, sh)
-            columns = slice(j * dw, j * dw + (width - 1) * sw + 1, sw)
-            found[i, j] = padded[rows, columns].mean(axis=(0, 1))
+    every = windows(op, picture)
+    found = np.empty((*every.shape[3:], picture.shape[-1]))
+    for i, j in np.ndindex(*every.shape[3:]):
+        found[i, j] = every[..., i, j].mean(axis=(0, 1))
     return found

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgecnn.arithmetic import padding_columns
 from edgecnn.errors import ExportError
 from edgecnn.export.builder import COMPOSED, Builder
 from edgecnn.export.einsum import along
-from edgecnn.graph import Array, Graph, same_pads
+from edgecnn.graph import Array, Graph
 from edgecnn.operators import FUNCTIONS
 
 if TYPE_CHECKING:
@@ -182,8 +183,8 @@ def _spatial(builder: Builder, layer: Any, x: str, kernel: tuple[int, ...]) -> d
     pads = (0, 0, 0, 0)
     if layer.padding == "same":
         pads = (
-            *same_pads(height, kernel[0], strides[0], dilation[0]),
-            *same_pads(width, kernel[1], strides[1], dilation[1]),
+            *padding_columns(height, kernel[0], strides[0], dilation[0]),
+            *padding_columns(width, kernel[1], strides[1], dilation[1]),
         )
     return {"strides": strides, "pads": pads, "dilation": dilation}
 
@@ -265,7 +266,7 @@ def _transposed(builder: Builder, layer: Any, inputs: list[str]) -> str | None:
     before = [0, 0]
     if layer.padding == "same":
         before = [
-            same_pads(n, k, s)[0]
+            padding_columns(n, k, s)[0]
             for n, k, s in zip(shape[1:3], kernel.shape[:2], (sh, sw), strict=True)
         ]
     if layer.output_padding is not None:

@@ -14,11 +14,11 @@ The covariance is about the mean, since what is lost of the mean the bias restor
 from dataclasses import replace
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from edgecnn.export.quantised import IntWeights, Quantised
 from edgecnn.export.statistics import GraphRun, channels_last
+from edgecnn.export.windows import windows
 from edgecnn.graph import Array, Graph, Operator
 from edgecnn.operators import WEIGHTED
 
@@ -79,7 +79,7 @@ def covariances(graph: Graph, images: NDArray[np.uint8]) -> dict[str, Array]:
     for image in images:
         tensors = run(image[None])[1]
         for op in layers:
-            value = windows(op, channels_last(tensors[op.inputs[0]]))
+            value = sampled(op, channels_last(tensors[op.inputs[0]]))
             if op.name not in origins:
                 origins[op.name] = value.mean(axis=1, keepdims=True)
             # Counted from a point among them: far from zero, small differences would be lost.
@@ -95,17 +95,12 @@ def covariances(graph: Graph, images: NDArray[np.uint8]) -> dict[str, Array]:
     return products
 
 
-def windows(op: Operator, value: Array) -> Array:
+def sampled(op: Operator, value: Array) -> Array:
     """What the layer sees at up to `POSITIONS` places, float32 (groups, places, inputs)."""
     if op.op == "dense":
         return value.reshape(1, -1, inputs_of(op)).copy()
-    kh, kw = op.weights["kernel"].shape[:2]
-    top, bottom, left, right = op.attributes["pads"]
-    (sh, sw), (dh, dw) = op.attributes["strides"], op.attributes["dilation"]
-    padded = np.pad(value[0], ((top, bottom), (left, right), (0, 0)))
-    every = sliding_window_view(padded, ((kh - 1) * dh + 1, (kw - 1) * dw + 1), axis=(0, 1))
-    every = every[::sh, ::sw, :, ::dh, ::dw]  # (rows, columns, channels, kh, kw)
-    rows, columns = every.shape[:2]
+    every = windows(op, value)
+    rows, columns, _, kh, kw = every.shape
     places = np.linspace(0, rows * columns - 1, min(POSITIONS, rows * columns)).astype(int)
     seen = every[places // columns, places % columns]
     groups = groups_of(op)

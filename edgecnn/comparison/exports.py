@@ -15,34 +15,36 @@ def figures(
     found = []
     for name in (name for name in before if name in after):
         a, b = before[name], after[name]
-        change = b["bytes"] / a["bytes"] - 1
-        found.append(
-            Figure(
-                subject=name,
-                name="files",
-                unit="bytes",
-                old=a["bytes"],
-                new=b["bytes"],
-                change=change,
-                interval=None,
-                allowed=limits.memory,
-                verdict=judge(change, None, limits.memory),
-            )
-        )
+        growth = b["bytes"] / a["bytes"] - 1
         drop = 100 * (a["agreement_top1"] - b["agreement_top1"])
-        found.append(
-            Figure(
-                subject=name,
-                name="agreement",
-                unit="fraction",
-                old=a["agreement_top1"],
-                new=b["agreement_top1"],
-                change=drop,
-                interval=None,
-                allowed=limits.drop,
-                verdict=judge(drop, None, limits.drop),
-            )
-        )
+        found += [
+            _figure(name, "files", "bytes", a["bytes"], b["bytes"], growth, limits.memory),
+            _figure(
+                name,
+                "agreement",
+                "fraction",
+                a["agreement_top1"],
+                b["agreement_top1"],
+                drop,
+                limits.drop,
+            ),
+        ]
     if not found:
         raise DataError("The exports have no format in common.")
     return found, sorted(notes)
+
+
+def _figure(
+    subject: str, name: str, unit: str, old: float, new: float, change: float, allowed: float
+) -> Figure:
+    return Figure(
+        subject=subject,
+        name=name,
+        unit=unit,
+        old=old,
+        new=new,
+        change=change,
+        interval=None,
+        allowed=allowed,
+        verdict=judge(change, None, allowed),
+    )

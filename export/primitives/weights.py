@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from edgecnn.arithmetic import padding_columns
 from edgecnn.errors import ExportError
 from edgecnn.export.builder import Builder, Tensor
 from edgecnn.export.einsum import einsum, product
 from edgecnn.export.primitives.rule import constant_of, flowing, lowers, shape_of, text_of
-from edgecnn.graph import Shape, same_pads
+from edgecnn.graph import Shape
 
 
 @lowers("BiasAdd")
@@ -157,7 +158,8 @@ def _pads(
     if padding == "VALID":
         return (0, 0, 0, 0)
     rows, columns = (
-        same_pads(shape[axis + 1], kernel[axis], strides[axis], dilation[axis]) for axis in (0, 1)
+        padding_columns(shape[axis + 1], kernel[axis], strides[axis], dilation[axis])
+        for axis in (0, 1)
     )
     return (*rows, *columns)
 

@@ -4,9 +4,8 @@
 the arguments of `measure`, prints one line of JSON: its latency, or `{"error": ...}`.
 """
 
-import numpy as np
-
 from edgecnn.bundle import Bundle
+from edgecnn.percentile import percentile
 from edgecnn.preprocessing import FramePreparer
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.engines.loading import load_session
@@ -28,7 +27,7 @@ def measure(
     for _ in timed(session, image, 1, WARMUP_S):
         pass
     times = [ms for _, ms in timed(session, image, FEWEST, MEASURED_S)]
-    return {"p90_ms": float(np.percentile(times, 90, method="inverted_cdf"))}
+    return {"p90_ms": percentile(times, 90)}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import math
 import threading
 import time
 
-from edgecnn.targets.live.ranks import nearest_rank
+from edgecnn.percentile import percentile
 
 log = logging.getLogger(__name__)
 WINDOW = 100
@@ -38,7 +38,7 @@ class AgeLimit:
         passed = clock - self._started
         if len(self._ages) < WINDOW and passed < WINDOW_S:
             return None
-        p99 = nearest_rank(self._ages, 0.99)
+        p99 = percentile(self._ages, 99)
         achieved = len(self._ages) / max(passed, 1e-9)
         self._ages.clear()
         self._started = clock

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from edgecnn.percentile import percentile
 from edgecnn.spread import Estimate, Interval
 from edgecnn.targets.engines.layer_times import LayerTime
 from edgecnn.targets.profiling.loadgen import SingleStream
@@ -33,11 +34,10 @@ class Distribution:
     def of(cls, samples_ms: Sequence[float]) -> Self:
         """Of at least one sample."""
         values = np.asarray(samples_ms, float)
-        p50, p90, p99 = np.percentile(values, (50, 90, 99), method="inverted_cdf")
         return cls(
-            float(p50),
-            float(p90),
-            float(p99),
+            percentile(values, 50),
+            percentile(values, 90),
+            percentile(values, 99),
             float(values.min()),
             float(values.max()),
             float(values.mean()),

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Self
 
-import numpy as np
-
+from edgecnn.percentile import percentile
 from edgecnn.spread import Estimate, Interval
 from edgecnn.targets.board.telemetry import Telemetry
 from edgecnn.targets.profiling.disturbance import MOMENT_CORES, Disturbance
@@ -56,12 +55,11 @@ def moments(
     left = iter(samples_ms)
     found = []
     for second, count in seconds:
-        p50, p90 = np.percentile(list(islice(left, count)), (50, 90), method="inverted_cdf")
+        values = list(islice(left, count))
+        p50, p90 = percentile(values, 50), percentile(values, 90)
         middle = started_at + second + 0.5
         read = min(readings, key=lambda reading: abs(reading.clock - middle))
-        found.append(
-            Moment(second, count, float(p50), float(p90), read.telemetry, read.disturbance)
-        )
+        found.append(Moment(second, count, p50, p90, read.telemetry, read.disturbance))
     return tuple(found)
 
 

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edgecnn.arithmetic import padding_columns
 from edgecnn.errors import ExportError
 from edgecnn.export.formats.about import About
 from edgecnn.export.formats.tflite import metadata as tflite_metadata
 from edgecnn.export.formats.tflite.flatbuffer import AlignedBuilder, B, arranged, operator_code
 from edgecnn.export.heads import tail
 from edgecnn.export.quantised import Quantised, Scale
-from edgecnn.graph import Array, Graph, Operator, Shape, same_pads
+from edgecnn.graph import Array, Graph, Operator, Shape
 
 T = schema.TensorType
 SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
@@ -280,7 +281,7 @@ class _Writer:
         same = tuple(
             side
             for axis in (0, 1)
-            for side in same_pads(
+            for side in padding_columns(
                 before[axis + 1], kernel[axis], op.attributes["strides"][axis], dilation[axis]
             )
         )

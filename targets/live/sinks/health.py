@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from edgecnn import __version__
+from edgecnn.percentile import percentile
 from edgecnn.targets.board.target import Target
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier
-from edgecnn.targets.live.ranks import nearest_rank
 from edgecnn.targets.prediction import Prediction
 
 NAME = "health"
@@ -92,4 +92,4 @@ class Health:
 
 
 def _p99(values: Collection[float]) -> float | None:
-    return round(nearest_rank(values, 0.99), 3) if values else None
+    return round(percentile(values, 99), 3) if values else None
