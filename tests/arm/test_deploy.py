@@ -37,7 +37,7 @@ class User:
 
     def on_board(self, command: str) -> subprocess.CompletedProcess[str]:
         """A line of the board's shell."""
-        ssh = [self.folder / "bin/ssh", "-o", "BatchMode=yes", "board", command]
+        ssh = [str(self.folder / "bin/ssh"), "-o", "BatchMode=yes", "board", command]
         return subprocess.run(ssh, capture_output=True, text=True, timeout=60)
 
 
