@@ -458,7 +458,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
 def test_an_old_file_with_what_keras_3_has_not_is_explained(tmp_path: Path) -> None:
     """Keras 2 wrote `groups` into every DepthwiseConv2D."""
-    import h5py
+    import h5py  # type: ignore[import-untyped]
 
     image = keras.Input((SIDE, SIDE, 3))
     x = layers.GlobalAveragePooling2D()(layers.DepthwiseConv2D(3)(image))
