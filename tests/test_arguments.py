@@ -13,7 +13,7 @@ from edgecnn.targets.deploy.order import Installation
 from edgecnn.targets.engines import probe
 
 BUNDLE = probe.bundle("colours").path
-ASKED = {
+ASKED: dict[str, Any] = {
     "precision": "int8",
     "method": "mse",
     "weight_bits": 8,
@@ -25,7 +25,7 @@ ASKED = {
 
 
 def settings(**changed: Any) -> Settings:
-    return Settings.of(**ASKED | changed)  # type: ignore[arg-type]
+    return Settings.of(**ASKED | changed)
 
 
 def train(**changed: Any) -> Any:

@@ -136,13 +136,13 @@ def test_a_drop_of_accuracy(write: Write) -> None:
 
 
 def test_a_bigger_export(write: Write) -> None:
-    old = {
+    old: dict[str, Any] = {
         "bundle": "b",
         "precision": "int8",
         "artifacts": {"onnx": {"bytes": 1000, "agreement_top1": 0.99}},
     }
     new = copy.deepcopy(old)
-    new["artifacts"]["onnx"] = {"bytes": 1150, "agreement_top1": 0.98}  # type: ignore[index]
+    new["artifacts"]["onnx"] = {"bytes": 1150, "agreement_top1": 0.98}
     found = compare(write(old), write(new))
     assert verdicts(found) == {"files": "regression", "agreement": "regression"}
 
