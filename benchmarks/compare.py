@@ -57,11 +57,9 @@ def profiled(path: Path, runtime: str, **options: object) -> ProfileRun:
 
 def compared(old: ProfileRun, new: ProfileRun, folder: Path) -> Comparison:
     """As the command compares two files."""
-    files = []
-    for name, run in (("old", old), ("new", new)):
-        path = folder / f"{name}.json"
+    files = folder / "old.json", folder / "new.json"
+    for path, run in zip(files, (old, new), strict=True):
         path.write_text(json.dumps({"board": "here", "cpu": "here", "runs": [run.to_json()]}))
-        files.append(path)
     return compare(*files)
 
 
