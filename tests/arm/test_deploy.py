@@ -43,7 +43,7 @@ class User:
 
 @pytest.fixture(scope="module")
 def user(
-    machine: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory
+    machine: Callable[..., list[str | Path]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[User]:
     """Whose board has started and answers."""
     folder = tmp_path_factory.mktemp("user")

@@ -32,7 +32,7 @@ def frames(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path
 
 @pytest.fixture(scope="module")
 def console(
-    machine: Callable[..., list[str]],
+    machine: Callable[..., list[str | Path]],
     frames: list[Path],
     lite0_bundle: Path,
     tmp_path_factory: pytest.TempPathFactory,
