@@ -18,6 +18,7 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import edgecnn
 from edgecnn.comparison import Comparison, compare
@@ -44,7 +45,7 @@ def bundle(side: int) -> Path:
     return path
 
 
-def profiled(path: Path, runtime: str, **options: object) -> ProfileRun:
+def profiled(path: Path, runtime: str, **options: Any) -> ProfileRun:
     """One valid run; raises `Busy` where none of `ATTEMPTS` was."""
     for _ in range(ATTEMPTS):
         found: Profile = edgecnn.profile(path, runtimes=(runtime,), **options)
@@ -57,11 +58,9 @@ def profiled(path: Path, runtime: str, **options: object) -> ProfileRun:
 
 def compared(old: ProfileRun, new: ProfileRun, folder: Path) -> Comparison:
     """As the command compares two files."""
-    files = []
-    for name, run in (("old", old), ("new", new)):
-        path = folder / f"{name}.json"
+    files = folder / "old.json", folder / "new.json"
+    for path, run in zip(files, (old, new), strict=True):
         path.write_text(json.dumps({"board": "here", "cpu": "here", "runs": [run.to_json()]}))
-        files.append(path)
     return compare(*files)
 
 

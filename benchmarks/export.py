@@ -95,7 +95,7 @@ def onnx(folder: Path, count: int) -> None:
     name = session.get_inputs()[0].name
     del session
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self._rest = iter(floats)
 

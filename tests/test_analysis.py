@@ -27,6 +27,7 @@ def test_the_example_of_the_source_text() -> None:
     assert layer.output_bytes == 12_000_000  # 96 million bits
     batch = analyze(model, dtype="fp32", batch=100)
     assert batch.layers[-1].output_bytes == 1_200_000_000
+    assert batch.training_bytes is not None
     assert batch.training_bytes >= 1_200_000_000
 
 
@@ -98,7 +99,7 @@ def graphs(draw: Any) -> Graph:
         inputs = draw(
             st.lists(st.sampled_from([op.name for op in operators]), min_size=1, max_size=3)
         )
-        shape = (1, 4, 4, draw(st.integers(1, 9)))
+        shape: tuple[int, ...] = (1, 4, 4, draw(st.integers(1, 9)))
         kind = "reshape" if draw(st.booleans()) and len(inputs) == 1 else "add"
         if kind == "reshape":
             shape = next(op.shape for op in operators if op.name == inputs[0])

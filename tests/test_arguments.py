@@ -13,7 +13,7 @@ from edgecnn.targets.deploy.shipment import Installation
 from edgecnn.targets.engines import probe
 
 BUNDLE = probe.bundle("colours").path
-ASKED = {
+ASKED: dict[str, Any] = {
     "precision": "int8",
     "method": "mse",
     "weight_bits": 8,
@@ -25,7 +25,7 @@ ASKED = {
 
 
 def settings(**changed: Any) -> Options:
-    return Options.of(**ASKED | changed)  # type: ignore[arg-type]
+    return Options.of(**ASKED | changed)
 
 
 def train(**changed: Any) -> Any:

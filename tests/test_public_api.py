@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # `make types` fails where one of these is Any or something e
         assert_type(edgecnn.evaluate(model, "pictures"), edgecnn.Evaluation)
         assert_type(edgecnn.analyze("lenet5"), edgecnn.RamAnalysis)
         assert_type(edgecnn.calibrate("pictures", "lenet5"), edgecnn.CalibrationSet)
-        assert_type(edgecnn.train("lenet5", "digits"), edgecnn.Checkpoint | None)
+        assert_type(edgecnn.train("lenet5", "digits"), edgecnn.Checkpoint)
         assert_type(edgecnn.profile(model), edgecnn.Profile)
         edgecnn.load(model, thread=2)  # type: ignore[call-arg]
 

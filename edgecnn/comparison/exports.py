@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from edgecnn.comparison.figure import Figure, Limits, judge
+from edgecnn.comparison.figure import Figure, Limits, Unit, judge
 from edgecnn.errors import DataError
 
 
@@ -35,7 +35,7 @@ def figures(
 
 
 def _figure(
-    subject: str, name: str, unit: str, old: float, new: float, change: float, allowed: float
+    subject: str, name: str, unit: Unit, old: float, new: float, change: float, allowed: float
 ) -> Figure:
     return Figure(
         subject=subject,

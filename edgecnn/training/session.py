@@ -8,7 +8,7 @@ import sys
 import tempfile
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 from edgecnn import __version__, zoo
 from edgecnn.arguments import one_of
@@ -28,6 +28,28 @@ from edgecnn.training.settings import Settings
 from edgecnn.training.strategy import open_distribution, read_tf_config
 
 log = logging.getLogger(__name__)
+
+
+@overload
+def train(
+    architecture: str,
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    strategy: Literal["none", "mirrored"] = "none",
+    **settings: Any,
+) -> Checkpoint: ...
+
+
+@overload
+def train(
+    architecture: str,
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    strategy: Literal["multiworker"],
+    **settings: Any,
+) -> Checkpoint | None: ...
 
 
 def train(

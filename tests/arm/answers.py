@@ -9,6 +9,7 @@ on x86, in the reference kernels, which define what the integers should be.
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ def main(folder: str, model: str, out: str, *names: str) -> None:
     bundle = Bundle.load(Path(folder))
     assert bundle.golden is not None
     images = Golden.load(bundle.golden).images
-    found = {"integers": integers(model, images, OpResolverType.AUTO)}
+    found: dict[str, Any] = {"integers": integers(model, images, OpResolverType.AUTO)}
     if platform.machine() == "x86_64":
         found["reference"] = integers(model, images, OpResolverType.BUILTIN_REF)
     for name in names:

@@ -83,7 +83,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Command]:
         shutil.copy(HERE / "machine" / script, given / "init")
         shutil.copy(HERE / "machine" / "start", given)
         memory_disk = tmp_path_factory.mktemp("machine") / "initrd"
-        layers: list[tuple[Path, Command]] = [
+        layers: list[tuple[Path, list[str]]] = [
             (ARM / "board13", ["."]),
             (ARM / "kernel13", ["bin", "lib", "usr/lib", "usr/bin", "modules"]),
             *((ARM, [name]) for name in packages),

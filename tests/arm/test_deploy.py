@@ -37,13 +37,13 @@ class User:
 
     def on_board(self, command: str) -> subprocess.CompletedProcess[str]:
         """A line of the board's shell."""
-        ssh = [self.folder / "bin/ssh", "-o", "BatchMode=yes", "board", command]
+        ssh = [str(self.folder / "bin/ssh"), "-o", "BatchMode=yes", "board", command]
         return subprocess.run(ssh, capture_output=True, text=True, timeout=60)
 
 
 @pytest.fixture(scope="module")
 def user(
-    machine: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory
+    machine: Callable[..., list[str | Path]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[User]:
     """Whose board has started and answers."""
     folder = tmp_path_factory.mktemp("user")

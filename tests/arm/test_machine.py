@@ -32,7 +32,7 @@ def frames(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path
 
 @pytest.fixture(scope="module")
 def console(
-    machine: Callable[..., list[str]],
+    machine: Callable[..., list[str | Path]],
     frames: list[Path],
     lite0_bundle: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -51,7 +51,11 @@ def console(
     virtual = given.parent / "usr/share/libcamera/pipeline/virtual"
     virtual.mkdir(parents=True)
     (virtual / "virtual.yaml").write_text(VIRTUAL_CAMERA)
-    (given / "frames.raw").write_bytes(b"".join(cv2.imread(str(p)).tobytes() for p in frames))
+    with (given / "frames.raw").open("wb") as raw:
+        for path in frames:
+            frame = cv2.imread(str(path))
+            assert frame is not None
+            raw.write(frame.tobytes())
     said = subprocess.run(
         machine("look", given.parent, "wheels13", "camera13", "edgecnn"),
         stdin=subprocess.DEVNULL,

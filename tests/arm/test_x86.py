@@ -18,7 +18,7 @@ Run = Callable[[Path, str], subprocess.CompletedProcess[str]]
 @pytest.fixture
 def on_haswell(tmp_path: Path) -> Run:
     """`edgecnn run BUNDLE --runtime RUNTIME` on the first processor with AVX2, of 2013."""
-    emulator = ARM / "emulators/usr/bin/qemu-x86_64"
+    emulator = str(ARM / "emulators/usr/bin/qemu-x86_64")
     python = [emulator, "-cpu", "Haswell", "-0", sys.executable, os.path.realpath(sys.executable)]
 
     def run(bundle: Path, runtime: str) -> subprocess.CompletedProcess[str]:

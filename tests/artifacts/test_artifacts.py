@@ -217,12 +217,11 @@ def test_liveness_peak_arena_and_sum_are_in_order(found: list[Block]) -> None:
 
 def test_a_sum_is_written_over_an_input_that_nobody_else_reads() -> None:
     sizes = dict.fromkeys(range(5), 100)
-    add = {"in_place": (0, 1)}
     # 0 -> 1, 0 -> 2, 1 + 2 -> 3, 3 -> 4
     operators = [
         Operator((0,), (1,)),
         Operator((0,), (2,)),
-        Operator((1, 2), (3,), **add),
+        Operator((1, 2), (3,), in_place=(0, 1)),
         Operator((3,), (4,)),
     ]
     held = {block.tensor: block for block in blocks(operators, sizes, [0], [4])}

@@ -136,13 +136,13 @@ def test_a_drop_of_accuracy(write: Write) -> None:
 
 
 def test_a_bigger_export(write: Write) -> None:
-    old = {
+    old: dict[str, Any] = {
         "bundle": "b",
         "precision": "int8",
         "artifacts": {"onnx": {"bytes": 1000, "agreement_top1": 0.99}},
     }
     new = copy.deepcopy(old)
-    new["artifacts"]["onnx"] = {"bytes": 1150, "agreement_top1": 0.98}  # type: ignore[index]
+    new["artifacts"]["onnx"] = {"bytes": 1150, "agreement_top1": 0.98}
     found = compare(write(old), write(new))
     assert verdicts(found) == {"files": "regression", "agreement": "regression"}
 
@@ -246,6 +246,7 @@ def test_the_command_gates(write: Write) -> None:
 
 
 def test_it_reads_what_profile_writes(write: Write, colour_profile: dict[str, Any]) -> None:
-    found = edgecnn.compare(*[write(colour_profile)] * 2)
+    written = write(colour_profile)
+    found = edgecnn.compare(written, written)
     assert not found.regressions
     assert {f.name for f in found.figures} >= {"latency p50", "peak memory", "activations"}

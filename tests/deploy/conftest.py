@@ -78,7 +78,7 @@ class SshBoard:
         self.start()
 
     def make_key(self, name: str) -> None:
-        keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / name]
+        keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name)]
         subprocess.run(keygen, check=True)
 
     def start(self, largest_file: int | None = None) -> None:

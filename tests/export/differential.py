@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -32,7 +32,10 @@ from edgecnn.export.recipe import Quantiser, Recipe
 
 if __name__ == "__main__":  # as a module, whoever imports it has loaded the other one
     sys.path.insert(0, str(Path(__file__).parent))
-import random_networks
+if TYPE_CHECKING:
+    from tests.export import random_networks
+else:
+    import random_networks
 
 WRITERS = {"tflite": write_tflite, "onnx": write_onnx, "openvino": write_openvino}
 FILES = {"tflite": "model.tflite", "onnx": "model.onnx", "openvino": "model.xml"}
@@ -83,7 +86,8 @@ def answers(file: Path, pictures: np.ndarray) -> np.ndarray:
 
 def normalised(drawn: "random_networks.Drawn", pictures: np.ndarray) -> np.ndarray:
     x, given = pictures.astype(np.float32), drawn.preprocessing
-    return x if given.is_raw else (x - np.float32(given.mean)) / np.float32(given.std)
+    mean, std = np.array(given.mean, np.float32), np.array(given.std, np.float32)
+    return x if given.is_raw else (x - mean) / std
 
 
 def with_added(drawn: "random_networks.Drawn", found: np.ndarray) -> np.ndarray:

@@ -32,13 +32,13 @@ def build(model: Path, folder: Path) -> dict[str, Any]:
     """Build an engine from a model with the libraries in that folder."""
     errors: list[str] = []
 
-    @ctypes.CFUNCTYPE(None, Pointer, ctypes.c_int, ctypes.c_char_p)
     def log(_: int, severity: int, message: bytes) -> None:
         # CUDA's own follow every error: it looks for a driver to report it to.
         if severity <= ERROR and b"Cuda Runtime" not in message:
             errors.append(message.decode())
 
-    methods = (Pointer * 8)(*[ctypes.cast(log, Pointer)] * 8)
+    callback = ctypes.CFUNCTYPE(None, Pointer, ctypes.c_int, ctypes.c_char_p)(log)
+    methods = (Pointer * 8)(*[ctypes.cast(callback, Pointer)] * 8)
     logger = (Pointer * 1)(ctypes.addressof(methods))
     engine, parser = (
         ctypes.CDLL(str(next(folder.glob(f"lib{name}.so.*.*"))), ctypes.RTLD_GLOBAL)

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from edgecnn.head import Kind
 from edgecnn.preprocessing import Preprocessing
 
 Block = Callable[["Draw", Any], Any]
@@ -179,7 +180,7 @@ class Drawn:
     blocks: list[str]
     preprocessing: Preprocessing
     size: tuple[int, int, int]
-    head: str | None
+    head: Kind | None
     """What is said of the head."""
     added: str | None
     """The function that export adds to the logits."""
@@ -1247,7 +1248,7 @@ def front(d: Draw, x: Any) -> tuple[Any, Any]:
     return d.of(fronts)(), raw
 
 
-def head(d: Draw, x: Any) -> tuple[Any, str | None, str | None]:
+def head(d: Draw, x: Any) -> tuple[Any, Kind | None, str | None]:
     """The end: the outputs, what is said of them, and what export adds."""
     classes = d.whole(3, 5)
     if len(x.shape) == 4 and d.some(0.2):

@@ -19,6 +19,7 @@ from ai_edge_litert.interpreter import Interpreter
 from edgecnn.bundle import Bundle
 from edgecnn.export import network as networks
 from edgecnn.export.network import answers as reference
+from edgecnn.export.request import Precision
 from edgecnn.pictures import labelled_pictures, prepare
 from edgecnn.targets.classifier import load
 from edgecnn.targets.engines import runtimes
@@ -183,11 +184,11 @@ def test_mediapipe_runs_the_file_alone(lite0_bundle: Path, samples: Path, tmp_pa
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
 def test_float_exports_say_what_keras_says(
-    lenet5_run: Path, tmp_path: Path, precision: str
+    lenet5_run: Path, tmp_path: Path, precision: Precision
 ) -> None:
     from edgecnn.export.pipeline import export
 
-    bundle = export(lenet5_run, precision=precision, out=tmp_path / "bundle")  # type: ignore[arg-type]
+    bundle = export(lenet5_run, precision=precision, out=tmp_path / "bundle")
     for artifact in bundle.artifacts.values():
         assert artifact.details["verification"]["max_abs_error"] < (0.01, 1e-4)[precision == "fp32"]
         assert artifact.details["verification"]["agreement_top1"] == 1.0

@@ -34,7 +34,7 @@ def residual() -> Graph:
     model = keras.Model(image, layers.Dense(5, activation="softmax")(x))
     stem = model.get_layer("stem")
     kernel, bias = stem.get_weights()
-    stem.set_weights([kernel * np.float32([1, 1, 100, 1, 0.01, 1, 1, 1]), bias])
+    stem.set_weights([kernel * np.array([1, 1, 100, 1, 0.01, 1, 1, 1], np.float32), bias])
     return fold(with_probabilities(lower(model)), Preprocessing(24, 24))
 
 

@@ -74,9 +74,10 @@ def test_a_bundle_whose_answers_changed_does_not_load_unless_asked(
     with pytest.raises(RuntimeUnavailable, match="other answers"):
         load(copy, runtime="litert")
     assert load(copy, runtime="litert", self_check=False)
-    run = [sys.executable, "-m", "edgecnn", "run", copy, "--source", "synthetic", "--frames", "1"]
-    refused = subprocess.run([*run, "--runtime", "litert"], capture_output=True, text=True)
+    run = [sys.executable, "-m", "edgecnn", "run", str(copy), "--runtime", "litert"]
+    run += ["--source", "synthetic", "--frames", "1"]
+    refused = subprocess.run(run, capture_output=True, text=True)
     assert refused.returncode == 2
     assert "--no-self-check" in refused.stderr
-    allowed = [*run, "--runtime", "litert", "--no-self-check"]
+    allowed = [*run, "--no-self-check"]
     assert subprocess.run(allowed, capture_output=True).returncode == 0

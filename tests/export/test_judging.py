@@ -12,7 +12,7 @@ import pytest
 
 from edgecnn.comparison import compare
 from edgecnn.errors import DataError
-from edgecnn.export.accuracy import Accuracy, Comparison, Drop
+from edgecnn.export.accuracy import Accuracy, Agreement, Drop
 from edgecnn.export.evaluate import evaluate
 from edgecnn.head import Head
 from edgecnn.pictures import Picture, truths
@@ -69,7 +69,7 @@ def test_softmax_is_judged_as_before() -> None:
     said = array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7], [0.3, 0.3, 0.4]])
     found = Accuracy.of(said, np.array([0, 1, 2]))
     assert found.to_json() == {"top1": pytest.approx(2 / 3), "top5": 1.0}
-    assert Comparison.of(said, said[::-1]).to_json().keys() == {
+    assert Agreement.of(said, said[::-1]).to_json().keys() == {
         "count",
         "agreement_top1",
         "max_abs_error",
@@ -88,13 +88,13 @@ def test_a_label_nobody_has_counts_in_no_mean() -> None:
 def test_agreement_is_on_decisions() -> None:
     """Not on which output is larger: of one output it always is the same."""
     reference, artifact = array([[0.2], [0.72], [0.9]]), array([[0.3], [0.68], [0.71]])
-    found = Comparison.of(reference, artifact, head=STRICT)
+    found = Agreement.of(reference, artifact, head=STRICT)
     assert found.agreement_top1 == pytest.approx(2 / 3)
     assert found.agreement_labels is None
     assert found.max_abs_error == pytest.approx(0.19, abs=1e-6)
     reference = array([[0.9, 0.6, 0.1], [0.9, 0.1, 0.1]])
     artifact = array([[0.9, 0.4, 0.1], [0.6, 0.2, 0.1]])
-    found = Comparison.of(reference, artifact, head=EACH)
+    found = Agreement.of(reference, artifact, head=EACH)
     assert found.agreement_top1 == pytest.approx(1 / 2)
     assert found.agreement_labels == pytest.approx(5 / 6)
 

@@ -27,6 +27,11 @@ SIDE = 15  # odd: `same` pads unevenly with stride 2
 
 Block = Callable[[Any], Any]
 
+
+def activated(kind: str) -> Block:
+    return lambda x: layers.Conv2D(6, 3, activation=kind)(x)
+
+
 BLOCKS: dict[str, Block] = {
     "conv": lambda x: layers.Conv2D(8, 3)(x),
     "conv same stride": lambda x: layers.Conv2D(8, 3, strides=2, padding="same")(x),
@@ -126,7 +131,7 @@ BLOCKS: dict[str, Block] = {
         axis=-1,
     ),
     **{
-        f"activation {kind}": lambda x, kind=kind: layers.Conv2D(6, 3, activation=kind)(x)
+        f"activation {kind}": activated(kind)
         for kind in (
             "relu",
             "relu6",

@@ -521,7 +521,13 @@ def cases(table: dict[str, dict[str, Case]], name: str, **found: Case) -> None:
 RNG = np.random.default_rng(7)
 ROWS, DEEP = (1, 64, 4), (1, 2, 4, 8, 4)
 VECTOR = (1, 256)
-ANY_RANK = {"vector": VECTOR, "rows": ROWS, "picture": PICTURE, "deep": DEEP}
+WINDOW_OF_ONE: dict[str, Any] = {"size": (1, 1), "strides": (1, 1), "pads": (0, 0, 0, 0)}
+ANY_RANK: dict[str, tuple[int, ...]] = {
+    "vector": VECTOR,
+    "rows": ROWS,
+    "picture": PICTURE,
+    "deep": DEEP,
+}
 
 
 def normal(*shape: int, scale: float = 0.3) -> Array:
@@ -540,7 +546,6 @@ cases(
     straight_to_the_answer=lambda n: n.add("max_pool", "image", PICTURE, **WINDOW_OF_ONE),
     in_float_as_well=lambda n: n.add("activation", "image", kind="square"),
 )
-WINDOW_OF_ONE = {"size": (1, 1), "strides": (1, 1), "pads": (0, 0, 0, 0)}
 cases(
     CASES,
     "conv",
@@ -634,22 +639,21 @@ cases(
     on_rows=lambda n: affine(n, n.reshape(n.pool("max_pool", n.made(-1, 3)), (1, 16, 4))),
 )
 
-for kind in ("max_pool", "avg_pool"):
+
+def pools(kind: str) -> None:
     cases(
         CASES,
         kind,
-        halving=lambda n, kind=kind: n.pool(kind, n.made(-3, 1)),
-        same=lambda n, kind=kind: n.pool(
-            kind, n.made(-3, 1), size=(3, 3), strides=(1, 1), pads=(1, 1, 1, 1)
-        ),
-        same_with_stride=lambda n, kind=kind: n.pool(
-            kind, n.made(-3, -1), size=(3, 3), pads=(0, 1, 0, 1)
-        ),
-        oblong=lambda n, kind=kind: n.pool(
-            kind, n.made(-3, 1, (1, 8, 8, 3)), size=(2, 3), strides=(1, 2)
-        ),
-        of_the_picture=lambda n, kind=kind: n.pool(kind, "image"),
+        halving=lambda n: n.pool(kind, n.made(-3, 1)),
+        same=lambda n: n.pool(kind, n.made(-3, 1), size=(3, 3), strides=(1, 1), pads=(1, 1, 1, 1)),
+        same_with_stride=lambda n: n.pool(kind, n.made(-3, -1), size=(3, 3), pads=(0, 1, 0, 1)),
+        oblong=lambda n: n.pool(kind, n.made(-3, 1, (1, 8, 8, 3)), size=(2, 3), strides=(1, 2)),
+        of_the_picture=lambda n: n.pool(kind, "image"),
     )
+
+
+for kind in ("max_pool", "avg_pool"):
+    pools(kind)
 cases(
     CASES,
     "max_pool",
@@ -657,17 +661,21 @@ cases(
         "max_pool", n.made(0, 2), size=(3, 3), strides=(2, 2), pads=(1, 1, 1, 1)
     ),
 )
-for kind in ("global_avg_pool", "global_max_pool"):
+
+
+def global_pools(kind: str) -> None:
     cases(
         CASES,
         kind,
-        to_a_vector=lambda n, kind=kind: n.add(kind, n.made(-3, 1), (1, 4), keepdims=False),
-        to_a_picture=lambda n, kind=kind: n.add(kind, n.made(-3, 1), (1, 1, 1, 4), keepdims=True),
-        of_the_picture=lambda n, kind=kind: n.add(kind, "image", (1, 4), keepdims=False),
-        of_positives=lambda n, kind=kind: n.add(
-            kind, n.made(0.1, 2, (1, 8, 8, 5)), (1, 5), keepdims=False
-        ),
+        to_a_vector=lambda n: n.add(kind, n.made(-3, 1), (1, 4), keepdims=False),
+        to_a_picture=lambda n: n.add(kind, n.made(-3, 1), (1, 1, 1, 4), keepdims=True),
+        of_the_picture=lambda n: n.add(kind, "image", (1, 4), keepdims=False),
+        of_positives=lambda n: n.add(kind, n.made(0.1, 2, (1, 8, 8, 5)), (1, 5), keepdims=False),
     )
+
+
+for kind in ("global_avg_pool", "global_max_pool"):
+    global_pools(kind)
 
 
 def gate(n: Net, low: float, high: float, shape: Sequence[int]) -> str:
@@ -685,7 +693,8 @@ def gate(n: Net, low: float, high: float, shape: Sequence[int]) -> str:
     return x
 
 
-BOUNDS = {
+Bounds = tuple[float, float]
+BOUNDS: dict[str, tuple[Bounds, Bounds]] = {
     "add": ((-1, 3), (-2, 0.5)),
     "subtract": ((-1, 3), (-2, 0.5)),
     "multiply": ((-1, 3), (-2, 0.5)),
@@ -694,7 +703,9 @@ BOUNDS = {
     "minimum": ((-1, 3), (-2, 2)),
     "power": ((0.5, 2), (-1, 2)),
 }
-for kind, (one, other) in BOUNDS.items():
+
+
+def arithmetic(kind: str, one: Bounds, other: Bounds) -> None:
     for rank, whole in ANY_RANK.items():
         low, high = other
         constant = RNG.uniform(low, high, whole)
@@ -704,8 +715,8 @@ for kind, (one, other) in BOUNDS.items():
             CASES,
             kind,
             **{
-                f"of two, {rank}": lambda n, kind=kind, a=one, b=other, whole=whole: n.add(
-                    kind, [n.made(*a, whole), n.made(*b, whole)]
+                f"of two, {rank}": lambda n, whole=whole: n.add(
+                    kind, [n.made(*one, whole), n.made(*other, whole)]
                 )
             },
         )
@@ -714,8 +725,8 @@ for kind, (one, other) in BOUNDS.items():
                 CASES,
                 kind,
                 **{
-                    f"constant behind, {rank}": lambda n, kind=kind, a=one, c=constant, s=whole: (
-                        n.add(kind, n.made(*a, s), weights={"operand": c})
+                    f"constant behind, {rank}": lambda n, c=constant, s=whole: n.add(
+                        kind, n.made(*one, s), weights={"operand": c}
                     )
                 },
             )
@@ -724,8 +735,8 @@ for kind, (one, other) in BOUNDS.items():
                 CASES,
                 kind,
                 **{
-                    f"constant in front, {rank}": lambda n, kind=kind, b=other, c=base, s=whole: (
-                        n.add(kind, n.made(*b, s), weights={"operand": c}, first=True)
+                    f"constant in front, {rank}": lambda n, c=base, s=whole: n.add(
+                        kind, n.made(*other, s), weights={"operand": c}, first=True
                     )
                 },
             )
@@ -738,34 +749,36 @@ for kind, (one, other) in BOUNDS.items():
             CASES,
             kind,
             **{
-                label: lambda n, kind=kind, a=one, b=other, s=shape: n.add(
-                    kind, [n.made(*a), gate(n, *b, s)]
-                ),
-                f"{label} in front": lambda n, kind=kind, a=one, b=other, s=shape: n.add(
-                    kind, [gate(n, *a, s), n.made(*b)], PICTURE
+                label: lambda n, s=shape: n.add(kind, [n.made(*one), gate(n, *other, s)]),
+                f"{label} in front": lambda n, s=shape: n.add(
+                    kind, [gate(n, *one, s), n.made(*other)], PICTURE
                 ),
             },
         )
     cases(
         CASES,
         kind,
-        one_value_and_a_vector=lambda n, kind=kind, a=one, b=other: n.add(
-            kind, [n.made(*a, VECTOR), dense_of_one(n, n.made(*b, VECTOR))]
+        one_value_and_a_vector=lambda n: n.add(
+            kind, [n.made(*one, VECTOR), dense_of_one(n, n.made(*other, VECTOR))]
         ),
-        a_row_and_rows=lambda n, kind=kind, a=one, b=other: n.add(
-            kind, [n.made(*a, ROWS), n.reshape(gate(n, *b, (1, 1, 1, 4)), (1, 1, 4))]
+        a_row_and_rows=lambda n: n.add(
+            kind, [n.made(*one, ROWS), n.reshape(gate(n, *other, (1, 1, 1, 4)), (1, 1, 4))]
         ),
-        broadcast_in_five_axes=lambda n, kind=kind, a=one, b=other: n.add(
+        broadcast_in_five_axes=lambda n: n.add(
             kind,
             [
-                n.made(*a, DEEP),
-                n.reshape(gate(n, *b, (1, 8, 1, 4)), (1, 2, 4, 1, 4)),
+                n.made(*one, DEEP),
+                n.reshape(gate(n, *other, (1, 8, 1, 4)), (1, 2, 4, 1, 4)),
             ],
         ),
-        with_itself=lambda n, kind=kind, a=(other if kind == "divide" else one): twice(
-            n, n.add(kind, [x := n.made(*a), x])
+        with_itself=lambda n: twice(
+            n, n.add(kind, [x := n.made(*(other if kind == "divide" else one)), x])
         ),
     )
+
+
+for kind, (one, other) in BOUNDS.items():
+    arithmetic(kind, one, other)
 
 
 def dense_of_one(n: Net, x: str) -> str:
@@ -801,32 +814,38 @@ cases(
     ),
     the_picture_by_features=lambda n: n.add("multiply", ["image", n.made(-2, 1)]),
 )
-for kind in ("maximum", "minimum"):
+
+
+def extremes(kind: str) -> None:
     cases(
         CASES,
         kind,
-        very_different_ranges=lambda n, kind=kind: n.add(kind, [n.made(-0.5, 0.5), n.made(-7, 9)]),
-        of_the_picture_and_features=lambda n, kind=kind: n.add(kind, ["image", n.made(-3, 5)]),
-        of_a_sigmoid_and_features=lambda n, kind=kind: n.add(
+        very_different_ranges=lambda n: n.add(kind, [n.made(-0.5, 0.5), n.made(-7, 9)]),
+        of_the_picture_and_features=lambda n: n.add(kind, ["image", n.made(-3, 5)]),
+        of_a_sigmoid_and_features=lambda n: n.add(
             kind, [n.add("activation", n.made(-4, 4), kind="sigmoid"), n.made(-3, 2)]
         ),
-        of_a_tanh_and_features=lambda n, kind=kind: n.add(
+        of_a_tanh_and_features=lambda n: n.add(
             kind, [n.add("activation", n.made(-4, 4), kind="tanh"), n.made(-3, 2)]
         ),
-        of_a_relu_and_negatives=lambda n, kind=kind: n.add(
+        of_a_relu_and_negatives=lambda n: n.add(
             kind,
             [
                 n.conv(n.made(-4, 4), np.eye(4)[None, None], np.zeros(4), fused="relu"),
                 n.made(-3, 2),
             ],
         ),
-        read_by_a_layer=lambda n, kind=kind: n.conv(
+        read_by_a_layer=lambda n: n.conv(
             n.add(kind, [n.made(-0.5, 0.5), n.made(-7, 9)]), normal(1, 1, 4, 5), normal(5)
         ),
-        behind_pools=lambda n, kind=kind: n.add(
+        behind_pools=lambda n: n.add(
             kind, [n.pool("max_pool", n.made(-0.5, 0.5)), n.pool("avg_pool", n.made(-7, 9))]
         ),
     )
+
+
+for kind in ("maximum", "minimum"):
+    extremes(kind)
 
 
 def flag(n: Net, kind: str, *parts: str) -> str:
@@ -876,23 +895,27 @@ def condition(n: Net, shape: Sequence[int]) -> str:
     return n.add("compare", n.made(-1, 1, shape), weights={"operand": operand}, kind="greater")
 
 
-for rank, whole in ANY_RANK.items():
+def selects(rank: str, whole: tuple[int, ...]) -> None:
     constant = normal(*whole)
     cases(
         CASES,
         "select",
         **{
-            f"of two, {rank}": lambda n, s=whole: n.add(
-                "select", [condition(n, s), n.made(-1, 1, s), n.made(2, 5, s)]
+            f"of two, {rank}": lambda n: n.add(
+                "select", [condition(n, whole), n.made(-1, 1, whole), n.made(2, 5, whole)]
             ),
-            f"constant then, {rank}": lambda n, s=whole, c=constant: n.add(
-                "select", [condition(n, s), n.made(2, 5, s)], weights={"then": c}
+            f"constant then, {rank}": lambda n: n.add(
+                "select", [condition(n, whole), n.made(2, 5, whole)], weights={"then": constant}
             ),
-            f"constant other, {rank}": lambda n, s=whole, c=constant: n.add(
-                "select", [condition(n, s), n.made(2, 5, s)], weights={"other": c}
+            f"constant other, {rank}": lambda n: n.add(
+                "select", [condition(n, whole), n.made(2, 5, whole)], weights={"other": constant}
             ),
         },
     )
+
+
+for rank, whole in ANY_RANK.items():
+    selects(rank, whole)
 cases(
     CASES,
     "select",
@@ -1176,11 +1199,11 @@ DOMAINS = {
 
 
 def function(n: Net, kind: str, x: str) -> str:
-    slope = {"slope": 0.3} if kind == "leaky_relu" else {}
+    slope: dict[str, Any] = {"slope": 0.3} if kind == "leaky_relu" else {}
     return n.add("activation", x, kind=kind, **slope)
 
 
-for kind in FUNCTIONS:
+def of_a_function(kind: str) -> None:
     low, high = DOMAINS.get(kind, (-4, 3))
     for rank, whole in ANY_RANK.items():
         if rank == "rows" or (rank == "deep" and not FUNCTIONS[kind].int8):
@@ -1188,26 +1211,24 @@ for kind in FUNCTIONS:
         cases(
             FUNCTION_CASES,
             kind,
-            **{
-                rank: lambda n, kind=kind, low=low, high=high, whole=whole: twice(
-                    n, function(n, kind, n.made(low, high, whole))
-                )
-            },
+            **{rank: lambda n, whole=whole: twice(n, function(n, kind, n.made(low, high, whole)))},
         )
     if low < 0:
         cases(
             FUNCTION_CASES,
             kind,
-            of_the_picture=lambda n, kind=kind: twice(n, function(n, kind, "image")),
+            of_the_picture=lambda n: twice(n, function(n, kind, "image")),
         )
     if "sigmoid" in kind:
         cases(
             FUNCTION_CASES,
             kind,
-            at_the_end=lambda n, kind=kind, low=low, high=high: function(
-                n, kind, n.made(low, high, VECTOR)
-            ),
+            at_the_end=lambda n: function(n, kind, n.made(low, high, VECTOR)),
         )
+
+
+for kind in FUNCTIONS:
+    of_a_function(kind)
 
 
 @dataclass

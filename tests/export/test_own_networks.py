@@ -19,6 +19,7 @@ from keras import layers, ops
 
 import edgecnn
 from edgecnn.errors import EdgeCnnError, ExportError
+from edgecnn.export.request import Precision
 from edgecnn.preprocessing import Preprocessing
 
 SIDE = 32
@@ -207,6 +208,7 @@ def test_a_layer_of_ones_own_is_opened(shots: Path, tmp_path: Path) -> None:
     images = pictures(12, 2)
     model = lively(net(middle=lambda x: Gate()(layers.GroupNormalization(4)(x))), images)
     wanted = np.asarray(model(images.astype(np.float32)))
+    precision: Precision
     for precision, tolerance in (("fp32", 1e-4), ("int8", 0.2)):
         out = tmp_path / precision
         edgecnn.export(model, precision=precision, calibration=shots, out=out)
@@ -270,6 +272,7 @@ def test_networks_as_people_compose_them(name: str, shots: Path, tmp_path: Path)
     wanted = np.asarray(
         model((given[..., 0] if "grey" in name else given).astype(np.float32), training=False)
     )
+    precision: Precision
     for precision, bound in (("fp32", 1e-4), ("int8", 0.05)):
         out = tmp_path / precision
         edgecnn.export(model, precision=precision, calibration=shots, out=out, labels=list("abc"))

@@ -159,7 +159,7 @@ def test_the_full_correction_also_makes_up_for_rounded_activations(vanishing: Gr
     found = {
         kind: mean_error(
             vanishing,
-            quantiser.quantise(replace(PLAIN, bias_correction=kind)),  # type: ignore[arg-type]
+            quantiser.quantise(replace(PLAIN, bias_correction=kind)),
             "second",
             images,
         )

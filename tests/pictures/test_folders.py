@@ -71,10 +71,13 @@ def test_a_folder_inside_a_hidden_one_is_read(classes: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("suffix", sorted(SUFFIXES))
-def test_every_suffix_is_read_as_the_picture_it_is(suffix: str, samples: Path, tmp_path: Path):
+def test_every_suffix_is_read_as_the_picture_it_is(
+    suffix: str, samples: Path, tmp_path: Path
+) -> None:
     if not is_picture(Path(f"a{suffix}")):
         pytest.skip(f"this OpenCV was built without {suffix}")
     photograph = cv2.imread(str(next((samples / "photographs").glob("*.jpg"))))
+    assert photograph is not None
     if suffix == ".pgm":
         photograph = cv2.cvtColor(photograph, cv2.COLOR_BGR2GRAY)
     assert cv2.imwrite(str(tmp_path / f"a{suffix.upper()}"), photograph)

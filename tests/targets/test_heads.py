@@ -133,7 +133,7 @@ def test_a_bundle_of_before_is_a_softmax(colour_bundle: Path) -> None:
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("words", [(), ("--threshold", 0.55)])
 def test_yes_or_no_follows_the_threshold(
-    bundles: dict[str, Path], greys: Path, runtime: str, words: tuple[object, ...]
+    bundles: dict[str, Path], greys: Path, runtime: str, words: tuple[()] | tuple[str, float]
 ) -> None:
     threshold = words[1] if words else 0.7
     found = run(bundles["two"], greys, "--runtime", runtime, *words)
@@ -325,7 +325,9 @@ def of_the(classifier: Classifier, rule: DecisionRule, *colour: int) -> Predicti
 
 def printed(prediction: Prediction) -> str:
     stream = io.StringIO()
-    Terminal(Console(file=stream, width=200)).write(prediction, Captured.now(np.zeros(0), 0))
+    Terminal(Console(file=stream, width=200)).write(
+        prediction, Captured.now(np.zeros(0, np.uint8), 0)
+    )
     return stream.getvalue()
 
 
@@ -362,7 +364,7 @@ def test_ros2_is_told_what_holds(bundles: dict[str, Path], monkeypatch: pytest.M
     sink._hypothesis, sink._stamp = types.SimpleNamespace, types.SimpleNamespace
     sink._publisher = types.SimpleNamespace(publish=sent.append)
     one, each = (load(bundles[name], "onnxruntime") for name in ("one", "each"))
-    captured = Captured.now(np.zeros(0), 0)
+    captured = Captured.now(np.zeros(0, np.uint8), 0)
     for said in (see(one, 140, 0, 0), see(each, 250, 140, 110), see(each, 0, 0, 0)):
         sink.write(said, captured)
     assert [[r.class_id for r in message.results] for message in sent] == [
@@ -425,5 +427,5 @@ def test_from_python(bundles: dict[str, Path], greys: Path) -> None:
     )
     for said, level in zip(found, GREY, strict=True):
         assert said.labels == (("defect",) if certainty(level) >= 0.55 else ("not defect",))
-        assert said.decision is not None
-    assert found[-1].decision.answer == "defect"
+    assert [said.decision.answer for said in found if said.decision][-1:] == ["defect"]
+    assert all(said.decision is not None for said in found)

@@ -1,6 +1,8 @@
 """The pieces of a run, each by itself."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import cv2
 import keras
@@ -10,7 +12,7 @@ import tensorflow as tf
 
 from edgecnn import zoo
 from edgecnn.checkpoint import Checkpoint
-from edgecnn.data import open_source
+from edgecnn.data import Dataset, open_source
 from edgecnn.errors import EdgeCnnError, UnknownName, WeightsError
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.training import Settings
@@ -21,8 +23,9 @@ from edgecnn.training.network import Network, build_network, training_graph
 from edgecnn.training.optimisation import cosine_rate
 from edgecnn.training.precision import computing_in
 from edgecnn.training.scores import Scores
+from edgecnn.training.settings import Augment
 from edgecnn.training.shards import on_disk, write_shards
-from edgecnn.training.state import RunState
+from edgecnn.training.state import Row, RunState
 from edgecnn.training.strategy import read_tf_config
 
 GREY = Preprocessing(32, 32, 1, mean=(100.0,), std=(50.0,))
@@ -31,11 +34,11 @@ LABELS = tuple("0123456789")
 
 
 @pytest.fixture(scope="module")
-def digits():
+def digits() -> Dataset:
     return open_source("digits")
 
 
-def seen(dataset):
+def seen(dataset: tf.data.Dataset) -> list[bytes]:
     """Pictures of a tf.data set, by hash-able bytes, in order."""
     return [p.tobytes() for batch, _ in dataset.as_numpy_iterator() for p in batch]
 
@@ -43,7 +46,9 @@ def seen(dataset):
 # --- inputs
 
 
-def test_every_picture_comes_once_an_epoch_in_another_order(digits, tmp_path):
+def test_every_picture_comes_once_an_epoch_in_another_order(
+    digits: Dataset, tmp_path: Path
+) -> None:
     settings = Settings(epochs=2, batch_size=71)
     inputs = open_inputs(digits, GREY, settings, tmp_path)
     assert (inputs.steps, inputs.where) == (19, "memory")
@@ -55,14 +60,14 @@ def test_every_picture_comes_once_an_epoch_in_another_order(digits, tmp_path):
     assert sorted(first) == sorted(p.tobytes() for p in digits.train.prepared(GREY))
 
 
-def test_a_resumed_run_sees_the_batches_it_would_have_seen(digits, tmp_path):
+def test_a_resumed_run_sees_the_batches_it_would_have_seen(digits: Dataset, tmp_path: Path) -> None:
     settings = Settings(epochs=3, batch_size=64, seed=5)
     whole = seen(open_inputs(digits, GREY, settings, tmp_path).epochs(0))
     inputs = open_inputs(digits, GREY, settings, tmp_path)
     assert seen(inputs.epochs(2)) == whole[2 * inputs.steps * 64 :]
 
 
-def test_disk_gives_what_memory_gives(digits, tmp_path):
+def test_disk_gives_what_memory_gives(digits: Dataset, tmp_path: Path) -> None:
     in_memory = open_inputs(digits, GREY, Settings(epochs=1, cache="memory"), tmp_path)
     from_disk = open_inputs(digits, GREY, Settings(epochs=1, cache="disk"), tmp_path)
     assert list((tmp_path / "train").glob("*.tfrecord"))
@@ -78,7 +83,7 @@ def test_disk_gives_what_memory_gives(digits, tmp_path):
     assert [known[p.tobytes()] for p in pictures] == classes.argmax(axis=1).tolist()
 
 
-def test_shards_are_shuffled_by_epoch_and_whole(digits, tmp_path):
+def test_shards_are_shuffled_by_epoch_and_whole(digits: Dataset, tmp_path: Path) -> None:
     part = digits.train.take(range(100))
     copies = np.array([2] * 10 + [1] * 90)
     write_shards(part, GREY, copies, tmp_path / "s", shard_bytes=20 * 1024)
@@ -90,7 +95,7 @@ def test_shards_are_shuffled_by_epoch_and_whole(digits, tmp_path):
     assert sorted(orders[0]) == sorted(p.tobytes() for p in expected)
 
 
-def test_balance_shows_all_classes_alike(digits):
+def test_balance_shows_all_classes_alike(digits: Dataset) -> None:
     train = digits.train
     few = [i for i in range(len(train)) if train.targets[i] != 3 or i % 5 == 0]
     part = train.take(few)
@@ -103,7 +108,7 @@ def test_balance_shows_all_classes_alike(digits):
 # --- network
 
 
-def test_training_graph_normalises_as_preprocessing_does():
+def test_training_graph_normalises_as_preprocessing_does() -> None:
     net = zoo.build("resnet34", COLOUR.shape[1:], 4, classifier_activation=None)
     graph = training_graph(net, COLOUR, "standard", keras.Model)
     pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
@@ -112,7 +117,7 @@ def test_training_graph_normalises_as_preprocessing_does():
 
 
 @pytest.mark.parametrize("preset", ["light", "standard"])
-def test_augmentation_changes_pictures_but_little(preset):
+def test_augmentation_changes_pictures_but_little(preset: Augment) -> None:
     rng = np.random.default_rng(0)
     small = rng.integers(60, 200, (8, 8, 3), np.uint8)
     picture = cv2.resize(small, (96, 96), interpolation=cv2.INTER_CUBIC)[None].repeat(16, 0)
@@ -132,12 +137,12 @@ def test_augmentation_changes_pictures_but_little(preset):
     assert augmentation_layers("none") == []
 
 
-def test_light_augmentation_never_mirrors():
+def test_light_augmentation_never_mirrors() -> None:
     names = [type(layer).__name__ for layer in augmentation_layers("light")]
     assert "RandomFlip" not in names
 
 
-def test_network_trained_in_half_precision_is_saved_in_full():
+def test_network_trained_in_half_precision_is_saved_in_full() -> None:
     with computing_in("mixed"):
         network = build_network("lenet5", GREY, LABELS, "random")
         logits = network.net(np.zeros(GREY.shape, np.float32))
@@ -152,7 +157,7 @@ def test_network_trained_in_half_precision_is_saved_in_full():
 
 
 @pytest.fixture(scope="module")
-def earlier(tmp_path_factory):
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """A run of ResNet-34 with three classes."""
     folder = tmp_path_factory.mktemp("run")
     zoo.build("resnet34", COLOUR.shape[1:], 3).save(folder / "model.keras")
@@ -161,7 +166,7 @@ def earlier(tmp_path_factory):
     return run
 
 
-def test_weights_of_an_earlier_run_get_a_new_classifier(earlier):
+def test_weights_of_an_earlier_run_get_a_new_classifier(earlier: Checkpoint) -> None:
     model = earlier.load_model()
     network = build_network("resnet34", COLOUR, ("a", "b", "c"), str(earlier.path))
     assert network.new_layers == {"fc"}
@@ -177,26 +182,26 @@ def test_weights_of_an_earlier_run_get_a_new_classifier(earlier):
     assert [p.name for p in plan_phases(kept, Settings(weights="x"))] == ["fine-tune"]
 
 
-def test_weights_of_another_architecture_are_refused(earlier):
+def test_weights_of_another_architecture_are_refused(earlier: Checkpoint) -> None:
     with pytest.raises(WeightsError, match="a resnet34, not a lenet5"):
         build_network("lenet5", GREY, LABELS, str(earlier.path))
 
 
 @pytest.fixture(scope="module")
-def pretrained(earlier):
+def pretrained(earlier: Checkpoint) -> Network:
     return build_network("resnet34", COLOUR, ("a", "b", "c", "d"), str(earlier.path))
 
 
-def trainable(network: Network):
+def trainable(network: Network) -> set[str]:
     return {x.name for x in network.net.layers if x.trainable_weights}
 
 
-def test_frozen_network_learns_in_its_head_alone(pretrained):
+def test_frozen_network_learns_in_its_head_alone(pretrained: Network) -> None:
     pretrained.freeze()
     assert trainable(pretrained) == {"fc"}
 
 
-def test_unfrozen_from_a_block_on_without_its_norms(pretrained):
+def test_unfrozen_from_a_block_on_without_its_norms(pretrained: Network) -> None:
     pretrained.unfreeze("layer4.1")
     assert trainable(pretrained) == {
         *("layer4.1.conv1", "layer4.1.conv2", "layer4.2.conv1", "layer4.2.conv2", "fc")
@@ -206,12 +211,12 @@ def test_unfrozen_from_a_block_on_without_its_norms(pretrained):
     assert not any("bn" in name for name in trainable(pretrained))
 
 
-def test_unfreezing_from_an_unknown_layer_names_the_nearest(pretrained):
+def test_unfreezing_from_an_unknown_layer_names_the_nearest(pretrained: Network) -> None:
     with pytest.raises(UnknownName, match=r"did you mean 'layer4\.1"):
         pretrained.unfreeze("layer4.1.con3")
 
 
-def test_norm_statistics_forget_within_half_an_epoch_of_few_batches(pretrained):
+def test_norm_statistics_forget_within_half_an_epoch_of_few_batches(pretrained: Network) -> None:
     bn = pretrained.net.get_layer("bn1")
     pretrained.shorten_norm_memory(1000)
     assert bn.momentum == 0.99
@@ -224,7 +229,7 @@ def test_norm_statistics_forget_within_half_an_epoch_of_few_batches(pretrained):
 # --- optimisation, settings, state, scores
 
 
-def test_rate_rises_then_falls_to_nothing():
+def test_rate_rises_then_falls_to_nothing() -> None:
     schedule = cosine_rate(0.1, Settings(warmup_epochs=2), epochs=10, steps=5)
     rates = [float(schedule(step)) for step in range(51)]
     assert rates[0] == 0
@@ -247,21 +252,21 @@ def test_rate_rises_then_falls_to_nothing():
         ({"weights": "imagenet", "epochs": 4, "head_epochs": 5}, "0 to 4"),
     ],
 )
-def test_settings_out_of_range(wrong, message):
+def test_settings_out_of_range(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(EdgeCnnError, match=message):
         Settings(**wrong)
 
 
-def test_settings_survive_json():
+def test_settings_survive_json() -> None:
     settings = Settings(input_shape=(28, 28, 1), balance=True, learning_rate=3e-4)
     assert Settings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
 
 
-def row(epoch, accuracy, loss=1.0, phase="scratch"):
+def row(epoch: int, accuracy: float, loss: float = 1.0, phase: str = "scratch") -> Row:
     return {"epoch": epoch, "phase": phase, "val_accuracy": accuracy, "val_loss": loss}
 
 
-def test_state_keeps_the_last_and_the_best_epoch_only(tmp_path):
+def test_state_keeps_the_last_and_the_best_epoch_only(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     state = RunState.load(tmp_path / "state")
     for epoch, accuracy in enumerate((0.5, 0.7, 0.6, 0.7), 1):
@@ -273,7 +278,7 @@ def test_state_keeps_the_last_and_the_best_epoch_only(tmp_path):
     assert RunState.load(tmp_path / "state") == state
 
 
-def test_equal_accuracy_with_less_loss_is_better(tmp_path):
+def test_equal_accuracy_with_less_loss_is_better(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     state = RunState.load(tmp_path)
     state.record(row(1, 0.7, loss=2.0), model)
@@ -281,7 +286,7 @@ def test_equal_accuracy_with_less_loss_is_better(tmp_path):
     assert state.best_epoch == 2
 
 
-def test_scores():
+def test_scores() -> None:
     scores = Scores(
         np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.6, 0.4, 0], [0.99, 0.01, 0]], np.float32),
         np.array([0, 1, 1, 1]),
@@ -303,7 +308,9 @@ def test_scores():
         '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "ps", "index": 0}}',
     ],
 )
-def test_multiworker_needs_a_readable_tf_config(monkeypatch, config):
+def test_multiworker_needs_a_readable_tf_config(
+    monkeypatch: pytest.MonkeyPatch, config: str | None
+) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if config is not None:
         monkeypatch.setenv("TF_CONFIG", config)

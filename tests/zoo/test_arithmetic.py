@@ -19,7 +19,7 @@ rules = st.sampled_from(["same", "valid"])
 
 @settings(max_examples=100, deadline=None)
 @given(size=lengths, kernel=kernels, stride=strides, rule=rules)
-def test_output_size_is_keras(size, kernel, stride, rule) -> None:
+def test_output_size_is_keras(size: int, kernel: int, stride: int, rule: arithmetic.Rule) -> None:
     ours = arithmetic.output_size(size, kernel, stride, rule)
     if rule == "valid" and kernel > size:
         assert ours == 0
@@ -30,7 +30,9 @@ def test_output_size_is_keras(size, kernel, stride, rule) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(size=st.integers(1, 20), kernel=kernels, stride=strides, seed=st.integers(0, 99))
-def test_same_is_valid_after_the_padding_columns(size, kernel, stride, seed) -> None:
+def test_same_is_valid_after_the_padding_columns(
+    size: int, kernel: int, stride: int, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((1, size, size, 1)).astype("float32")
     weights = rng.standard_normal((kernel, kernel, 1, 1)).astype("float32")
@@ -54,7 +56,9 @@ def test_same_is_valid_after_the_padding_columns(size, kernel, stride, seed) -> 
     filters=st.integers(1, 4),
     bias=st.booleans(),
 )
-def test_convolution_parameters_are_keras(kernel, groups, channels, filters, bias) -> None:
+def test_convolution_parameters_are_keras(
+    kernel: tuple[int, int], groups: int, channels: int, filters: int, bias: bool
+) -> None:
     layer = keras.layers.Conv2D(filters * groups, kernel, groups=groups, use_bias=bias)
     layer.build((None, 16, 16, channels * groups))
     ours = arithmetic.convolution_parameters(
@@ -71,7 +75,9 @@ def test_convolution_parameters_are_keras(kernel, groups, channels, filters, bia
     stride=strides,
     rule=rules,
 )
-def test_macs_are_weights_times_positions(height, width, kernel, stride, rule) -> None:
+def test_macs_are_weights_times_positions(
+    height: int, width: int, kernel: tuple[int, int], stride: int, rule: arithmetic.Rule
+) -> None:
     layer = keras.layers.Conv2D(7, kernel, strides=stride, padding=rule, use_bias=False)
     layer.build((None, height, width, 3))
     _, rows, columns, _ = layer.compute_output_shape((None, height, width, 3))
@@ -81,7 +87,7 @@ def test_macs_are_weights_times_positions(height, width, kernel, stride, rule) -
 
 @given(inputs=lengths, units=lengths, bias=st.booleans())
 @settings(deadline=None)
-def test_dense_is_keras(inputs, units, bias) -> None:
+def test_dense_is_keras(inputs: int, units: int, bias: bool) -> None:
     layer = keras.layers.Dense(units, use_bias=bias)
     layer.build((None, inputs))
     assert arithmetic.dense_parameters(inputs, units, bias=bias) == layer.count_params()

@@ -40,7 +40,9 @@ def normalised(x: np.ndarray, size: int, alpha: float, beta: float, k: float) ->
     k=st.floats(0.5, 3),
     seed=st.integers(0, 99),
 )
-def test_lrn_follows_the_equation(channels, size, alpha, beta, k, seed) -> None:
+def test_lrn_follows_the_equation(
+    channels: int, size: int, alpha: float, beta: float, k: float, seed: int
+) -> None:
     x = picture(channels, seed)
     layer = LocalResponseNormalization(size=size, alpha=alpha, beta=beta, k=k)
     expected = normalised(x, size, alpha, beta, k)
@@ -58,7 +60,9 @@ def test_lrn_is_tensorflows_with_half_the_size_as_depth_radius() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(groups=st.integers(1, 6), pool_size=st.integers(1, 5), seed=st.integers(0, 99))
-def test_depth_pool_takes_the_largest_of_successive_channels(groups, pool_size, seed) -> None:
+def test_depth_pool_takes_the_largest_of_successive_channels(
+    groups: int, pool_size: int, seed: int
+) -> None:
     x = picture(groups * pool_size, seed)
     expected = np.stack(
         [x[..., i * pool_size : (i + 1) * pool_size].max(axis=-1) for i in range(groups)], axis=-1

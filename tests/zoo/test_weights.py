@@ -14,6 +14,8 @@ from edgecnn.errors import WeightsError
 from edgecnn.weights.mapping import assign
 
 LoadReference = Callable[[str], Any]
+Tensors = dict[str, np.ndarray]
+Save = Callable[[Tensors], str]
 
 NETWORKS = {
     "resnet18": "resnet18",
@@ -76,10 +78,10 @@ def test_gives_torchs_logits(
 
 
 @pytest.fixture(scope="module")
-def state() -> dict[str, np.ndarray]:
+def state() -> Tensors:
     """A resnet18 of 4 classes as torch would save it."""
     model = zoo.build("resnet18", (32, 32, 3), 4)
-    tensors: dict[str, np.ndarray] = {}
+    tensors: Tensors = {}
     for layer in model.layers:
         values = [np.array(w) for w in layer.get_weights()]
         if isinstance(layer, keras.layers.Conv2D):
@@ -94,15 +96,15 @@ def state() -> dict[str, np.ndarray]:
 
 
 @pytest.fixture
-def save(tmp_path: Path) -> Callable[[dict[str, np.ndarray]], str]:
-    def write(tensors: dict[str, np.ndarray]) -> str:
+def save(tmp_path: Path) -> Save:
+    def write(tensors: Tensors) -> str:
         save_file(tensors, tmp_path / "w.safetensors")
         return str(tmp_path / "w.safetensors")
 
     return write
 
 
-def test_weights_choose_the_padding_they_were_trained_with(state, save) -> None:
+def test_weights_choose_the_padding_they_were_trained_with(state: Tensors, save: Save) -> None:
     file = save(state)
     model = zoo.build("resnet18", (32, 32, 3), 4, weights=file)
     assert weights.padding_of(model) == "symmetric"
@@ -110,14 +112,14 @@ def test_weights_choose_the_padding_they_were_trained_with(state, save) -> None:
         zoo.build("resnet18", (32, 32, 3), 4, weights=file, padding="same")
 
 
-def test_half_precision_weights_load(state, save) -> None:
+def test_half_precision_weights_load(state: Tensors, save: Save) -> None:
     halves = {k: v.astype("float16") if v.dtype == "float32" else v for k, v in state.items()}
     model = zoo.build("resnet18", (32, 32, 3), 4, weights=save(halves))
     kernel = model.get_layer("conv1").kernel
     np.testing.assert_array_equal(kernel, halves["conv1.weight"].transpose(2, 3, 1, 0))
 
 
-def test_a_network_without_its_top_leaves_the_classifier_out(state, save) -> None:
+def test_a_network_without_its_top_leaves_the_classifier_out(state: Tensors, save: Save) -> None:
     model = zoo.build("resnet18", (32, 32, 3), weights=save(state), include_top=False)
     np.testing.assert_array_equal(model.get_layer("bn1").gamma, state["bn1.weight"])
     with pytest.raises(WeightsError, match=r"1 left over \(layer9.weight\)"):
@@ -129,7 +131,7 @@ def test_a_network_without_its_top_leaves_the_classifier_out(state, save) -> Non
         )
 
 
-def test_what_does_not_fit_is_listed_and_nothing_is_loaded(state, save) -> None:
+def test_what_does_not_fit_is_listed_and_nothing_is_loaded(state: Tensors, save: Save) -> None:
     model = zoo.build("resnet18", (32, 32, 3), 4, padding="symmetric")
     before = [np.array(w) for w in model.get_weights()]
     broken = {k: v for k, v in state.items() if k not in ("bn1.bias", "layer1.0.conv1.weight")}
@@ -145,7 +147,7 @@ def test_what_does_not_fit_is_listed_and_nothing_is_loaded(state, save) -> None:
         np.testing.assert_array_equal(old, new)
 
 
-def test_long_lists_are_cut(state, save) -> None:
+def test_long_lists_are_cut(state: Tensors, save: Save) -> None:
     only = {"conv1.weight": state["conv1.weight"]}
     with pytest.raises(WeightsError, match="and 96 more"):
         zoo.build("resnet18", (32, 32, 3), 4, weights=save(only))
@@ -155,7 +157,9 @@ def test_long_lists_are_cut(state, save) -> None:
     ("shape", "values"),
     [("transposed", (3, 7, 7, 64)), ("flat", (64 * 3 * 7 * 7,)), ("rank", (64, 3, 7, 7, 1))],
 )
-def test_a_tensor_of_other_rank_or_order_is_misshapen(shape, values, state, save) -> None:
+def test_a_tensor_of_other_rank_or_order_is_misshapen(
+    shape: str, values: tuple[int, ...], state: Tensors, save: Save
+) -> None:
     broken = {**state, "conv1.weight": np.zeros(values, "float32")}
     with pytest.raises(WeightsError, match="1 misshapen"):
         zoo.build("resnet18", (32, 32, 3), 4, weights=save(broken))

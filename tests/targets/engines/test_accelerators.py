@@ -124,7 +124,7 @@ def test_building_needs_memory_or_swap(machine: Machines) -> None:
 
 
 def test_a_larger_model_needs_more() -> None:
-    small, large = (tensorrt.build_bytes(size, quantised=True) for size in (4e6, 22e6))
+    small, large = (tensorrt.build_bytes(size, quantised=True) for size in (4_000_000, 22_000_000))
     assert small < large
     assert tensorrt.build_bytes(22_000_000, quantised=False) < large
 

@@ -1,5 +1,7 @@
 """Times of operators: from the engines' profilers to the layers of the RAM analysis."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from edgecnn.targets.profiling import report
 
 
 @pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory):
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGECNN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield

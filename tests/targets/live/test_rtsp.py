@@ -71,8 +71,8 @@ def test_a_server_that_dies_comes_back_and_stalls(
     lines, said = tmp_path / "lines.jsonl", tmp_path / "said.txt"
     url = f"rtsp://127.0.0.1:{port}/camera"
     server = serve()
-    command = [sys.executable, "-m", "edgecnn", "run", lenet5_bundle, "--runtime", "litert"]
-    options = ["--source", url, "--timeout", "3", "--jsonl", lines]
+    command = [sys.executable, "-m", "edgecnn", "run", str(lenet5_bundle), "--runtime", "litert"]
+    options = ["--source", url, "--timeout", "3", "--jsonl", str(lines)]
     with said.open("w") as stderr:
         run = subprocess.Popen([*command, *options], stderr=stderr)
 

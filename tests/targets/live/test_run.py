@@ -258,6 +258,7 @@ def test_a_live_recording_keeps_time(tmp_path: Path, colour_bundle: Path) -> Non
     out = tmp_path / "live.avi"
     recorder = Recorder(out, live=True, fps=10)
     image = cv2.imread(str(_still(tmp_path)))
+    assert image is not None
     for index, moment in enumerate((100.0, 100.1, 100.12, 101.0)):
         recorder.write(prediction, Captured(image, index, moment, moment))
     recorder.close()

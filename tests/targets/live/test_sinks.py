@@ -104,7 +104,7 @@ def test_ros2_messages(monkeypatch: pytest.MonkeyPatch) -> None:
         create_publisher=lambda *_: types.SimpleNamespace(publish=sent.append),
         destroy_node=lambda: calls.append("destroyed"),
     )
-    stand_ins = {
+    stand_ins: dict[str, dict[str, Any]] = {
         "rclpy": {
             "init": lambda **options: calls.append(options["signal_handler_options"]),
             "create_node": lambda _: node,

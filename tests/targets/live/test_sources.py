@@ -272,7 +272,7 @@ def test_an_error_in_the_thread_reaches_the_reader(metronome: Metronome) -> None
     def break_down(into: object) -> None:
         raise RuntimeError("cable out")
 
-    metronome.take = break_down  # type: ignore[method-assign, assignment]
+    metronome.take = break_down  # type: ignore[method-assign]
     source = NewestFrame("camera", lambda: metronome, timeout_s=5)
     metronome.allowed.release()
     with pytest.raises(SourceError, match="cable out"):

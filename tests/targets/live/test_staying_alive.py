@@ -17,6 +17,7 @@ from edgecnn.targets.captured import Captured
 from edgecnn.targets.live.sources import open_frames, reconnecting
 from edgecnn.targets.live.sources.newest import NewestFrame
 from edgecnn.targets.live.sources.reconnecting import Reconnecting
+from edgecnn.targets.live.sources.source import FrameSource
 
 Act = Callable[["Stage"], None]
 
@@ -122,12 +123,12 @@ def changes_size(stage: Stage) -> None:
         stage.send(10, size=(320, 200))
 
 
-def frames_until(source: object, enough: Callable[[Captured], bool]) -> list[Captured]:
+def frames_until(source: FrameSource, enough: Callable[[Captured], bool]) -> list[Captured]:
     """Reads until a frame is as wanted; the pixels of the last one only are valid."""
     found = []
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        captured = source.read()  # type: ignore[attr-defined]
+        captured = source.read()
         assert captured is not None
         found.append(captured)
         if enough(captured):

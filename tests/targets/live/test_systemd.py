@@ -60,7 +60,8 @@ def manager(
 class Engine:
     """An engine that can be made to hang."""
 
-    engine, threads, input_shape, classes = "stub 1.0", 1, (1, 2, 2, 3), 3
+    engine, threads, classes = "stub 1.0", 1, 3
+    input_shape: tuple[int, ...] = (1, 2, 2, 3)
 
     def __init__(self) -> None:
         self.go = threading.Event()

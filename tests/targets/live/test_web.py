@@ -105,7 +105,7 @@ def test_the_picture_reaches_every_viewer(page: WebPage, classifier: Classifier)
             for _ in range(3)
         ]
         deadline = time.monotonic() + 10
-        seen = []
+        seen: list[bytes] = []
         show(page, classifier)
         while not seen and time.monotonic() < deadline:
             show(page, classifier)
@@ -113,6 +113,7 @@ def test_the_picture_reaches_every_viewer(page: WebPage, classifier: Classifier)
         assert page.viewers == 3
     assert len(set(seen)) == 1
     image = cv2.imdecode(np.frombuffer(seen[0], np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
     assert image.shape == RED.shape
     assert np.abs(image.astype(int) - RED).max() < 10
 
@@ -129,8 +130,13 @@ def read_part(stream: Any) -> bytes:
 def test_nothing_is_encoded_while_nobody_watches(
     page: WebPage, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoded = []
-    monkeypatch.setattr("edgecnn.targets.live.web.jpeg.encode", lambda *_: encoded.append(1) or b"")
+    encoded: list[int] = []
+
+    def count(*_: object) -> bytes:
+        encoded.append(1)
+        return b""
+
+    monkeypatch.setattr("edgecnn.targets.live.web.jpeg.encode", count)
     show(page, classifier, 5)
     time.sleep(0.2)
     assert not encoded
@@ -216,6 +222,7 @@ def test_big_frames_are_scaled_and_the_region_is_framed() -> None:
     big = np.zeros((1080, 1920, 3), np.uint8)
     jpeg = encode(big, Region(0.25, 0.25, 0.5, 0.5))
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
     assert max(image.shape) == MAX_SIDE
     assert image[image.shape[0] // 4, image.shape[1] // 2].min() > 150
     assert image[image.shape[0] // 2, image.shape[1] // 2].max() < 50

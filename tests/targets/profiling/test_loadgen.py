@@ -52,7 +52,8 @@ def test_the_figure_is_loadgens(found: loadgen.SingleStream, logs: Path) -> None
 class Failing:
     """A session whose engine breaks down."""
 
-    engine, threads, input_shape, classes = "none", 1, (1, 4, 4, 3), 2
+    engine, threads, classes = "none", 1, 2
+    input_shape: tuple[int, ...] = (1, 4, 4, 3)
 
     def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         raise RuntimeUnavailable("broke down")

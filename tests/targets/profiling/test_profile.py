@@ -151,10 +151,9 @@ def test_a_cut_off_cache_is_measured_anew(tmp_path: Path, monkeypatch: pytest.Mo
 
 def network(weights: tuple[int, ...], **changed: Any) -> NetworkMemory:
     layers = tuple({"type": "conv", "output_shape": [56, 56, 64]} for _ in weights)
-    known = {"file_bytes": sum(weights), "arena_bytes": 0, "precision": "int8"}
-    return NetworkMemory(
-        weights=weights, operators=len(weights), layers=layers, **(known | changed)
-    )
+    known: dict[str, Any] = {"file_bytes": sum(weights), "arena_bytes": 0, "precision": "int8"}
+    known |= changed
+    return NetworkMemory(weights=weights, operators=len(weights), layers=layers, **known)
 
 
 def test_litert_and_openvino_hold_the_file_and_a_packed_copy() -> None:

@@ -64,7 +64,8 @@ def run(seconds: int = 1, **changed: Any) -> ProfileRun:
 
 
 def points(line: str) -> list[tuple[float, float]]:
-    return [tuple(map(float, point.split(","))) for point in line.split()]  # type: ignore[misc]
+    pairs = (point.split(",") for point in line.split())
+    return [(float(x), float(y)) for x, y in pairs]
 
 
 def test_heat_and_latency_stand_above_one_time() -> None:

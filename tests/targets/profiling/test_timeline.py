@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ BUSY_LOOP = [sys.executable, "-c", "while True: pass"]
 SLEEP = [sys.executable, "-c", "import time; time.sleep(30)"]
 
 
-def along(*p90s: float, count: int = 10, **read: object) -> tuple[Moment, ...]:
-    telemetry = Telemetry(**read)  # type: ignore[arg-type]
+def along(*p90s: float, count: int = 10, **read: Any) -> tuple[Moment, ...]:
+    telemetry = Telemetry(**read)
     return tuple(Moment(i, count, p90, p90, telemetry, QUIET) for i, p90 in enumerate(p90s))
 
 
