@@ -29,14 +29,18 @@ def parse_input(
 
 @click.command("analyze")
 @click.argument("what", metavar="ARCH|CHECKPOINT|BUNDLE|FILE")
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--batch", type=click.IntRange(1), default=1, show_default=True, help="Pictures at once."
+)
 @click.option(
     "--dtype",
     type=click.Choice(("int8", "fp16", "fp32")),
     help="int8 by default; a bundle or file has its own.",
 )
 @click.option("--training", is_flag=True, help="Show what one training step needs.")
-@click.option("--input", "input_shape", callback=parse_input, metavar="HxWxC")
+@click.option(
+    "--input", "input_shape", callback=parse_input, metavar="HxWxC", help="At another input size."
+)
 @click.option("--board", metavar="NAME", help="Does it fit? Such as raspberrypi-zero2w.")
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
 def command(

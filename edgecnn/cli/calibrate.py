@@ -10,7 +10,9 @@ import click
 @click.command("calibrate")
 @click.argument("source", metavar="SOURCE")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
-@click.option("--count", type=click.IntRange(2), default=200, show_default=True)
+@click.option(
+    "--count", type=click.IntRange(2), default=200, show_default=True, help="Pictures to choose."
+)
 @click.option(
     "--select",
     "select_by",
@@ -19,7 +21,7 @@ import click
     show_default=True,
     help="As different as possible, each class alike, or drawn.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
 @click.option(
     "--network",
     metavar="ARCH|CHECKPOINT",

@@ -27,14 +27,28 @@ def parse_share(
 @click.command()
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
-@click.option("--max-latency", default="+5%", show_default=True, callback=parse_share)
-@click.option("--max-memory", default="+5%", show_default=True, callback=parse_share)
+@click.option(
+    "--max-latency",
+    default="+5%",
+    show_default=True,
+    callback=parse_share,
+    metavar="PERCENT",
+    help="How much slower is allowed.",
+)
+@click.option(
+    "--max-memory",
+    default="+5%",
+    show_default=True,
+    callback=parse_share,
+    metavar="PERCENT",
+    help="How much more memory, or larger files, are allowed.",
+)
 @click.option(
     "--max-drop",
     type=click.FloatRange(0),
     default=0.5,
     show_default=True,
-    help="Of accuracy, in percentage points.",
+    help="How much accuracy may be lost, in percentage points.",
 )
 @click.option("--markdown", is_flag=True, help="A table for a pull request.")
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")

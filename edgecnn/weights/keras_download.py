@@ -54,7 +54,7 @@ class KerasDownload:
         return Weights("pretrained", source, digest.hexdigest())
 
     def _donor(self, include_top: bool) -> "keras.Model":
-        from edgecnn.zoo.keras_applications import application
+        from edgecnn.zoo.families.keras_applications import application
 
         try:
             with redirect_stdout(sys.stderr):  # Keras prints its progress where reports go

@@ -1,13 +1,16 @@
-"""Computes the figures that stand beside each architecture.
+"""Computes what each architecture costs, and keeps it in `figures.json`.
 
-python -m edgecnn.zoo.figures            # all, as they stand in the code
+python -m edgecnn.zoo.figures            # all
 python -m edgecnn.zoo.figures resnet50
 """
 
+import json
 import sys
+from dataclasses import asdict
+from pathlib import Path
 
 from edgecnn import zoo
-from edgecnn.zoo.registry import Figures
+from edgecnn.zoo.registry import FIGURES, Figures
 
 
 def figures_of(name: str) -> Figures:
@@ -33,12 +36,16 @@ def figures_of(name: str) -> Figures:
 
 
 def main(names: list[str]) -> None:
-    """Print the figures of those networks, or of all, as code."""
+    """Compute and keep the figures of those networks, or of all; those of no network go."""
+    path = Path(__file__).with_name(FIGURES)
+    found = json.loads(path.read_text("utf-8"))
     for name in names or zoo.names():
-        figures = figures_of(name)
-        values = ", ".join(f"{value:_}" for value in vars(figures).values())
-        mark = "" if figures == zoo.get(name).figures else "   # differs"
-        print(f"{name}: Figures({values}){mark}")
+        found[name] = asdict(figures_of(name))
+        print(name, found[name])
+    lines = [
+        f" {json.dumps(name)}: {json.dumps(found[name])}" for name in zoo.names() if name in found
+    ]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
 
 
 if __name__ == "__main__":

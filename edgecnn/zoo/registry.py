@@ -8,21 +8,29 @@ Nothing here, nor at the top of a family's file, imports Keras: `edgecnn zoo` an
 `edgecnn --help` read the table without it.
 """
 
+import functools
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
-from edgecnn.errors import UnknownName
+from edgecnn.errors import EdgeCnnError, UnknownName
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.zoo.naming import Naming
 
 if TYPE_CHECKING:
     import keras
 
+FIGURES = "figures.json"
+
 
 @dataclass(frozen=True)
 class Figures:
-    """What a network costs at its default input; a test rebuilds every network and compares.
+    """What a network costs at its default input.
+
+    Computed from the network by `python -m edgecnn.zoo.figures`, which keeps it in `figures.json`;
+    a test rebuilds every network and compares.
 
     `macs` counts multiply-accumulates of convolution and dense layers. The peaks are the
     liveness peak of activations of the network as it is deployed (BatchNorm folded, activations
@@ -59,7 +67,6 @@ class Architecture:
     paper: str
     builder: Callable[..., "keras.Model"]
     preprocessing: Preprocessing
-    figures: Figures
     classes: int = 1000
     pretrained: Pretrained | None = None
     namings: tuple[Naming, ...] = ()
@@ -68,6 +75,13 @@ class Architecture:
     """Names of the classifier's layers, or what they start with when it ends in a dot."""
     minimum_side: int = 32
     """Smallest height and width that the network's strides and pools leave something of."""
+
+    @property
+    def figures(self) -> Figures:
+        """Raises `EdgeCnnError` for a new network whose figures were not computed yet."""
+        if self.name not in (known := _figures()):
+            raise EdgeCnnError(f"{self.name} is new: python -m edgecnn.zoo.figures {self.name}")
+        return Figures(**known[self.name])
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -85,6 +99,13 @@ class Architecture:
 
 
 _REGISTRY: dict[str, Architecture] = {}
+
+
+@functools.cache
+def _figures() -> dict[str, dict[str, int]]:
+    text = (resources.files("edgecnn.zoo") / FIGURES).read_text("utf-8")
+    found: dict[str, dict[str, int]] = json.loads(text)
+    return found
 
 
 def architecture(**published: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

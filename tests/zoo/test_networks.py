@@ -179,7 +179,7 @@ def test_keras_networks_refuse_another_padding() -> None:
 
 def test_googlenets_auxiliary_heads_are_there_to_train_only() -> None:
     from edgecnn.export.lowering import lower
-    from edgecnn.zoo.googlenet import AUXILIARY_LOSS_WEIGHT
+    from edgecnn.zoo.families.googlenet import AUXILIARY_LOSS_WEIGHT
 
     model = zoo.build("googlenet", (80, 80, 3), 4, auxiliary_heads=True)
     assert model.output_names == ["predictions", "auxiliary4a", "auxiliary4d"]

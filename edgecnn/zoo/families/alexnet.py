@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.zoo.naming import Padding
-from edgecnn.zoo.registry import Figures, architecture
+from edgecnn.zoo.registry import architecture
 
 if TYPE_CHECKING:
     import keras
@@ -62,7 +62,6 @@ def _rest(
     year=2012,
     paper="Krizhevsky, Sutskever, Hinton, ImageNet Classification with Deep CNNs, NIPS 2012",
     preprocessing=Preprocessing(227, 227, mean=IMAGENET_MEAN, std=(1.0,), crop_fraction=0.887),
-    figures=Figures(62_378_344, 62_378_344, 1_135_256_096, 580_800, 2_323_200),
     minimum_side=67,
 )
 def alexnet(
@@ -93,7 +92,6 @@ def alexnet(
     year=2013,
     paper="arXiv:1311.2901",
     preprocessing=Preprocessing(224, 224, mean=IMAGENET_MEAN, std=(1.0,), crop_fraction=0.875),
-    figures=Figures(62_357_608, 62_357_608, 1_168_032_896, 1_452_000, 5_808_000),
     minimum_side=55,
 )
 def zfnet(

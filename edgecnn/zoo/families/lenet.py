@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.zoo.naming import Padding
-from edgecnn.zoo.registry import Figures, architecture
+from edgecnn.zoo.registry import architecture
 
 if TYPE_CHECKING:
     import keras
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     year=1998,
     paper="LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 86",
     preprocessing=Preprocessing(32, 32, 1, mean=(0.0,), std=(255.0,)),
-    figures=Figures(61_706, 61_706, 416_520, 9_408, 37_632),
     classes=10,
 )
 def lenet5(

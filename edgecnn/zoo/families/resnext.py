@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from edgecnn.zoo.families.resnet import RESNET50
 from edgecnn.zoo.naming import TORCH
-from edgecnn.zoo.registry import Figures, Pretrained, architecture
+from edgecnn.zoo.registry import Pretrained, architecture
 from edgecnn.zoo.residual import IMAGENET
-from edgecnn.zoo.resnet import RESNET50
 
 if TYPE_CHECKING:
     import keras
@@ -22,7 +22,6 @@ RESNEXT50 = replace(RESNET50, name="resnext50_32x4d", groups=32, group_filters=4
     pretrained=Pretrained("hub", "timm/resnext50_32x4d.tv_in1k"),
     namings=(TORCH,),
     top=("fc",),
-    figures=Figures(25_097_128, 25_028_904, 4_230_479_872, 2_408_448, 9_633_792),
 )
 def resnext50_32x4d(
     input_shape: tuple[int, int, int], classes: int, **options: Any

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.zoo.naming import Naming, Padding, substitute
-from edgecnn.zoo.registry import Figures, Pretrained, architecture
+from edgecnn.zoo.registry import Pretrained, architecture
 from edgecnn.zoo.residual import IMAGENET
 
 if TYPE_CHECKING:
@@ -96,7 +96,6 @@ def published(network: VGG) -> dict[str, Any]:
 
 @architecture(
     **published(VGG16),
-    figures=Figures(138_357_544, 138_357_544, 15_470_264_320, 6_422_528, 25_690_112),
 )
 def vgg16(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """Thirteen convolutions and three dense layers (configuration D)."""
@@ -105,7 +104,6 @@ def vgg16(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "k
 
 @architecture(
     **published(VGG19),
-    figures=Figures(143_667_240, 143_667_240, 19_632_062_464, 6_422_528, 25_690_112),
 )
 def vgg19(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """Sixteen convolutions and three dense layers (configuration E)."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.zoo.blocks import convolution, depthwise_convolution
 from edgecnn.zoo.naming import Naming, Padding, substitute
-from edgecnn.zoo.registry import Figures, Pretrained, architecture
+from edgecnn.zoo.registry import Pretrained, architecture
 
 if TYPE_CHECKING:
     import keras
@@ -167,7 +167,6 @@ def published(lite: EfficientNetLite, side: int) -> dict[str, Any]:
 
 @architecture(
     **published(LITE0, 224),
-    figures=Figures(4_694_024, 4_652_008, 385_187_552, 1_505_280, 6_021_120),
 )
 def efficientnet_lite0(
     input_shape: tuple[int, int, int], classes: int, **options: Any
@@ -178,7 +177,6 @@ def efficientnet_lite0(
 
 @architecture(
     **published(LITE1, 240),
-    figures=Figures(5_470_344, 5_416_680, 600_185_232, 1_728_000, 6_912_000),
 )
 def efficientnet_lite1(
     input_shape: tuple[int, int, int], classes: int, **options: Any
@@ -189,7 +187,6 @@ def efficientnet_lite1(
 
 @architecture(
     **published(LITE2, 260),
-    figures=Figures(6_150_168, 6_092_072, 859_736_272, 2_028_000, 8_112_000),
 )
 def efficientnet_lite2(
     input_shape: tuple[int, int, int], classes: int, **options: Any

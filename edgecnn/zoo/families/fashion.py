@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.zoo.naming import Padding
-from edgecnn.zoo.registry import Figures, architecture
+from edgecnn.zoo.registry import architecture
 
 if TYPE_CHECKING:
     import keras
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     year=2019,
     paper="Géron, Hands-On Machine Learning with Scikit-Learn, Keras, and TensorFlow, CNN chapter",
     preprocessing=Preprocessing(28, 28, 1, mean=(0.0,), std=(255.0,)),
-    figures=Figures(1_413_834, 1_413_834, 89_466_496, 62_720, 250_880),
     classes=10,
     minimum_side=8,
 )

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.zoo.naming import TORCH
-from edgecnn.zoo.registry import Figures, Pretrained, architecture
+from edgecnn.zoo.registry import Pretrained, architecture
 from edgecnn.zoo.residual import IMAGENET, ResNet
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ def published(network: ResNet) -> dict[str, Any]:
 
 @architecture(
     **published(RESNET18),
-    figures=Figures(11_699_112, 11_689_512, 1_814_073_344, 1_003_520, 4_014_080),
 )
 def resnet18(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """Residual units 64×2, 128×2, 256×2, 512×2."""
@@ -41,7 +40,6 @@ def resnet18(input_shape: tuple[int, int, int], classes: int, **options: Any) ->
 
 @architecture(
     **published(RESNET34),
-    figures=Figures(21_814_696, 21_797_672, 3_663_761_408, 1_003_520, 4_014_080),
 )
 def resnet34(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """Residual units 64×3, 128×4, 256×6, 512×3."""
@@ -50,7 +48,6 @@ def resnet34(input_shape: tuple[int, int, int], classes: int, **options: Any) ->
 
 @architecture(
     **published(RESNET50),
-    figures=Figures(25_610_152, 25_557_032, 4_089_184_256, 2_408_448, 9_633_792),
 )
 def resnet50(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """Bottleneck units 64×3, 128×4, 256×6, 512×3."""
@@ -59,7 +56,6 @@ def resnet50(input_shape: tuple[int, int, int], classes: int, **options: Any) ->
 
 @architecture(
     **published(RESNET101),
-    figures=Figures(44_654_504, 44_549_160, 7_801_405_440, 2_408_448, 9_633_792),
 )
 def resnet101(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """Bottleneck units 64×3, 128×4, 256×23, 512×3."""
@@ -68,7 +64,6 @@ def resnet101(input_shape: tuple[int, int, int], classes: int, **options: Any) -
 
 @architecture(
     **published(RESNET152),
-    figures=Figures(60_344_232, 60_192_808, 11_513_626_624, 2_408_448, 9_633_792),
 )
 def resnet152(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """Bottleneck units 64×3, 128×8, 256×36, 512×3."""

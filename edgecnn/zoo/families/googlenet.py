@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgecnn.errors import EdgeCnnError
 from edgecnn.preprocessing import Preprocessing
-from edgecnn.zoo.alexnet import IMAGENET_MEAN
+from edgecnn.zoo.families.alexnet import IMAGENET_MEAN
 from edgecnn.zoo.naming import Padding
-from edgecnn.zoo.registry import Figures, architecture
+from edgecnn.zoo.registry import architecture
 
 if TYPE_CHECKING:
     import keras
@@ -85,7 +85,6 @@ def _auxiliary(x: Any, module: str, classes: int, activation: str | None) -> Any
     year=2014,
     paper="arXiv:1409.4842",
     preprocessing=Preprocessing(224, 224, mean=IMAGENET_MEAN, std=(1.0,), crop_fraction=0.875),
-    figures=Figures(6_998_552, 6_998_552, 1_582_671_872, 1_204_224, 4_816_896),
 )
 def googlenet(
     input_shape: tuple[int, int, int],

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from edgecnn.zoo.families.resnet import RESNET50
 from edgecnn.zoo.naming import TORCH, Naming, substitute
-from edgecnn.zoo.registry import Figures, Pretrained, architecture
+from edgecnn.zoo.registry import Pretrained, architecture
 from edgecnn.zoo.residual import IMAGENET
-from edgecnn.zoo.resnet import RESNET50
 
 if TYPE_CHECKING:
     import keras
@@ -52,7 +52,6 @@ PUBLISHED: dict[str, Any] = {
     **PUBLISHED,
     pretrained=Pretrained("hub", "timm/seresnet50.ra2_in1k"),
     namings=(TORCH,),
-    figures=Figures(28_141_144, 28_088_024, 4_091_699_200, 2_408_704, 9_634_816),
 )
 def seresnet50(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """ResNet-50 with gates of reduction 16."""
@@ -63,7 +62,6 @@ def seresnet50(input_shape: tuple[int, int, int], classes: int, **options: Any) 
     **PUBLISHED,
     pretrained=Pretrained("hub", "timm/legacy_senet154.in1k"),
     namings=(CADENE, TORCH),
-    figures=Figures(115_336_536, 115_088_984, 20_688_363_520, 2_408_704, 9_634_816),
 )
 def senet154(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """The winner of ILSVRC 2017: 64 groups, a stem of three 3×3, units of half the reduction."""

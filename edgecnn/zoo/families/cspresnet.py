@@ -4,10 +4,10 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from edgecnn.zoo.families.resnet import RESNET50
 from edgecnn.zoo.naming import Naming, substitute
-from edgecnn.zoo.registry import Figures, Pretrained, architecture
+from edgecnn.zoo.registry import Pretrained, architecture
 from edgecnn.zoo.residual import IMAGENET
-from edgecnn.zoo.resnet import RESNET50
 
 if TYPE_CHECKING:
     import keras
@@ -54,7 +54,6 @@ TIMM = Naming(
     pretrained=Pretrained("hub", "timm/cspresnet50.ra_in1k"),
     namings=(TIMM,),
     top=("fc",),
-    figures=Figures(21_656_488, 21_616_168, 4_517_240_832, 2_097_152, 8_388_608),
 )
 def cspresnet50(input_shape: tuple[int, int, int], classes: int, **options: Any) -> "keras.Model":
     """timm's layout: half-width bottlenecks, a strided 3×3 before each stage, leaky ReLU."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.zoo.naming import Naming, Padding
-from edgecnn.zoo.registry import Figures, Pretrained, architecture
+from edgecnn.zoo.registry import Pretrained, architecture
 
 if TYPE_CHECKING:
     import keras
@@ -164,7 +164,6 @@ BODY = (
     pretrained=Pretrained("hub", "timm/inception_v4.tf_in1k"),
     namings=(Naming("timm", mark=r"^features\.", padding=None),),
     top=("last_linear",),
-    figures=Figures(42_742_984, 42_679_816, 12_253_974_624, 2_235_616, 8_942_464),
     minimum_side=75,
 )
 def inception_v4(
