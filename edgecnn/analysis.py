@@ -16,7 +16,7 @@ from edgecnn import artifacts, memory
 from edgecnn.arguments import at_least, one_of
 from edgecnn.artifacts.description import TYPES
 from edgecnn.bundle import MANIFEST, Bundle
-from edgecnn.errors import BundleError, EdgeCnnError
+from edgecnn.errors import BundleError, EdgeCnnError, require
 from edgecnn.graph import Graph, Operator
 
 if TYPE_CHECKING:
@@ -272,12 +272,15 @@ def analyze(
         return analyze_model(model, architecture=name, dtype=dtype or "int8", batch=batch)
     from edgecnn import zoo
 
-    return analyze_model(
-        zoo.build(str(what), input_shape, classes),
-        architecture=str(what),
-        dtype=dtype or "int8",
-        batch=batch,
-    )
+    keras = require("keras", what="Building a network", package="Keras", extra="export")
+    # Shapes are enough: in this scope variables get no values, which can be gigabytes.
+    with keras.StatelessScope(initialize_variables=False):
+        return analyze_model(
+            zoo.build(str(what), input_shape, classes),
+            architecture=str(what),
+            dtype=dtype or "int8",
+            batch=batch,
+        )
 
 
 def of_bundle(bundle: Bundle) -> RamAnalysis:
