@@ -27,6 +27,23 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
 os.environ["EDGECNN_CACHE"] = str(ROOT / ".cache" / "tests" / WORKER)
 
+MORE_OF_THE_SAME = {
+    *("densenet169", "densenet201", "resnet101", "resnet152", "senet154", "vgg19"),
+    *("efficientnet_b1", "efficientnet_b2", "efficientnet_b3"),
+    *("efficientnet_lite1", "efficientnet_lite2"),
+}
+"""Networks of the same layers as a smaller one of their family."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `families` leave the larger twins to the full run."""
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if item.get_closest_marker("families") and parameters.get("name") in MORE_OF_THE_SAME:
+            item.add_marker(pytest.mark.slow)
+
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 

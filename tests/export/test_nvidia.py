@@ -20,13 +20,6 @@ from edgecnn.graph import Graph
 Build = Callable[[Path], dict[str, Any]]
 
 CLASSES = 7
-DEEPER = {"densenet169", "densenet201", "resnet101", "resnet152", "senet154", "vgg19"}
-"""More of the same layers as a smaller network of the family."""
-
-every = pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.slow) if n in DEEPER else n for n in zoo.names()],
-)
 
 
 def small(name: str) -> Graph:
@@ -39,7 +32,8 @@ def small(name: str) -> Graph:
     )
 
 
-@every
+@pytest.mark.families
+@pytest.mark.parametrize("name", zoo.names())
 def test_each_network_in_half(name: str, nvidia_build: Build, tmp_path: Path) -> None:
     write_onnx(small(name), None, tmp_path, half=True)
     found = nvidia_build(tmp_path / "model.onnx")

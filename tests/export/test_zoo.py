@@ -29,8 +29,6 @@ FULL_SIZE_TABLE = Path(__file__).parents[2] / ".cache" / "full-size.tsv"
 CHAOTIC = {"senet154": (0.1, 0.3)}
 """Where random BatchNorm scales must be smaller: at 0.6 to 1, a change of the picture by a
 millionth moves a probability of senet154 by 0.08, so float answers could not be compared."""
-DEEPER = {"densenet169", "densenet201", "resnet101", "resnet152", "senet154", "vgg19"}
-"""More of the same layers as a smaller network of the family: exported in the full run only."""
 
 FLOAT_OPERATORS = {
     "tflite": r"SOFTMAX|LOCAL_RESPONSE_NORMALIZATION",
@@ -68,10 +66,8 @@ def pictures() -> CalibrationSet:
     return CalibrationSet("few", found.pictures[::8], found.held_out[::8], found.origin)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.slow) if n in DEEPER else n for n in zoo.names()],
-)
+@pytest.mark.families
+@pytest.mark.parametrize("name", zoo.names())
 def test_it_exports_to_int8_in_every_format(
     name: str, pictures: CalibrationSet, tmp_path: Path
 ) -> None:
