@@ -132,9 +132,9 @@ def export(
         if not missing(formats, kept):
             return kept
         formats = checked([*formats, *kept.artifacts])
-    with clock.step("ask Keras"):
-        held_out = HeldOut.of(request, progress)
     with atomic_folder(out) as folder:
+        with clock.step("ask Keras"):
+            held_out = HeldOut.of(request, progress)
         manifest = _write_bundle(folder, out, request, held_out, formats, clock, kept)
         manifest["fingerprint"] = mark
         _write_manifest(folder, manifest)
