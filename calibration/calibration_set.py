@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from edgecnn.bundle import atomic_folder
+from edgecnn.atomic import atomic_folder
 from edgecnn.calibration.quality import refuse_useless
 from edgecnn.errors import DataError
 from edgecnn.pictures import Picture, list_pictures

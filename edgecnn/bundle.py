@@ -5,10 +5,6 @@ Read with numpy and the standard library alone, since a board has no more.
 
 import hashlib
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -194,41 +190,3 @@ def _check_file(folder: Path, file: File) -> None:
         raise BundleError(f"{path} is missing: copy the whole bundle folder, or export again.")
     if path.stat().st_size != file.bytes or file_sha256(path) != file.sha256:
         raise BundleError(f"{path} was changed since export: copy it again, or export again.")
-
-
-@contextmanager
-def atomic_folder(destination: Path, *, replaces: str = MANIFEST) -> Iterator[Path]:
-    """A new folder beside `destination` that takes its name when the block ends well.
-
-    On any error or interrupt nothing is left behind, and what stood at `destination` stays.
-    Only a folder that holds a `replaces` file, or an empty one, is ever replaced.
-    """
-    destination = destination.absolute()
-    if destination.exists() and not destination.is_dir():
-        raise BundleError(f"{destination} is a file: choose another --out.")
-    in_use = destination.is_dir() and any(destination.iterdir())
-    if in_use and not (destination / replaces).is_file():
-        raise BundleError(
-            f"{destination} holds other files and no {replaces}: choose another --out."
-        )
-    try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
-    except OSError as error:
-        raise BundleError(
-            f"Cannot write to {destination.parent}: {error.strerror}. Choose another --out."
-        ) from None
-    try:
-        yield folder
-        folder.chmod(0o755)
-        if destination.exists():
-            # Two renames: the moment between them is the only one without a bundle.
-            old = folder.with_name(f"{folder.name}-old")
-            destination.rename(old)
-            folder.rename(destination)
-            shutil.rmtree(old)
-        else:
-            folder.rename(destination)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise

@@ -11,7 +11,8 @@ import numpy as np
 
 from edgecnn.analysis import analyze_graph
 from edgecnn.arguments import one_of
-from edgecnn.bundle import FORMATS, LABELS, MANIFEST, Bundle, atomic_folder
+from edgecnn.atomic import atomic_folder
+from edgecnn.bundle import FORMATS, LABELS, MANIFEST, Bundle
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.errors import ExportError
 from edgecnn.export import network as networks
@@ -132,7 +133,7 @@ def export(
         if not missing(formats, kept):
             return kept
         formats = checked([*formats, *kept.artifacts])
-    with atomic_folder(out) as folder:
+    with atomic_folder(out, replaces=MANIFEST) as folder:
         with clock.step("ask Keras"):
             held_out = HeldOut.of(request, progress)
         manifest = _write_bundle(folder, out, request, held_out, formats, clock, kept)

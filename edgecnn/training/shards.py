@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.bundle import atomic_folder
+from edgecnn.atomic import atomic_folder
 from edgecnn.data import Split
 from edgecnn.errors import DataError
 from edgecnn.preprocessing import Preprocessing

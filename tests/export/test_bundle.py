@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edgecnn.bundle import Bundle, atomic_folder
+from edgecnn.atomic import atomic_folder
+from edgecnn.bundle import MANIFEST, Bundle
 from edgecnn.errors import BundleError
 from edgecnn.export.pipeline import export
 from edgecnn.export.progress import ExportProgress
@@ -109,6 +110,9 @@ def test_an_interrupted_export_leaves_nothing_or_the_old_bundle(
 
 def test_a_folder_with_other_files_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(BundleError, match="choose another --out"), atomic_folder(tmp_path):
+    with (
+        pytest.raises(BundleError, match="choose another --out"),
+        atomic_folder(tmp_path, replaces=MANIFEST),
+    ):
         pass
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
