@@ -22,8 +22,15 @@ from edgecnn.export.quantised import Quantised
 from edgecnn.export.recipe import Quantiser, Recipe
 from edgecnn.export.request import Request
 from edgecnn.export.reuse import missing
-from edgecnn.export.verify import Verification, check_artifacts, check_half, verify
+from edgecnn.export.verify import (
+    Verification,
+    check_artifacts,
+    check_half,
+    open_artifact,
+    verify,
+)
 from edgecnn.pictures import prepare
+from edgecnn.targets.engines.session import Session
 
 
 class Clock:
@@ -54,8 +61,10 @@ class Job:
     clock: Clock
     kept: Bundle | None = None
     """An earlier export of the same."""
+    sessions: dict[str, Session] = field(default_factory=dict)
+    """The artifacts now in the folder, each in its engine."""
     found: dict[str, Verification] = field(default_factory=dict)
-    """What the artifacts now in the folder did."""
+    """What they did."""
     quantised: Quantised | None = None
     """What they were written from."""
 
@@ -66,6 +75,7 @@ class Job:
         for name, artifact in self.kept.artifacts.items():
             for file in artifact.files:
                 shutil.copyfile(self.kept.path / file.path, self.folder / file.path)
+            self.sessions[name] = open_artifact(name, self.folder)
             self.found[name] = Verification.from_json(artifact.details["verification"])
 
     def write_and_verify(self, quantised: Quantised | None) -> None:
@@ -82,13 +92,15 @@ class Job:
             self.request.head,
         )
         for name in missing(self.formats, self.kept):
+            # An engine may have its file mapped into memory: it is closed before that is rewritten.
+            self.sessions.pop(name, None)
             with self.clock.step(f"write {name}"):
                 half = precision == "fp16"
                 formats.get(name).write(graph, quantised, self.folder, half=half, about=about)
             with self.clock.step(f"verify {name}", len(self.held_out.images)):
+                self.sessions[name] = open_artifact(name, self.folder)
                 self.found[name] = verify(
-                    name,
-                    self.folder,
+                    self.sessions[name],
                     self.held_out.images,
                     self.held_out.expected,
                     self.held_out.truths,

@@ -29,7 +29,6 @@ from edgecnn.export.progress import ExportProgress
 from edgecnn.export.request import Options, Precision, Request, WeightBits, checked
 from edgecnn.export.reuse import find, fingerprint, missing
 from edgecnn.export.verdict import judge
-from edgecnn.export.verify import open_artifact
 from edgecnn.golden import COUNT, Golden
 from edgecnn.head import KINDS, Kind
 from edgecnn.labels import write_labels
@@ -207,11 +206,10 @@ def _write_bundle(
     hold_to_bound(job.found, options.max_drop)
     _doubt(job)
     with clock.step("golden vectors"):
-        sessions = {name: open_artifact(name, folder) for name in formats}
         Golden.make(
             [picture.read() for picture in request.pictures.held_out[:COUNT]],
             network.preprocessing,
-            lambda name, image: sessions[name].infer(image),
+            lambda name, image: job.sessions[name].infer(image),
             formats,
         ).write(folder)
     layers = {}

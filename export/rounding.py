@@ -2,10 +2,11 @@
 
 Rounding each weight to the nearest integer is best only if its inputs have nothing to do with each
 other. In pictures neighbours are alike, so that what one weight lost another can mostly restore.
-How alike the inputs of a layer are is their covariance over the calibration pictures; its inverse
-says, column after column, by how much every weight still real is to move (Frantar et al., GPTQ:
-Accurate Post-Training Quantization for Generative Pre-trained Transformers, 2022; here for
-convolutions, whose inputs are the windows they see).
+How alike the inputs of a layer are is their covariance over the calibration pictures; its
+triangular factor says, column after column, by how much every weight still real is to move (Frantar
+et al., GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers, 2022, in the form
+that needs no inverse of Chee et al., QuIP: 2-Bit Quantization of Large Language Models With
+Guarantees, 2023; here for convolutions, whose inputs are the windows they see).
 
 The covariance is about the mean, since what is lost of the mean the bias restores for nothing: see
 `bias_correction`.
@@ -24,7 +25,7 @@ from edgecnn.operators import WEIGHTED
 
 WIDEST = 1152
 """Inputs of an output from which a layer is left alone: over so many, rounding errors average out
-by themselves, and the inverse costs the third power."""
+by themselves, and the factor costs the third power."""
 
 POSITIONS = 256
 """Windows of a picture that are looked at, spread over it: their neighbours say the same."""
@@ -84,7 +85,7 @@ def covariances(graph: Graph, images: NDArray[np.uint8]) -> dict[str, Array]:
                 origins[op.name] = value.mean(axis=1, keepdims=True)
             # Counted from a point among them: far from zero, small differences would be lost.
             value -= origins[op.name]
-            products[op.name] += value.transpose(0, 2, 1) @ value
+            products[op.name] += _square(value)
             sums[op.name] += value.sum(axis=1, keepdims=True)
             counts[op.name] += value.shape[1]
     # In place: those of DenseNet-201 take 1 GB.
@@ -93,6 +94,16 @@ def covariances(graph: Graph, images: NDArray[np.uint8]) -> dict[str, Array]:
         products[name] /= counts[name]
         products[name] -= mean.transpose(0, 2, 1) * mean
     return products
+
+
+def _square(value: Array) -> Array:
+    if len(value) == 1:
+        # Of a matrix with itself numpy computes one half, but not of a stack of them.
+        value = value[0]
+        product: Array = value.T @ value
+        return product[None]
+    stacked: Array = value.transpose(0, 2, 1) @ value
+    return stacked
 
 
 def sampled(op: Operator, value: Array) -> Array:
@@ -123,24 +134,25 @@ def compensated(real: Array, covariance: Array, limit: int) -> Array:
 
     Input by input; what rounding one leaves is handed to those behind it.
     """
-    groups, inputs, _ = real.shape
+    inputs = real.shape[1]
     variance = np.trace(covariance, axis1=1, axis2=2).astype(np.float64) / inputs
     # Where inputs never change, or less than float32 can tell, any rounding will do.
     changes = (variance > STILL)[:, None, None]
     unit = np.where(changes, variance[:, None, None], 1.0)
     relative = np.where(changes, covariance / unit, 0.0)
-    # Inverted in units of the variance: untrained networks have some of 1e-40.
-    inverse = np.linalg.inv(relative + np.where(changes, DAMPING, 1.0) * np.eye(inputs))
-    factor = np.linalg.cholesky(inverse).transpose(0, 2, 1).astype(np.float32)
-    left = real.astype(np.float32).copy()
-    result = np.empty_like(left)
+    # In units of the variance: untrained networks have some of 1e-40.
+    matrix = relative + np.where(changes, DAMPING, 1.0) * np.eye(inputs)
+    # An upper triangle times its transpose: the Cholesky factor of the inputs in opposite order.
+    upper = np.linalg.cholesky(matrix[:, ::-1, ::-1])[:, ::-1, ::-1]
+    feedback = (upper / np.diagonal(upper, axis1=1, axis2=2)[:, None]).astype(np.float32)
+    real = real.astype(np.float32)
+    wanted, result, errors = real.copy(), np.empty_like(real), np.empty_like(real)
     for start in range(0, inputs, BLOCK):
         stop = min(start + BLOCK, inputs)
-        errors = np.empty((groups, stop - start, real.shape[2]), np.float32)
         for i in range(start, stop):
-            result[:, i] = np.clip(np.round(left[:, i]), -limit, limit)
-            error = (left[:, i] - result[:, i]) / factor[:, i, i, None]
-            left[:, i:stop] -= factor[:, i, i:stop, None] * error[:, None]
-            errors[:, i - start] = error
-        left[:, stop:] -= factor[:, start:stop, stop:].transpose(0, 2, 1) @ errors
+            handed = feedback[:, None, start:i, i] @ errors[:, start:i]
+            result[:, i] = np.clip(np.round(wanted[:, i] + handed[:, 0]), -limit, limit)
+            errors[:, i] = real[:, i] - result[:, i]
+        handed = feedback[:, start:stop, stop:].transpose(0, 2, 1) @ errors[:, start:stop]
+        wanted[:, stop:] += handed
     return result

@@ -184,8 +184,7 @@ def open_artifact(format: str, folder: Path) -> Session:
 
 
 def verify(
-    format: str,
-    folder: Path,
+    session: Session,
     images: NDArray[np.uint8],
     expected: Probabilities,
     classes: Truths | None,
@@ -193,7 +192,6 @@ def verify(
     on_picture: Callable[[], None] = lambda: None,
 ) -> Verification:
     """Run an artifact on uint8 pictures (count, H, W, C) and compare it with Keras."""
-    session = open_artifact(format, folder)
     answers = np.empty_like(expected)
     for answer, image in zip(answers, images, strict=True):
         answer[...] = session.infer(image[None])
