@@ -4,8 +4,8 @@ Rounding each weight to the nearest integer is best only if its inputs have noth
 other. In pictures neighbours are alike, so that what one weight lost another can mostly restore.
 How alike the inputs of a layer are is their covariance over the calibration pictures; its
 triangular factor says, column after column, by how much every weight still real is to move (Frantar
-et al., GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers, 2022, in the form
-that needs no inverse of Chee et al., QuIP: 2-Bit Quantization of Large Language Models With
+et al., GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers, 2022, in
+the form without an inverse of Chee et al., QuIP: 2-Bit Quantization of Large Language Models With
 Guarantees, 2023; here for convolutions, whose inputs are the windows they see).
 
 The covariance is about the mean, since what is lost of the mean the bias restores for nothing: see

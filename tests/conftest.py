@@ -30,7 +30,7 @@ os.environ["EDGECNN_CACHE"] = str(ROOT / ".cache" / "tests" / WORKER)
 MORE_OF_THE_SAME = {
     *("densenet169", "densenet201", "resnet101", "resnet152", "senet154", "vgg19"),
     *("efficientnet_b1", "efficientnet_b2", "efficientnet_b3"),
-    *("efficientnet_lite1", "efficientnet_lite2"),
+    *("efficientnet_lite1", "efficientnet_lite2", "inception_v4"),
 }
 """Networks of the same layers as a smaller one of their family."""
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from edgecnn import zoo
 from edgecnn.calibration.calibration_set import CalibrationSet
+from edgecnn.calibration.default import default_calibration
 from edgecnn.checkpoint import Checkpoint
 from edgecnn.export import network as networks
 from edgecnn.export.explain import draw, explain, worst
@@ -23,8 +25,15 @@ FORMATS = ("tflite", "onnx", "openvino")
 
 @pytest.fixture(scope="module")
 def ratios(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, float]]:
+    shape = (96, 96, 3)
+    pictures = default_calibration()
     bundle = export(
-        "efficientnet_lite0", out=tmp_path_factory.mktemp("explain") / "b", explain_layers=True
+        zoo.build("efficientnet_lite0", shape, weights="imagenet"),
+        preprocessing=zoo.get("efficientnet_lite0").preprocessing_for(shape),
+        labels=[f"class {index}" for index in range(1000)],
+        calibration=replace(pictures, held_out=pictures.held_out[::2]),
+        out=tmp_path_factory.mktemp("explain") / "b",
+        explain_layers=True,
     )
     assert (bundle.path / "layers.png").stat().st_size > 10_000
     found: dict[str, dict[str, float]] = bundle.manifest["layers_sqnr_db"]

@@ -73,10 +73,10 @@ def test_it_is_as_good_as_float_on_digits(lenet5_run: Path, tmp_path: Path) -> N
     assert found["top1_drop"] <= 1
 
 
-@pytest.mark.parametrize("name", ["efficientnet_b0", "googlenet", "cspresnet50"])
+@pytest.mark.parametrize("name", ["efficientnet_b0", "googlenet"])
 def test_sigmoids_joins_and_residuals_too(name: str, tmp_path: Path) -> None:
     pictures = default_calibration()
-    few = CalibrationSet("few", pictures.pictures[::8], pictures.held_out[::8], pictures.origin)
+    few = CalibrationSet("few", pictures.pictures[::16], pictures.held_out[::16], pictures.origin)
     model = edgecnn.build(name, input_shape=(64, 64, 3), classes=5)
     bundle = edgecnn.export(
         model,
