@@ -34,12 +34,12 @@ from edgecnn.targets.board.target import detect
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.engines import probe
+from edgecnn.targets.engines.session import Session
 from edgecnn.targets.live.decisions import DecisionRule
 from edgecnn.targets.live.loop import LiveOptions, follow
 from edgecnn.targets.live.sinks.jsonl import JsonLines
 from edgecnn.targets.live.sources import open_frames
 from edgecnn.targets.live.sources.synthetic import Synthetic
-from edgecnn.targets.live.watchdog import WatchedSession
 
 CAMERA = "synthetic:640x480@30"
 WARM_UP = 30
@@ -100,7 +100,6 @@ def usual_recipe(classifier: Classifier) -> Callable[[np.ndarray], int]:
 def speed(bundle: Path, runtime: str, threads: int, frames: int) -> None:
     """Frame to label against the engine's own call and the usual recipe."""
     classifier = load(bundle, runtime, threads)
-    classifier.session = WatchedSession(classifier.session)  # as `edgecnn run` does
     engine = classifier.session.engine
     model = classifier.bundle.model_file(
         {"litert": "tflite", "onnxruntime": "onnx", "openvino": "openvino"}[runtime]
@@ -131,13 +130,18 @@ def speed(bundle: Path, runtime: str, threads: int, frames: int) -> None:
         print(f"  {name:26} median {median:7.3f} ms   {ratio:5.2f} x the engine's own call")
 
 
-class SlowSession(WatchedSession):
+class SlowSession:
     """An engine that takes 200 ms."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.engine, self.threads = session.engine, session.threads
+        self.input_shape, self.classes = session.input_shape, session.classes
 
     def infer(self, image: np.ndarray) -> np.ndarray:
         """Sleep, then infer."""
         time.sleep(SLOW_S)
-        return super().infer(image)
+        return self._session.infer(image)
 
 
 def age(bundle: Path, runtime: str, seconds: float) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -58,6 +59,19 @@ def samples() -> Path:
         spec.loader.exec_module(module)
         module.fetch(SAMPLES)
     return SAMPLES
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[[Callable[[], Any], str], None]:
+    """Waits until something is so."""
+
+    def wait(condition: Callable[[], Any], what: str) -> None:
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline, what
+            time.sleep(0.01)
+
+    return wait
 
 
 @pytest.fixture(scope="session")

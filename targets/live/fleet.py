@@ -28,9 +28,11 @@ class Member:
 
     @property
     def state(self) -> str:
-        """`online`, `silent` (it is there, and answers no frames) or `offline`."""
+        """`online`, `silent` (no frames come), `stuck` (its loop stands still) or `offline`."""
         if not self.online:
             return "offline"
+        if self.health.get("stuck"):
+            return "stuck"
         return "silent" if self.health["silent_s"] > SILENT_S else "online"
 
     def to_json(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.live.decisions import DecisionRule, decider
 from edgecnn.targets.live.pace import Pace
+from edgecnn.targets.live.pulse import Pulse
 from edgecnn.targets.live.sources import DEFAULT_TIMEOUT_S, open_frames
 from edgecnn.targets.live.sources.source import FrameSource
 from edgecnn.targets.prediction import Prediction
@@ -92,12 +93,15 @@ def follow(
     *,
     frames: int | None,
     stop: threading.Event,
+    pulse: Pulse | None = None,
 ) -> Iterator[tuple[Prediction, Captured]]:
     """As `answers`, at the pace and with the decisions that the options ask for."""
     pace = Pace(options.max_fps, options.max_age_ms if source.live else None)
     labels, head = classifier.bundle.labels, classifier.head
     decide = decider(options.rule, labels, head) if options.rule else None
-    for prediction, captured in answers(source, classifier, frames=frames, stop=stop, pace=pace):
+    for prediction, captured in answers(
+        source, classifier, frames=frames, stop=stop, pace=pace, pulse=pulse
+    ):
         pace.answered(prediction.latency_ms.age)
         if decide:
             # A video is read faster or slower than it was filmed.
@@ -115,15 +119,27 @@ def answers(
     frames: int | None = None,
     stop: threading.Event | None = None,
     pace: Pace | None = None,
+    pulse: Pulse | None = None,
 ) -> Iterator[tuple[Prediction, Captured]]:
-    """Each frame's prediction with the frame, whose pixels are valid until the next one."""
-    stop, pace = stop or threading.Event(), pace or Pace()
+    """Each frame's prediction with the frame, whose pixels are valid until the next one.
+
+    `pulse` is kept up to date: whoever takes the answers counts as an output.
+    """
+    stop, pace, pulse = stop or threading.Event(), pace or Pace(), pulse or Pulse()
+    engine = classifier.session.engine
     answered = 0
     while (frames is None or answered < frames) and not stop.is_set():
+        pulse.waits()
         pace.wait(stop)
         asked_at = time.perf_counter()
+        if not source.live:
+            pulse.does(source.uri)
         captured = source.read()
         if captured is None:
-            return
-        yield classifier.predict(captured, asked_at), captured
+            break
+        pulse.does(engine)
+        prediction = classifier.predict(captured, asked_at)
+        pulse.does("an output")
+        yield prediction, captured
         answered += 1
+    pulse.waits()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgecnn.targets.board.target import Target
 from edgecnn.targets.classifier import Classifier
+from edgecnn.targets.live.pulse import Pulse
 from edgecnn.targets.live.sinks import Sink
 from edgecnn.targets.live.sources.source import FrameSource
 from edgecnn.targets.live.stopping import Stop
@@ -46,6 +47,7 @@ class Outputs:
         classifier: Classifier,
         board: Target,
         stop: Stop,
+        pulse: Pulse,
     ) -> list[Sink]:
         """Open them, to be closed with `held`; raises `EdgeCnnError` where one cannot be.
 
@@ -72,14 +74,14 @@ class Outputs:
         if self.web:
             from edgecnn.targets.live.sinks.webpage import WebPage
 
-            add(WebPage(self.web, classifier, board))
+            add(WebPage(self.web, classifier, board, pulse))
         if self.mqtt:
             from edgecnn.targets.live.sinks.health import Health
             from edgecnn.targets.live.sinks.mqtt import Mqtt
 
             mqtt = Mqtt(self.mqtt)
             add(mqtt, only_changes=self.on_change)
-            add(Health(mqtt.tell, classifier, board))
+            add(Health(mqtt.tell, classifier, board, pulse))
         if self.ros2:
             from edgecnn.targets.live.sinks.ros2 import Ros2
 

@@ -9,9 +9,10 @@ from edgecnn.targets.board.target import detect
 from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.live.loop import LiveOptions, follow
 from edgecnn.targets.live.outputs import Outputs
+from edgecnn.targets.live.pulse import Pulse
 from edgecnn.targets.live.stopping import stop_on_signals
 from edgecnn.targets.live.systemd import Notifier
-from edgecnn.targets.live.watchdog import Watchdog, WatchedSession
+from edgecnn.targets.live.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +50,13 @@ def run(
     with stop_on_signals() as stop, ExitStack() as held:
         opened = options.open(source, stop)
         held.callback(opened.close)
-        sinks = outputs.open(held, opened, classifier, board, stop)
-        classifier.session = watched = WatchedSession(classifier.session)
-        notifier = Notifier()
+        pulse, notifier = Pulse(), Notifier()
+        sinks = outputs.open(held, opened, classifier, board, stop, pulse)
         held.callback(notifier.close)
-        held.enter_context(Watchdog(watched, notifier))
-        for prediction, captured in follow(opened, classifier, options, frames=frames, stop=stop):
+        held.enter_context(Watchdog(pulse, notifier))
+        for prediction, captured in follow(
+            opened, classifier, options, frames=frames, stop=stop, pulse=pulse
+        ):
             for sink in sinks:
                 sink.write(prediction, captured)
     return 130 if stop.signal == signal.SIGINT else 0

@@ -1,11 +1,13 @@
 """Running under systemd: the unit file, and the messages it waits for (sd_notify)."""
 
+import logging
 import os
 import shlex
 import socket
 import sys
 from pathlib import Path
 
+log = logging.getLogger(__name__)
 WATCHDOG_S = 30
 UNIT = """\
 # edgecnn run --print-systemd ... | sudo tee /etc/systemd/system/edgecnn.service
@@ -67,13 +69,25 @@ class Notifier:
         if address:
             # A leading @ stands for the zero byte of Linux' abstract namespace.
             name = "\0" + address[1:] if address.startswith("@") else address
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            self._socket.connect(name)
+            kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+            self._socket = socket.socket(socket.AF_UNIX, kind)
+            self._address = name
+        self._said = False
 
     def tell(self, **state: str) -> None:
         """Send assignments, as in `tell(READY="1", STATUS="classifying")`."""
-        if self._socket:
-            self._socket.send("\n".join(f"{k}={v}" for k, v in state.items()).encode())
+        if self._socket is None:
+            return
+        try:
+            # Addressed each time: systemd may be started anew, and its socket with it.
+            message = "\n".join(f"{k}={v}" for k, v in state.items()).encode()
+            self._socket.sendto(message, self._address)
+            self._said = False
+        except OSError as error:
+            # Whoever is not heard is restarted; a loop that runs is not to end by it.
+            if not self._said:
+                log.warning("edgecnn: systemd cannot be told how it goes: %s.", error)
+            self._said = True
 
     def close(self) -> None:
         """Close the socket."""

@@ -148,19 +148,6 @@ class SshBoard:
 
 
 @pytest.fixture(scope="session")
-def wait_for() -> Callable[[Callable[[], Any], str], None]:
-    """Waits until something is so."""
-
-    def wait(condition: Callable[[], Any], what: str) -> None:
-        deadline = time.monotonic() + 60
-        while not condition():
-            assert time.monotonic() < deadline, what
-            time.sleep(0.01)
-
-    return wait
-
-
-@pytest.fixture(scope="session")
 def board_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a board has installed system-wide: all that edgecnn needs, and not edgecnn.
 

@@ -12,6 +12,7 @@ from edgecnn.percentile import percentile
 from edgecnn.targets.board.target import Target
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier
+from edgecnn.targets.live.pulse import Pulse
 from edgecnn.targets.prediction import Prediction
 
 NAME = "health"
@@ -32,9 +33,11 @@ class Health:
         tell: Callable[[str, Mapping[str, Any]], None],
         classifier: Classifier,
         board: Target,
+        pulse: Pulse | None = None,
     ) -> None:
         bundle = classifier.bundle
         self._tell = tell
+        self._pulse = pulse or Pulse()
         self._board = board
         self._constant = {
             "bundle": bundle.name,
@@ -77,18 +80,23 @@ class Health:
                 return
 
     def _state(self) -> dict[str, Any]:
+        # A board may take its time to be read, and the loop waits for the lock.
+        temperature = self._board.telemetry().temperature_c
         with self._lock:
-            return {
-                **self._constant,
-                "frames": self._frames,
-                "dropped": self._dropped,
-                # From the frame's arrival to the answer; its age counts from its capture.
-                "latency_p99_ms": _p99(self._latencies_ms),
-                "age_p99_ms": _p99(self._ages_ms),
-                # Told as a duration: clocks of boards without a network may be off.
-                "silent_s": round(time.monotonic() - self._answered, 1),
-                "temperature_c": self._board.telemetry().temperature_c,
-            }
+            frames, dropped, answered = self._frames, self._dropped, self._answered
+            latencies, ages = list(self._latencies_ms), list(self._ages_ms)
+        return {
+            **self._constant,
+            "frames": frames,
+            "dropped": dropped,
+            # From the frame's arrival to the answer; its age counts from its capture.
+            "latency_p99_ms": _p99(latencies),
+            "age_p99_ms": _p99(ages),
+            # Told as a duration: clocks of boards without a network may be off.
+            "silent_s": round(time.monotonic() - answered, 1),
+            "stuck": self._pulse.stuck(),
+            "temperature_c": temperature,
+        }
 
 
 def _p99(values: Collection[float]) -> float | None:

@@ -8,6 +8,7 @@ from edgecnn.errors import require
 from edgecnn.targets.board.target import Target
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier
+from edgecnn.targets.live.pulse import Pulse
 from edgecnn.targets.prediction import Prediction
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,9 @@ class WebPage:
     the address.
     """
 
-    def __init__(self, address: str, classifier: Classifier, board: Target) -> None:
+    def __init__(
+        self, address: str, classifier: Classifier, board: Target, pulse: Pulse | None = None
+    ) -> None:
         for module, package in (("aiohttp", "aiohttp"), ("prometheus_client", "prometheus-client")):
             require(module, what="--web", package=package, extra="web")
         from edgecnn.targets.live.web.access import Access
@@ -32,7 +35,7 @@ class WebPage:
 
         described = classifier.bundle.name, classifier.runtime, _now_and_then(board)
         self._status, self._metrics = Status(*described), Metrics(*described)
-        self._server = Server(Access.parse(address), self._status, self._metrics)
+        self._server = Server(Access.parse(address), self._status, self._metrics, pulse or Pulse())
         self._encoder = Encoder(lambda: self.viewers > 0, self._server.publish_picture)
         log.warning("edgecnn: web page at %s", self._server.url)
 

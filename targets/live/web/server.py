@@ -10,6 +10,7 @@ from importlib import resources
 from aiohttp import web
 
 from edgecnn.errors import EdgeCnnError
+from edgecnn.targets.live.pulse import Pulse
 from edgecnn.targets.live.web.access import Access
 from edgecnn.targets.live.web.broadcast import Broadcast
 from edgecnn.targets.live.web.metrics import Metrics
@@ -37,8 +38,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Server:
     """Serves the page until closed; raises `EdgeCnnError` if the address cannot be had."""
 
-    def __init__(self, access: Access, status: Status, metrics: Metrics) -> None:
+    def __init__(self, access: Access, status: Status, metrics: Metrics, pulse: Pulse) -> None:
         self._access, self._status, self._metrics = access, status, metrics
+        self._pulse = pulse
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self.pictures, self._events = Broadcast(), Broadcast()
@@ -150,9 +152,13 @@ class Server:
         )
 
     async def _health(self, request: web.Request) -> web.Response:  # noqa: ARG002
-        live = self._status.live
-        answer = {"live": live, "silent_s": round(self._status.silent_s, 1)}
-        return web.json_response(answer, status=200 if live else 503, headers=HEADERS)
+        stuck = self._pulse.stuck()
+        answer = {
+            "stuck": stuck,
+            "live": self._status.live,
+            "silent_s": round(self._status.silent_s, 1),
+        }
+        return web.json_response(answer, status=503 if stuck else 200, headers=HEADERS)
 
 
 async def _stream(request: web.Request, source: Broadcast, content_type: str) -> web.StreamResponse:

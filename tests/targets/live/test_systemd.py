@@ -5,15 +5,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgecnn.targets.board.target import detect
+from edgecnn.targets.captured import Captured
+from edgecnn.targets.classifier import load
 from edgecnn.targets.live import systemd
+from edgecnn.targets.live.loop import answers
+from edgecnn.targets.live.pulse import Pulse
+from edgecnn.targets.live.sinks.health import Health
 from edgecnn.targets.live.systemd import Notifier
-from edgecnn.targets.live.watchdog import Watchdog, WatchedSession
+from edgecnn.targets.live.watchdog import Watchdog
 
 
 class Systemd:
@@ -61,7 +67,7 @@ class Engine:
     """An engine that can be made to hang."""
 
     engine, threads, classes = "stub 1.0", 1, 3
-    input_shape: tuple[int, ...] = (1, 2, 2, 3)
+    input_shape: tuple[int, ...] = (1, 16, 16, 3)
 
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -71,25 +77,105 @@ class Engine:
         return np.zeros(3, np.float32)
 
 
-def test_the_watchdog_is_told_until_the_engine_hangs(
+class Camera:
+    """A live source that gives a frame when it is told to."""
+
+    uri, live = "camera", True
+    fps: float | None = None
+
+    def __init__(self) -> None:
+        self.go = threading.Semaphore(0)
+
+    def read(self) -> Captured | None:
+        assert self.go.acquire(timeout=20)
+        return Captured.now(np.zeros((16, 16, 3), np.uint8), 0)
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_watchdog_is_told_until_the_loop_stands_still(
     manager: Systemd, caplog: pytest.LogCaptureFixture
 ) -> None:
-    engine, notifier = Engine(), Notifier()
-    watched = WatchedSession(engine)
-    with Watchdog(watched, notifier, hung_s=0.2):
+    pulse, notifier = Pulse(), Notifier()
+    with Watchdog(pulse, notifier, hung_s=0.2):
         assert manager.hear() == {"READY": "1", "WATCHDOG": "1"}
         assert manager.hear() == {"WATCHDOG": "1"}
-        call = threading.Thread(target=watched.infer, args=(np.zeros((1, 2, 2, 3), np.uint8),))
-        call.start()
+        pulse.does("stub 1.0")
         assert manager.hear_until("STATUS") == {"STATUS": "stub 1.0 has not answered for 0.2 s"}
         assert "it hangs" in caplog.text
         time.sleep(0.5)
         assert manager.drain() == 0  # nobody says that all is well
         assert caplog.text.count("it hangs") == 1
-        engine.go.set()
-        call.join()
+        pulse.waits()
         assert manager.hear() == {"WATCHDOG": "1"}
     assert manager.hear_until("STOPPING")
+    notifier.close()
+
+
+def test_a_loop_stands_still_in_its_engine_and_its_outputs_but_not_before_its_camera(
+    colour_bundle: Path, wait_for: Callable[..., None]
+) -> None:
+    classifier = load(colour_bundle, threads=1)
+    classifier.session = engine = Engine()
+    camera, pulse, shown = Camera(), Pulse(), threading.Event()
+
+    def loop() -> None:
+        for _ in answers(camera, classifier, frames=1, pulse=pulse):
+            assert shown.wait(20)
+
+    running = threading.Thread(target=loop)
+    running.start()
+    time.sleep(0.3)
+    assert pulse.stuck(0.1) is None
+    camera.go.release()
+    wait_for(lambda: pulse.stuck(0.1) == "stub 1.0", "the engine to be missed")
+    engine.go.set()
+    wait_for(lambda: pulse.stuck(0.1) == "an output", "the output to be missed")
+    shown.set()
+    running.join()
+    assert pulse.stuck(0.0) is None
+
+
+def test_a_board_that_is_slow_to_read_delays_no_answer(
+    colour_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier, board = load(colour_bundle, threads=1), detect()
+    reading, read, told = threading.Event(), threading.Event(), threading.Event()
+    telemetry = board.telemetry()
+
+    def slowly(self: object) -> object:
+        reading.set()
+        assert read.wait(20)
+        return telemetry
+
+    monkeypatch.setattr(type(board), "telemetry", slowly)
+    health = Health(lambda *_: told.set(), classifier, board)
+    assert reading.wait(20)
+    captured = Captured.now(np.zeros((16, 16, 3), np.uint8), 0)
+    prediction = classifier.predict(captured)
+    writing = threading.Thread(target=health.write, args=(prediction, captured))
+    writing.start()
+    writing.join(5)
+    assert not writing.is_alive(), "the loop waits for the board's sensors"
+    assert not told.is_set()
+    read.set()
+    health.close()
+    assert told.is_set()
+
+
+def test_a_manager_that_is_gone_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    notifier = Notifier()
+    for _ in range(3):
+        notifier.tell(WATCHDOG="1")
+    assert caplog.text.count("cannot be told") == 1
+    manager = Systemd(str(tmp_path / "gone"))
+    notifier.tell(WATCHDOG="1")
+    assert manager.hear() == {"WATCHDOG": "1"}
+    manager.close()
     notifier.close()
 
 
