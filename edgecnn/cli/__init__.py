@@ -1,6 +1,8 @@
 """The command line: a file per command, imported only when it is called."""
 
+import codecs
 import importlib
+import io
 import os
 import sys
 from typing import Any
@@ -77,6 +79,7 @@ def main() -> None:
     """Run the command line; errors are one line on stderr and an exit code."""
     # TensorFlow's C++ side greets on stderr; errors still come through.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    _write_any_text()
     debug = "--debug" in sys.argv[1:]
     sys.argv = [arg for arg in sys.argv if arg != "--debug"]
     try:
@@ -108,6 +111,18 @@ def main() -> None:
         )
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _write_any_text() -> None:
+    """Labels and pictures' names have letters that a system's encoding may lack.
+
+    ASCII is that of a system that was never told one, and is taken for UTF-8 as Python itself does
+    unless it is forbidden to; JSON needs that.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            unknown = codecs.lookup(stream.encoding).name == "ascii"
+            stream.reconfigure(encoding="utf-8" if unknown else None, errors="replace")
 
 
 def _say(message: str) -> None:

@@ -29,7 +29,7 @@ source_options = _together(
         show_default=True,
         metavar="URI",
         help="0 or /dev/video0, a picture, folder, glob or video, - (JPEGs on standard input), "
-        "http://..., rtsp://..., picamera, csi://0, gst:PIPELINE, synthetic[:WxH][@FPS].",
+        "http://..., rtsp://..., picamera, csi://0, gst:PIPELINE, synthetic[:WxH][@FPS], env:NAME.",
     ),
     click.option(
         "--size", callback=parse_size, metavar="WxH", help="Frame size to ask a camera for."

@@ -70,7 +70,11 @@ class Machine:
             return None
         try:
             done = subprocess.run(
-                [found, *arguments], capture_output=True, text=True, timeout=PROGRAM_TIMEOUT_S
+                [found, *arguments],
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=PROGRAM_TIMEOUT_S,
             )
         except (subprocess.TimeoutExpired, OSError):
             # It hangs without its firmware, or is for another processor: it tells us nothing.

@@ -61,7 +61,7 @@ class Connection:
                 self._words(command),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 errors="replace",
             )
         )

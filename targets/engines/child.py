@@ -19,7 +19,8 @@ def start(module: str, arguments: Mapping[str, Any]) -> subprocess.Popen[str]:
         [sys.executable, "-m", module, json.dumps(arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
 
 

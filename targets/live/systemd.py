@@ -2,10 +2,13 @@
 
 import logging
 import os
-import shlex
+import re
 import socket
 import sys
 from pathlib import Path
+
+from edgecnn.errors import EdgeCnnError
+from edgecnn.targets.live.urls import has_secret, without_password
 
 log = logging.getLogger(__name__)
 WATCHDOG_S = 30
@@ -26,7 +29,7 @@ ExecStart={command}
 WorkingDirectory={folder}
 User={user}
 SupplementaryGroups=video
-# Passwords and tokens: EDGECNN_WEB_TOKEN=..., EDGECNN_MQTT_PASSWORD=...
+# Passwords and tokens: EDGECNN_WEB_TOKEN=..., EDGECNN_MQTT_PASSWORD=..., EDGECNN_SOURCE=...
 EnvironmentFile=-/etc/edgecnn.env
 # The very first start tries which engine is the fastest, which takes long on a slow board.
 TimeoutStartSec=900
@@ -44,7 +47,17 @@ WantedBy=multi-user.target
 
 
 def unit(arguments: list[str], bundle: str, user: str) -> str:
-    """A service that runs `edgecnn run` with these arguments, from this folder and installation."""
+    """A service that runs `edgecnn run` with these arguments, from this folder and installation.
+
+    Raises `EdgeCnnError` for a password among them.
+    """
+    for word in arguments:
+        if has_secret(word):
+            raise EdgeCnnError(
+                f"{without_password(word)} has a password, which every user could read in a unit: "
+                "write --source env:EDGECNN_SOURCE, and EDGECNN_SOURCE=... with the whole address "
+                "into /etc/edgecnn.env, readable by root alone."
+            )
     command = [sys.executable, "-m", "edgecnn", "run", *arguments]
     return UNIT.format(
         bundle=bundle.replace("%", "%%"),
@@ -56,8 +69,11 @@ def unit(arguments: list[str], bundle: str, user: str) -> str:
 
 
 def _quoted(word: str) -> str:
-    # systemd expands % and $ itself, even between quotes.
-    return shlex.quote(word).replace("%", "%%").replace("$", "$$")
+    """As systemd reads it: C's escapes between double quotes; % and $ mean something even there."""
+    escaped = word
+    for plain, written in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("%", "%%"), ("$", "$$")):
+        escaped = escaped.replace(plain, written)
+    return escaped if re.fullmatch(r"[\w@%+=:,./$-]+", escaped) else f'"{escaped}"'
 
 
 class Notifier:

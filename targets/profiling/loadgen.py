@@ -96,7 +96,7 @@ def read(folder: Path) -> SingleStream:
     """The figure in a folder's log; raises `EdgeCnnError` where there is none."""
     path = folder / SUMMARY
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8")
     except OSError as error:
         raise EdgeCnnError(f"LoadGen wrote no {path}: {error.strerror}.") from None
     latency = re.search(r"^90\.0+(?:th)? percentile latency \(ns\)\s*:\s*(\d+)", text, re.MULTILINE)

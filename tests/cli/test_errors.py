@@ -177,3 +177,24 @@ def test_every_command_has_help_and_is_in_the_readme(edgecnn_cli: Cli, command: 
     assert f"edgecnn {command}" in done.stdout
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     assert f"edgecnn {command}" in readme
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
+        {"PYTHONIOENCODING": "latin-1"},
+    ],
+)
+@pytest.mark.parametrize("words", [["zoo"], ["targets"], ["run"]])
+def test_a_system_that_knows_few_letters(
+    environment: dict[str, str], words: list[str], lenet5_bundle: Path
+) -> None:
+    if words == ["run"]:
+        options = ["--source", "synthetic", "--frames", "1", "--runtime", "litert"]
+        words = ["run", str(lenet5_bundle), *options]
+    done = subprocess.run(
+        [sys.executable, "-m", "edgecnn", *words], capture_output=True, env=os.environ | environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout

@@ -58,7 +58,7 @@ class OnnxRuntime:
             )
             for _ in range(RUNS):
                 session.infer(image)
-            events = json.loads(session.end_trace().read_text())
+            events = json.loads(session.end_trace().read_text("utf-8"))
         return medians(
             (
                 event["name"].removesuffix("_kernel_time"),
@@ -143,7 +143,7 @@ class OnnxRuntimeSession:
         """How many operators ran, by provider and kind, from the trace asked for; ends it."""
         ran = {
             event["name"]: (event["args"]["provider"], event["args"]["op_name"])
-            for event in json.loads(self.end_trace().read_text())
+            for event in json.loads(self.end_trace().read_text("utf-8"))
             if event.get("cat") == "Node" and "provider" in event.get("args", {})
         }
         return Counter(ran.values())

@@ -10,9 +10,11 @@
 | `synthetic:640x480@30` | test pattern at 30 frames a second | live |
 | `synthetic`, `synthetic:640x480` | test pattern, as fast as it is read | every frame |
 | `-` | JPEGs on standard input | every frame |
+| `env:NAME` | what the environment variable NAME holds, an address with a password | |
 | a picture, a folder or glob of pictures, a video | files | every frame |
 """
 
+import os
 import re
 import threading
 from collections.abc import Callable
@@ -45,6 +47,8 @@ def open_frames(
     raises. Setting `stop` ends a waiting read. Raises `SourceError` if there is nothing to open
     (`DataError` for a folder without pictures), `SourceTimeout` if it does not answer.
     """
+    if uri.startswith("env:"):
+        uri = _from_environment(uri.removeprefix("env:"))
     if uri == "-":
         from edgecnn.targets.live.sources.pipe import Pipe
 
@@ -63,6 +67,13 @@ def open_frames(
 
         return Synthetic(uri, _synthetic_size(match, size))
     return _open_files(uri)
+
+
+def _from_environment(variable: str) -> str:
+    """An address that is not to stand on a command line, where every user of a machine sees it."""
+    if not (uri := os.environ.get(variable)):
+        raise SourceError(f"env:{variable}: the environment variable {variable} is not set.")
+    return uri
 
 
 def _live_device(uri: str, wish: Wish, timeout_s: float) -> Callable[[], Device] | None:
@@ -127,7 +138,7 @@ def _open_files(uri: str) -> FrameSource:
     if any(wildcard in uri for wildcard in "*?["):
         return Pictures(uri, matching_pictures(str(path)))
     raise SourceError(
-        f"No such source: {uri}. It can be a picture, a folder, a glob, a video, - (standard "
-        "input), a camera (0 or /dev/video0), http://... or rtsp://..., picamera, csi://0, "
-        "gst:PIPELINE or synthetic."
+        f"No such source: {without_password(uri)}. It can be a picture, a folder, a glob, a video, "
+        "- (standard input), a camera (0 or /dev/video0), http://... or rtsp://..., picamera, "
+        "csi://0, gst:PIPELINE, synthetic, or env:NAME, a variable that holds one."
     )

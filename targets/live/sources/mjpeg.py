@@ -4,7 +4,6 @@ Read here and not by FFmpeg: half a picture is then noticed instead of filled up
 the first frame does not wait for FFmpeg to study the stream.
 """
 
-import base64
 import urllib.error
 import urllib.request
 from http.client import HTTPException
@@ -14,10 +13,8 @@ from edgecnn import __version__
 from edgecnn.errors import SourceError, SourceTimeout
 from edgecnn.preprocessing import Frame
 from edgecnn.targets.live.sources.jpegs import JpegStream, decode
-from edgecnn.targets.live.urls import user_and_password, without_password
+from edgecnn.targets.live.urls import user_and_password, without_login, without_password
 
-# A camera stands in the local network: a proxy for the web does not lead there.
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 MULTIPART = ("multipart/x-mixed-replace", "multipart/mixed")
 
 
@@ -64,11 +61,11 @@ def open_mjpeg(url: str, timeout_s: float) -> MjpegDevice | None:
     """Connect; None if the server answers with something else than MJPEG.
 
     Raises `SourceError` if the server refuses, `SourceTimeout` if nobody answers. A user and
-    password in the URL are sent as HTTP's basic authentication.
+    password in the URL are given where the server asks for them (HTTP's digest or basic way).
     """
     name = without_password(url)
     try:
-        response = OPENER.open(_request(url, name), timeout=timeout_s)
+        response = _opener(url).open(_request(url), timeout=timeout_s)
     except urllib.error.HTTPError as error:
         with error:
             raise SourceError(
@@ -90,9 +87,39 @@ def open_mjpeg(url: str, timeout_s: float) -> MjpegDevice | None:
     return None
 
 
-def _request(url: str, bare_url: str) -> urllib.request.Request:
-    headers = {"User-Agent": f"edgecnn/{__version__}"}
+class _ClosesRefusal(urllib.request.BaseHandler):
+    """The library leaves the connection that was refused open."""
+
+    def http_error_401(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        answer = None
+        try:
+            answer = super().http_error_401(req, fp, code, msg, headers)  # type: ignore[misc]
+        except OSError:  # the second try was refused too
+            fp.close()
+            raise
+        if answer is not None:
+            fp.close()
+        return answer
+
+
+class _Digest(_ClosesRefusal, urllib.request.HTTPDigestAuthHandler):
+    pass
+
+
+class _Basic(_ClosesRefusal, urllib.request.HTTPBasicAuthHandler):
+    pass
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    # A camera stands in the local network: a proxy for the web does not lead there.
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     if login := user_and_password(url):
-        secret = base64.b64encode(":".join(login).encode()).decode()
-        headers["Authorization"] = f"Basic {secret}"
-    return urllib.request.Request(bare_url, headers=headers)
+        logins = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+        logins.add_password(None, without_login(url), *login)
+        handlers += [_Digest(logins), _Basic(logins)]
+    return urllib.request.build_opener(*handlers)
+
+
+def _request(url: str) -> urllib.request.Request:
+    headers = {"User-Agent": f"edgecnn/{__version__}"}
+    return urllib.request.Request(without_login(url), headers=headers)

@@ -6,11 +6,12 @@ from edgecnn.errors import SourceError, SourceTimeout
 from edgecnn.opencv import opencv
 from edgecnn.targets.live.sources.capture import CaptureDevice
 from edgecnn.targets.live.sources.mjpeg import MjpegDevice, open_mjpeg
-from edgecnn.targets.live.urls import without_password
+from edgecnn.targets.live.urls import user_and_password, without_password
 
 
 def open_stream(url: str, timeout_s: float) -> CaptureDevice | MjpegDevice:
     """Connect to a stream; raises `SourceError` if refused, `SourceTimeout` if nobody answers."""
+    user_and_password(url)  # a password that cannot be told from the address is said first
     if url.startswith(("http://", "https://")) and (device := open_mjpeg(url, timeout_s)):
         return device
     cv2 = opencv()

@@ -33,6 +33,10 @@ class Access:
         host = host.removeprefix("[").removesuffix("]") or DEFAULT_HOST
         if not (colon and port.isascii() and port.isdigit() and int(port) < 65536):
             raise EdgeCnnError(f"--web {address}: it is HOST:PORT, as in 127.0.0.1:8080.")
+        try:
+            host.encode("idna")
+        except UnicodeError:
+            raise EdgeCnnError(f"--web {address}: '{host}' is no host's name.") from None
         return cls(host, int(port), None if is_loopback(host) else _token())
 
     def admits(self, given: str | None) -> bool:

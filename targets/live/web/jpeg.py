@@ -1,5 +1,6 @@
 """Frames as JPEGs for viewers: encoded once for all of them, beside the live loop."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame
 from edgecnn.targets.region import Region
 
+log = logging.getLogger(__name__)
 MAX_FPS = 10.0
 MAX_SIDE = 960
 QUALITY = 75
@@ -28,7 +30,7 @@ class Encoder:
         self._ready = threading.Condition()
         self._buffer: Frame = np.empty(0, np.uint8)
         self._region: Region | None = None
-        self._full = self._closed = False
+        self._full = self._closed = self._said = False
         self._next = 0.0
         self._thread = threading.Thread(target=self._work, name="encode", daemon=True)
         self._thread.start()
@@ -67,9 +69,16 @@ class Encoder:
                     self._ready.wait()
                 if self._closed:
                     return
-            jpeg = encode(self._buffer, self._region)
-            with self._ready:
-                self._full = False
+            try:
+                jpeg = encode(self._buffer, self._region)
+            except Exception as error:  # OpenCV's own: the next frame may be another
+                if not self._said:
+                    log.warning("edgecnn: a frame cannot be shown on the web page: %s", error)
+                self._said = True
+                continue
+            finally:
+                with self._ready:
+                    self._full = False
             self._publish(jpeg)
 
 
@@ -80,7 +89,9 @@ def encode(frame: Frame, region: Region | None) -> bytes:
     scale = min(1.0, MAX_SIDE / max(height, width))
     if scale < 1:
         frame = cv2.resize(
-            frame, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA
+            frame,
+            (max(1, round(width * scale)), max(1, round(height * scale))),
+            interpolation=cv2.INTER_AREA,
         )
     if region:
         rows, columns = region.rows_and_columns(frame)

@@ -1,5 +1,6 @@
 import contextlib
 import json
+import queue
 import socket
 import time
 import urllib.error
@@ -23,7 +24,7 @@ pytest.importorskip("aiohttp", reason="--web needs the extra 'web'")
 pytest.importorskip("prometheus_client", reason="--web needs the extra 'web'")
 from edgecnn.targets.live.sinks.webpage import WebPage
 from edgecnn.targets.live.web.access import Access, is_loopback
-from edgecnn.targets.live.web.jpeg import MAX_SIDE, encode
+from edgecnn.targets.live.web.jpeg import MAX_SIDE, Encoder, encode
 
 RED = np.full((48, 64, 3), (0, 0, 255), np.uint8)
 
@@ -216,6 +217,41 @@ def test_a_port_in_use_is_one_clear_line(classifier: Classifier, warm: Machine) 
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(EdgeCnnError, match="Choose another port"):
             WebPage(address, classifier, detect(warm))
+
+
+@pytest.mark.parametrize("address", ["a..b:80", f"{'x' * 64}.example:80", "nohost", "h:99999"])
+def test_no_address_is_one_clear_line(classifier: Classifier, warm: Machine, address: str) -> None:
+    with pytest.raises(EdgeCnnError, match=r"^--web "):
+        WebPage(address, classifier, detect(warm))
+
+
+@pytest.mark.parametrize("shape", [(1, 3000, 3), (3000, 1, 3), (1, 1, 3), (2, 3000)])
+def test_frames_of_any_shape_are_shown(shape: tuple[int, ...]) -> None:
+    assert encode(np.zeros(shape, np.uint8), None).startswith(b"\xff\xd8")
+
+
+def test_a_frame_that_cannot_be_shown_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made: queue.Queue[bytes] = queue.Queue()
+    answers: Iterator[ValueError | bytes] = iter([ValueError("no"), ValueError("no"), b"jpeg"])
+
+    def encoded(*_: object) -> bytes:
+        answer = next(answers)
+        if isinstance(answer, ValueError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("edgecnn.targets.live.web.jpeg.encode", encoded)
+    monkeypatch.setattr("edgecnn.targets.live.web.jpeg.MAX_FPS", 1000)
+    encoder = Encoder(lambda: True, made.put)
+    deadline = time.monotonic() + 10
+    while made.empty() and time.monotonic() < deadline:
+        encoder.offer(RED, None)
+        time.sleep(0.01)
+    assert made.get(timeout=1) == b"jpeg"
+    assert caplog.text.count("cannot be shown") == 1
+    encoder.close()
 
 
 def test_big_frames_are_scaled_and_the_region_is_framed() -> None:
