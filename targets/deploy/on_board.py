@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,9 +28,11 @@ Wanted = dict[str, Any]
 """A file: `path`, `bytes` and `sha256`."""
 
 ROOT = Path.home() / ".local/share/edgecnn"
-STAGING, BUNDLES, VENVS, RELEASES = (
-    ROOT / name for name in ("staging", "bundles", "venvs", "releases")
+STAGING, BUNDLES, VENVS, RELEASES, CLAIMS = (
+    ROOT / name for name in ("staging", "bundles", "venvs", "releases", "claims")
 )
+CLAIMED_S = 3600
+"""For so long after its last sign of life, what a deployment brings is not cleared away."""
 BITS = 64 if sys.maxsize > 2**32 else 32
 """Of the board's programs; its kernel may have 64 where they have 32."""
 COMPLETE = ".complete"
@@ -56,6 +59,15 @@ def look() -> Answer:
         "current": _release("current"),
         "previous": _release("previous"),
     }
+
+
+def claim(bundle: str, venv: str) -> Answer:
+    """Say what is being brought: no other deployment clears it away meanwhile."""
+    with locked():
+        CLAIMS.mkdir(exist_ok=True)
+        for path in (BUNDLES / bundle, VENVS / venv):
+            _claim(path).touch()
+    return {}
 
 
 def missing(folder: str, files: list[Wanted]) -> Answer:
@@ -143,6 +155,10 @@ def install(
 def switch(bundle: str, venv: str) -> Answer:
     """Make this bundle with this installation the current release, in one step."""
     with locked():
+        for path, whole in ((BUNDLES / bundle, "manifest.json"), (VENVS / venv, COMPLETE)):
+            if not (path / whole).is_file():
+                raise Refused(f"{path} is not there: another deployment cleared it away. Try again")
+            _claim(path).unlink(missing_ok=True)
         name, old = f"{bundle}@{venv}", _release("current")
         release = RELEASES / name
         if not release.exists():
@@ -215,14 +231,25 @@ def _point(link: str, name: str) -> None:
 
 
 def _prune() -> None:
-    """Remove what neither the current nor the previous release needs."""
+    """Remove what the current and the previous release do not need, and nobody is bringing."""
     kept = [RELEASES / name for name in map(_release, ("current", "previous")) if name]
     used = {path.resolve() for one in kept for path in (one / "bundle", one / "venv")}
     for folder, needed in ((RELEASES, set(kept)), (BUNDLES, used), (VENVS, used)):
         for path in folder.iterdir():
-            if path not in needed and path.resolve() not in needed:
+            if not (path in needed or path.resolve() in needed or _is_fresh(_claim(path))):
                 _remove(path)
-    _remove(STAGING)
+    claims = list(CLAIMS.iterdir()) if CLAIMS.is_dir() else []
+    if not any(map(_is_fresh, claims)):
+        _remove(STAGING)
+        _remove(CLAIMS)
+
+
+def _claim(path: Path) -> Path:
+    return CLAIMS / f"{path.parent.name}@{path.name}"
+
+
+def _is_fresh(claim: Path) -> bool:
+    return claim.exists() and time.time() - claim.stat().st_mtime < CLAIMED_S
 
 
 def _remove(path: Path) -> None:
@@ -251,7 +278,7 @@ def _call(command: list[str]) -> None:
 
 if __name__ == "__main__":
     operations: tuple[Callable[..., Answer], ...] = (
-        *(look, missing, receive, place, install, switch, rollback),
+        *(look, claim, missing, receive, place, install, switch, rollback),
     )
     named = {operation.__name__: operation for operation in operations}
     try:

@@ -86,6 +86,10 @@ class RemoteBoard:
         """The board's state."""
         return State(**self._ask("look"))
 
+    def claim(self, bundle: str, venv: str) -> None:
+        """Keep other deployments from clearing away what is brought, until `switch`."""
+        self._ask("claim", bundle=bundle, venv=venv)
+
     def missing_bytes(self, payload: Payload) -> int:
         """What has yet to be sent."""
         missing = self._missing(payload)

@@ -54,6 +54,7 @@ def stage(board: RemoteBoard, shipment: Shipment, progress: DeployProgress) -> S
     wheels = None if software.venv in state.venvs else pack_wheels(software.wheels)
     if wheels and not state.makes_venvs:
         raise DeployError(f"its {shipment.python} makes no venvs: sudo apt install python3-venv")
+    board.claim(bundle.name, software.venv)
     missing = {payload: board.missing_bytes(payload) for payload in (wheels, bundle) if payload}
     _check_room(state, sum(missing.values()) + (VENV_BYTES if wheels else 0))
 
