@@ -24,14 +24,20 @@ def start(module: str, arguments: Mapping[str, Any]) -> subprocess.Popen[str]:
     )
 
 
-def answer(worker: subprocess.Popen[str], name: str) -> dict[str, Any]:
+def answer(worker: subprocess.Popen[str], name: str, limit_s: float) -> dict[str, Any]:
     """Wait for a process that was started, and return the JSON it prints.
 
-    Raises `RuntimeUnavailable` with the worker's own message, or with how it ended.
+    Raises `RuntimeUnavailable` with the worker's own message, or with how it ended; one that takes
+    longer than `limit_s` is ended.
     """
     with worker:
         try:
-            printed, complained = worker.communicate()
+            printed, complained = worker.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            raise RuntimeUnavailable(
+                f"{name} did not come to an end in {limit_s:.0f} s: it hangs, most likely."
+            ) from None
         except BaseException:  # Ctrl-C: nobody waits for it any more
             worker.kill()
             raise

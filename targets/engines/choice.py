@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgecnn import cache
@@ -33,25 +33,32 @@ def choose(
     if len(usable) < 2:
         return None
     counts = (threads,) if threads else tuple(sorted({1, board.threads}))
-    kept = _read(_key(bundle, board, usable))
-    tried = [one for one in kept if one.threads in counts and one.runtime in usable]
-    if not tried:
+    known = _read(_key(bundle, board, usable))
+    tried = [one for one in known.tried if one.threads in counts and one.runtime in usable]
+    # A profile knows some numbers of threads only: the others may be faster.
+    if not set(counts) <= known.counts:
         tried = try_out(bundle, board, usable, counts, self_check=self_check)
         try:
-            keep(bundle, board, tried)
+            keep(bundle, board, tried, counts)
         except EdgeCnnError as error:
             log.warning("edgecnn: every start will try them again: %s", error)
     return min(tried, key=lambda one: one.p90_ms, default=None)
 
 
-def keep(bundle: Bundle, board: Target, tried: Iterable[Tried]) -> None:
+def keep(bundle: Bundle, board: Target, tried: Iterable[Tried], counts: Iterable[int] = ()) -> None:
     """Remember what was measured, beside what is known of other numbers of threads.
 
+    `counts` are the numbers of threads with which all engines were tried, failing ones included.
     Raises `EdgeCnnError` where the cache cannot be written.
     """
     key = _key(bundle, board, usable_engines(bundle, board))
-    known = {(one.runtime, one.threads): one for one in (*_read(key), *tried)}
-    cache.write(_name(key), key | {"tried": [asdict(one) for one in known.values()]})
+    known = _read(key)
+    merged = {(one.runtime, one.threads): one for one in (*known.tried, *tried)}
+    entry = {
+        "tried": [asdict(one) for one in merged.values()],
+        "counts": sorted({*known.counts, *counts}),
+    }
+    cache.write(_name(key), key | entry)
 
 
 def usable_engines(bundle: Bundle, board: Target) -> tuple[str, ...]:
@@ -63,9 +70,21 @@ def usable_engines(bundle: Bundle, board: Target) -> tuple[str, ...]:
     )
 
 
-def _read(key: dict[str, Any]) -> list[Tried]:
+@dataclass(frozen=True)
+class Known:
+    """What is kept for a bundle on this board."""
+
+    tried: tuple[Tried, ...] = ()
+    counts: frozenset[int] = frozenset()
+    """Numbers of threads with which every engine was tried."""
+
+
+def _read(key: dict[str, Any]) -> Known:
     kept = cache.read(_name(key))
-    return [Tried(**one) for one in kept["tried"]] if kept else []
+    if not kept:
+        return Known()
+    tried = tuple(Tried(**one) for one in kept["tried"])
+    return Known(tried, frozenset(kept.get("counts", ())))
 
 
 def _key(bundle: Bundle, board: Target, usable: Iterable[str]) -> dict[str, Any]:

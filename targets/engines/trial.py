@@ -20,6 +20,8 @@ from edgecnn.targets.engines.child import answer, start
 
 log = logging.getLogger(__name__)
 WORKER = "edgecnn.targets.engines.trial_worker"
+LIMIT_S = 300.0
+"""A moment of inferences, after the golden pictures on a slow board."""
 FAR_BEHIND = 1.5
 """Times the fastest so far."""
 
@@ -99,7 +101,7 @@ def _run(
         "target": board.name,
         "self_check": self_check,
     }
-    return answer(start(WORKER, arguments), f"{runtime} with {bundle.path}")
+    return answer(start(WORKER, arguments), f"{runtime} with {bundle.path}", LIMIT_S)
 
 
 def _tell(ranked: Sequence[Tried]) -> None:

@@ -9,6 +9,8 @@ from edgecnn.targets.profiling.observer import Observer
 from edgecnn.targets.profiling.timeline import moments
 
 WORKER = "edgecnn.targets.profiling.profile_worker"
+START_S, SLOWEST_S = 600.0, 60.0
+"""An engine that takes longer to be ready, or for an inference, hangs."""
 
 
 def measure(
@@ -39,6 +41,6 @@ def measure(
     }
     worker = start(WORKER, arguments)
     with Observer(detect(name=target), worker.pid) as observer:
-        found = answer(worker, f"{runtime} with {bundle}")
+        found = answer(worker, f"{runtime} with {bundle}", START_S + seconds + runs * SLOWEST_S)
     times = moments(found["seconds"], found["samples_ms"], found["started_at"], observer.readings)
     return found | {"moments": times}

@@ -72,7 +72,7 @@ def test_what_was_kept_holds_for_these_files_engines_and_threads(
 ) -> None:
     board = detect()
     one, many = Tried("litert", 1, 2.0), Tried("onnxruntime", board.threads, 1.0)
-    keep(colours, board, [one, many])
+    keep(colours, board, [one, many], (1, board.threads))
     assert choose(colours, board) == many
     assert choose(colours, board, 1) == (many if board.threads == 1 else one)
     keep(colours, board, [Tried("onnxruntime", board.threads, 3.0)])
@@ -85,6 +85,33 @@ def test_what_was_kept_holds_for_these_files_engines_and_threads(
     monkeypatch.setattr(engine, "engine", lambda self: "ai-edge-litert 99.0.0")
     with pytest.raises(AssertionError, match="tried again"):
         choose(colours, board)
+
+
+def test_a_profile_of_all_cores_does_not_hide_that_one_is_faster(colours: Bundle) -> None:
+    board = detect()
+    keep(colours, board, [Tried("litert", board.threads + 1, 0.001)])
+    found = choose(colours, board, board.threads + 1)
+    assert found is not None
+    (kept,) = (cache.folder() / "choices").iterdir()
+    tried = [Tried(**one) for one in json.loads(kept.read_text())["tried"]]
+    assert {one.runtime for one in tried} == set(runtimes.RUNTIMES)
+    assert choose(colours, board) is not None
+    known = json.loads(kept.read_text())
+    assert set(known["counts"]) == {1, board.threads, board.threads + 1}
+
+
+def test_an_engine_that_hangs_is_left_out(
+    colours: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "hanging.py").write_text("import time\ntime.sleep(600)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(trial, "WORKER", "hanging")
+    monkeypatch.setattr(trial, "LIMIT_S", 0.5)
+    assert choose(colours, detect(), 1) is None
+    assert "did not come to an end" in caplog.text
 
 
 def test_one_engine_leaves_nothing_to_try(
