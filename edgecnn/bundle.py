@@ -16,7 +16,6 @@ from edgecnn.preprocessing import Preprocessing
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-LABELS = "labels.txt"
 FORMATS = ("tflite", "onnx", "openvino")
 PRECISIONS = ("int8", "fp16", "fp32")
 MODEL_FILES = {

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from edgecnn.bundle import Weights, file_sha256
 from edgecnn.errors import DataError, require
-from edgecnn.labels import read_labels, write_labels
+from edgecnn.labels import LABELS, read_labels, write_labels
 from edgecnn.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 MANIFEST = "checkpoint.json"
 MODEL = "model.keras"
-LABELS = "labels.txt"
 CALIBRATION = "calibration"
 RUNS = Path("runs")
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from edgecnn.errors import DataError
 
+LABELS = "labels.txt"
+
 
 def checked(labels: Sequence[str]) -> tuple[str, ...]:
     """Labels that can be written a line each, read back and told apart; raises `DataError`."""

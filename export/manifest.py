@@ -10,12 +10,13 @@ from typing import Any
 
 import edgecnn
 from edgecnn.analysis import RamAnalysis
-from edgecnn.bundle import FORMATS, LABELS, MODEL_FILES, SCHEMA, Bundle, describe_file
+from edgecnn.bundle import FORMATS, MODEL_FILES, SCHEMA, Bundle, describe_file
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.export import formats
 from edgecnn.export.request import Request
 from edgecnn.export.verify import Verification
 from edgecnn.golden import FILE
+from edgecnn.labels import LABELS
 
 
 def describe(

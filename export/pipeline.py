@@ -12,7 +12,7 @@ import numpy as np
 from edgecnn.analysis import analyze_graph
 from edgecnn.arguments import one_of
 from edgecnn.atomic import atomic_folder
-from edgecnn.bundle import FORMATS, LABELS, MANIFEST, Bundle
+from edgecnn.bundle import FORMATS, MANIFEST, Bundle
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.errors import ExportError
 from edgecnn.export import network as networks
@@ -31,7 +31,7 @@ from edgecnn.export.reuse import find, fingerprint, missing
 from edgecnn.export.verdict import judge
 from edgecnn.golden import COUNT, Golden
 from edgecnn.head import KINDS, Kind
-from edgecnn.labels import write_labels
+from edgecnn.labels import LABELS, write_labels
 from edgecnn.pictures import prepare
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.targets.board.target import detect

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgecnn.errors import ExportError
 from edgecnn.export.heads import tail
-from edgecnn.export.quantised import NOTHING, IntWeights, Quantised, Scale
+from edgecnn.export.quantised import NOTHING, IntWeights, Quantised, Scale, largest_weight
 from edgecnn.export.statistics import Range
 from edgecnn.graph import Graph, Operator
 from edgecnn.operators import FUNCTIONS, WEIGHTED, kind_of
@@ -262,7 +262,7 @@ def int_weights(op: Operator, input_scale: float, output_scale: float, bits: int
     """
     kernel, bias = op.weights["kernel"], op.weights["bias"].astype(np.float64)
     flat = kernel.reshape(-1, bias.size)  # the last axes are the output channels
-    largest = 2 ** (bits - 1) - 1
+    largest = largest_weight(bits)
     scales = np.maximum(flat.max(axis=0), -flat.min(axis=0)).astype(np.float64) / largest
     scales = np.maximum(scales, np.abs(bias) / (input_scale * 2**30))
     scales = np.maximum(scales, output_scale / (input_scale * 2**30))

@@ -15,6 +15,11 @@ NOTHING = 1e-30
 """A tensor whose whole range is narrower is always zero."""
 
 
+def largest_weight(bits: int) -> int:
+    """Of symmetric integers, which leave out the one without a counterpart."""
+    return (1 << bits - 1) - 1
+
+
 @dataclass(frozen=True)
 class Scale:
     """real = scale · (q - zero_point), q in 0 to 255."""

@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.export.quantised import IntWeights, Quantised
+from edgecnn.export.quantised import IntWeights, Quantised, largest_weight
 from edgecnn.export.statistics import GraphRun, channels_last
 from edgecnn.export.windows import windows
 from edgecnn.graph import Array, Graph, Operator
@@ -124,7 +124,7 @@ def rounded(op: Operator, ints: IntWeights, covariance: Array, weight_bits: int)
     real = op.weights["kernel"].reshape(-1, ints.scales.size) / ints.scales
     # Outputs are numbered group by group.
     by_group = real.reshape(inputs_of(op), groups_of(op), -1).transpose(1, 0, 2)
-    found = compensated(by_group, covariance, 2 ** (weight_bits - 1) - 1)
+    found = compensated(by_group, covariance, largest_weight(weight_bits))
     kernel = found.transpose(1, 0, 2).reshape(ints.kernel.shape).astype(np.int8)
     return replace(ints, kernel=kernel)
 

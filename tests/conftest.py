@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecnn.bundle import LABELS, MANIFEST, describe_file
+from edgecnn.bundle import MANIFEST, describe_file
 from edgecnn.golden import FILE, Golden
 from edgecnn.head import Head
+from edgecnn.labels import LABELS
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.targets.engines import runtimes
 

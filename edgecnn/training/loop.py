@@ -14,7 +14,7 @@ from edgecnn.errors import EdgeCnnError
 from edgecnn.interrupt import Interrupt
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.training.inputs import Inputs
-from edgecnn.training.network import Network, training_graph
+from edgecnn.training.network import TrainingNetwork, training_graph
 from edgecnn.training.optimisation import compile_graph
 from edgecnn.training.settings import Settings
 from edgecnn.training.state import Row, RunState, write_history
@@ -34,10 +34,10 @@ class Phase:
     name: str
     epochs: int
     peak_rate: float
-    choose_layers: Callable[[Network], None]
+    choose_layers: Callable[[TrainingNetwork], None]
 
 
-def plan_phases(network: Network, settings: Settings) -> list[Phase]:
+def plan_phases(network: TrainingNetwork, settings: Settings) -> list[Phase]:
     """`scratch` alone, or `head` with the pretrained layers frozen and then `fine-tune`."""
     rate = settings.learning_rate
     if not network.pretrained:
@@ -48,7 +48,7 @@ def plan_phases(network: Network, settings: Settings) -> list[Phase]:
     if not network.new_layers:
         head = 0  # the classifier came with the weights
     phases = [
-        Phase("head", head, rate, Network.freeze),
+        Phase("head", head, rate, TrainingNetwork.freeze),
         Phase(
             "fine-tune",
             settings.epochs - head,
@@ -60,7 +60,7 @@ def plan_phases(network: Network, settings: Settings) -> list[Phase]:
 
 
 def run_phases(
-    network: Network,
+    network: TrainingNetwork,
     preprocessing: Preprocessing,
     inputs: Inputs,
     settings: Settings,

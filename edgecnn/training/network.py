@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Network:
+class TrainingNetwork:
     """A functional network that ends in its logits, and which layers are new in it."""
 
     architecture: str
@@ -89,7 +89,7 @@ class Network:
 
 def build_network(
     architecture: str, preprocessing: Preprocessing, labels: tuple[str, ...], weights: str
-) -> Network:
+) -> TrainingNetwork:
     """The network with random weights, or with those of `weights` and a new classifier.
 
     A run's own classifier is kept where its labels are the same. Raises `WeightsError` where the
@@ -98,7 +98,7 @@ def build_network(
     shape = preprocessing.shape[1:]
     if weights == RANDOM:
         net = zoo.build(architecture, shape, len(labels), classifier_activation=None)
-        return Network(architecture, net, "same", frozenset(x.name for x in net.layers))
+        return TrainingNetwork(architecture, net, "same", frozenset(x.name for x in net.layers))
     from edgecnn.weights import padding_of
 
     entry = zoo.get(architecture)
@@ -115,7 +115,7 @@ def build_network(
     new = _copy_weights(donor, net, lambda name: same_labels or not entry.in_top(name))
     if not any(layer.weights and layer.name not in new for layer in net.layers):
         raise WeightsError(f"Nothing of {weights} fits {architecture} with input {shape}.")
-    return Network(architecture, net, padding, new)
+    return TrainingNetwork(architecture, net, padding, new)
 
 
 def _copy_weights(

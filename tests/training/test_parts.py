@@ -19,7 +19,7 @@ from edgecnn.training import Settings
 from edgecnn.training.augmentation import augmentation_layers
 from edgecnn.training.inputs import copies_for_balance, open_inputs
 from edgecnn.training.loop import plan_phases
-from edgecnn.training.network import Network, build_network, training_graph
+from edgecnn.training.network import TrainingNetwork, build_network, training_graph
 from edgecnn.training.optimisation import cosine_rate
 from edgecnn.training.precision import computing_in
 from edgecnn.training.scores import Scores
@@ -188,20 +188,20 @@ def test_weights_of_another_architecture_are_refused(earlier: Checkpoint) -> Non
 
 
 @pytest.fixture(scope="module")
-def pretrained(earlier: Checkpoint) -> Network:
+def pretrained(earlier: Checkpoint) -> TrainingNetwork:
     return build_network("resnet34", COLOUR, ("a", "b", "c", "d"), str(earlier.path))
 
 
-def trainable(network: Network) -> set[str]:
+def trainable(network: TrainingNetwork) -> set[str]:
     return {x.name for x in network.net.layers if x.trainable_weights}
 
 
-def test_frozen_network_learns_in_its_head_alone(pretrained: Network) -> None:
+def test_frozen_network_learns_in_its_head_alone(pretrained: TrainingNetwork) -> None:
     pretrained.freeze()
     assert trainable(pretrained) == {"fc"}
 
 
-def test_unfrozen_from_a_block_on_without_its_norms(pretrained: Network) -> None:
+def test_unfrozen_from_a_block_on_without_its_norms(pretrained: TrainingNetwork) -> None:
     pretrained.unfreeze("layer4.1")
     assert trainable(pretrained) == {
         *("layer4.1.conv1", "layer4.1.conv2", "layer4.2.conv1", "layer4.2.conv2", "fc")
@@ -211,12 +211,14 @@ def test_unfrozen_from_a_block_on_without_its_norms(pretrained: Network) -> None
     assert not any("bn" in name for name in trainable(pretrained))
 
 
-def test_unfreezing_from_an_unknown_layer_names_the_nearest(pretrained: Network) -> None:
+def test_unfreezing_from_an_unknown_layer_names_the_nearest(pretrained: TrainingNetwork) -> None:
     with pytest.raises(UnknownName, match=r"did you mean 'layer4\.1"):
         pretrained.unfreeze("layer4.1.con3")
 
 
-def test_norm_statistics_forget_within_half_an_epoch_of_few_batches(pretrained: Network) -> None:
+def test_norm_statistics_forget_within_half_an_epoch_of_few_batches(
+    pretrained: TrainingNetwork,
+) -> None:
     bn = pretrained.net.get_layer("bn1")
     pretrained.shorten_norm_memory(1000)
     assert bn.momentum == 0.99

@@ -15,9 +15,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgecnn.export.formats.about import About
+from edgecnn.labels import LABELS
 
 NAME = "TFLITE_METADATA"
-LABELS = "labels.txt"
 
 RGB, GRAYSCALE = 1, 2
 VALUE_LABELS = 2

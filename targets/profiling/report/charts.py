@@ -57,7 +57,7 @@ class Timeline:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MemoryBars:
     """Predicted above measured memory of one engine."""
 
     name: str
@@ -110,7 +110,7 @@ def timeline(analysis: Mapping[str, Any]) -> Timeline:
     )
 
 
-def comparisons(runs: Sequence[ProfileRun]) -> list[Comparison]:
+def comparisons(runs: Sequence[ProfileRun]) -> list[MemoryBars]:
     """All engines to one scale."""
     most = max(
         max(run.memory_bytes.peak, run.predicted_bytes.peak if run.predicted_bytes else 0)
@@ -119,7 +119,7 @@ def comparisons(runs: Sequence[ProfileRun]) -> list[Comparison]:
     return [_comparison(run, (WIDTH - LABELS) / most) for run in runs]
 
 
-def _comparison(run: ProfileRun, scale: float) -> Comparison:
+def _comparison(run: ProfileRun, scale: float) -> MemoryBars:
     used, said = run.memory_bytes, run.predicted_bytes
     steps = {
         "Python": used.before_load,
@@ -129,7 +129,7 @@ def _comparison(run: ProfileRun, scale: float) -> Comparison:
     }
     measured = _stacked(steps, scale)
     if said is None:
-        return Comparison(name_of(run), (), measured, None, "no prediction: no RAM analysis")
+        return MemoryBars(name_of(run), (), measured, None, "no prediction: no RAM analysis")
     parts = {
         "engine": said.baseline,
         "weights": said.weights,
@@ -139,7 +139,7 @@ def _comparison(run: ProfileRun, scale: float) -> Comparison:
     missing = used.peak - said.peak
     grown = used.peak - used.before_load
     ends = LABELS + min(used.peak, said.peak) * scale
-    return Comparison(
+    return MemoryBars(
         name=name_of(run),
         predicted=_stacked(parts, scale),
         measured=measured,
