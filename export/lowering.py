@@ -13,7 +13,7 @@ import numpy as np
 
 from edgecnn.arithmetic import padding_columns
 from edgecnn.errors import ExportError
-from edgecnn.export.builder import COMPOSED, Builder
+from edgecnn.export.builder import COMPOSED, Builder, Tensor
 from edgecnn.export.einsum import along
 from edgecnn.graph import Array, Graph
 from edgecnn.operators import FUNCTIONS
@@ -62,6 +62,8 @@ def lower(model: "keras.Model", *, values: bool = True, output: int = 0) -> Grap
     builder = Builder(values)
     image = builder.picture((1, *shape[1:]))
     result = _walk(functional, [image], builder)[output]
+    if not isinstance(result, str):
+        raise ExportError(f"{model.name} gives the same for every picture.")
     return without_dead_ends(Graph(builder.operators, result, name=model.name))
 
 
@@ -87,8 +89,8 @@ def functional_of(layer: Any) -> Any:
     return inner if plain and hasattr(inner, "_nodes_by_depth") else None
 
 
-def _walk(model: Any, inputs: list[str], builder: Builder) -> list[str]:
-    """Lower every node of a functional model; returns the names of its outputs."""
+def _walk(model: Any, inputs: list[Tensor], builder: Builder) -> list[Tensor]:
+    """Lower every node of a functional model; returns its outputs, names or what is constant."""
     names = {id(tensor): name for tensor, name in zip(model.inputs, inputs, strict=True)}
     for depth in sorted(model._nodes_by_depth, reverse=True):
         for node in model._nodes_by_depth[depth]:
@@ -101,14 +103,15 @@ def _walk(model: Any, inputs: list[str], builder: Builder) -> list[str]:
     return [names[id(tensor)] for tensor in model.outputs]
 
 
-def _lower_node(node: Any, inputs: list[str], builder: Builder) -> list[str]:
+def _lower_node(node: Any, inputs: list[Tensor], builder: Builder) -> list[Tensor]:
     import keras
 
     layer = node.operation
     kind = type(layer).__name__
     if (nested := functional_of(layer)) is not None:
         return _walk(nested, inputs, builder)
-    if type(layer).__module__.startswith(OURS):
+    names = [x for x in inputs if isinstance(x, str)]
+    if type(layer).__module__.startswith(OURS) and len(names) == len(inputs):
         if kind == "Lambda":
             raise ExportError(
                 f"'{layer.name}' is a Lambda layer, whose Python code no file holds safely: write "
@@ -118,24 +121,28 @@ def _lower_node(node: Any, inputs: list[str], builder: Builder) -> list[str]:
             raise ExportError(f"The layer '{layer.name}' is channels-first: export takes NHWC.")
         found = None
         if not isinstance(layer, keras.layers.Layer):
-            found = _arithmetic(builder, node, inputs) if kind in ARITHMETIC else None
+            found = _arithmetic(builder, node, names) if kind in ARITHMETIC else None
         elif rule := _RULES.get(kind):
-            found = rule(builder, layer, inputs)
+            found = rule(builder, layer, names)
         if found is not None:
             return [found]
     return _open(builder, node, inputs)
 
 
-def _open(builder: Builder, node: Any, inputs: list[str]) -> list[str]:
-    """Lower a node by what its call computes."""
+def _open(builder: Builder, node: Any, inputs: list[Tensor]) -> list[Tensor]:
+    """Lower a node by what its call computes; of constants alone it is called."""
     import keras
 
     from edgecnn.export.primitives import lower_opened
 
     layer = node.operation
+    pairs = list(zip(node.input_tensors, inputs, strict=True))
+    flowing = [(tensor, name) for tensor, name in pairs if isinstance(name, str)]
+    constant = {id(tensor): value for tensor, value in pairs if not isinstance(value, str)}
 
     def call(*tensors: Any) -> Any:
-        places = dict(zip(map(id, node.input_tensors), tensors, strict=True))
+        places = {id(tensor): value for (tensor, _), value in zip(flowing, tensors, strict=True)}
+        places |= {key: keras.ops.convert_to_tensor(value) for key, value in constant.items()}
         args, kwargs = node.arguments.fill_in(places)
         if isinstance(layer, keras.layers.Layer) and layer._call_has_training_arg:
             kwargs = {**kwargs, "training": False}
@@ -145,9 +152,12 @@ def _open(builder: Builder, node: Any, inputs: list[str]) -> list[str]:
     # Floating point of any width is float32 by now.
     types = [
         kind if (kind := str(tensor.dtype)).startswith(("int", "uint", "bool")) else "float32"
-        for tensor in node.input_tensors
+        for tensor, _ in flowing
     ]
-    return lower_opened(builder, call, inputs, layer.name, what, types)
+    if not flowing:
+        return [np.asarray(value) for value in keras.tree.flatten(call())]
+    names = [name for _, name in flowing]
+    return lower_opened(builder, call, names, layer.name, what, types)
 
 
 ARITHMETIC = {
@@ -211,7 +221,11 @@ def _activated(builder: Builder, x: str, function: Any) -> str | None:
 def _call(builder: Builder, function: Callable[[Any], Any], x: str, name: str) -> str:
     from edgecnn.export.primitives import lower_opened
 
-    return lower_opened(builder, function, [x], name, f"the activation at '{name}'")[0]
+    what = f"the activation at '{name}'"
+    (found,) = lower_opened(builder, function, [x], name, what)
+    if not isinstance(found, str):
+        raise ExportError(f"{what} gives the same for every picture: leave it out.")
+    return found
 
 
 def _bias(builder: Builder, layer: Any, channels: int) -> Array:

@@ -36,18 +36,15 @@ def lower_opened(
     name: str,
     what: str,
     types: Sequence[str] | None = None,
-) -> list[str]:
-    """Trace a call and lower what it is made of; the names of its results.
+) -> list[Tensor]:
+    """Trace a call and lower what it is made of; its results.
 
     `types` are those of the inputs for TensorFlow, float32 unless given; `what` says in errors
     what was called. Raises `ExportError` for a primitive without a rule.
     """
     types = types or ["float32"] * len(inputs)
     found = opened(call, [builder.shape(x) for x in inputs], types, what)
-    outputs = _lower_primitives(builder, found, inputs, name, what)
-    if any(not isinstance(output, str) for output in outputs):
-        raise ExportError(f"{what} gives the same for every picture: leave it out.")
-    return [output for output in outputs if isinstance(output, str)]
+    return _lower_primitives(builder, found, inputs, name, what)
 
 
 def _lower_primitives(

@@ -113,6 +113,12 @@ FOUND: dict[str, Callable[[Any], Any]] = {
         lambda v: ops.where(ops.transpose(v > 0.3, (0, 2, 1, 3)), v, 0.5 * v)
     ),
     "truths between nodes": lambda x: ops.cast(x > 0.3, "float32") * x,
+    "a layer of ones": lambda x: ops.concatenate(
+        [x, ops.cos(ops.ones_like(x[..., :1])) * 0.5], axis=-1
+    ),
+    "where in the picture": lambda x: layers.Concatenate()(
+        [x, ops.zeros_like(x[..., :1]) + np.linspace(-1, 1, 12, dtype="f4")[None, :, None, None]]
+    ),
     "a mask of constants": through(lambda v: ops.where(np.arange(6) % 2 == 0, v, -0.5)),
     "whole numbers": through(
         lambda v: ops.one_hot(ops.cast(v[..., 0] * 2, "int32"), 3) + v[..., :1]
