@@ -2,10 +2,9 @@
 
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,49 +13,20 @@ from hypothesis import strategies as st
 import edgecnn
 from edgecnn.analysis import analyze
 from edgecnn.errors import EdgeCnnError, MissingExtra
-from edgecnn.targets.board.telemetry import Telemetry
 from edgecnn.targets.profiling import report
-from edgecnn.targets.profiling.disturbance import Disturbance
 from edgecnn.targets.profiling.profile import (
-    Distribution,
-    EndToEnd,
-    Intervals,
     MemoryBytes,
     PredictedBytes,
     Profile,
     ProfileRun,
 )
 from edgecnn.targets.profiling.report import charts
-from edgecnn.targets.profiling.timeline import Moment
 
 VOID = {"meta", "link", "br"}
 
 
-def run(samples: tuple[float, ...] = (2.0, 2.5, 3.0), **changed: Any) -> ProfileRun:
-    made = ProfileRun(
-        runtime="litert",
-        engine="ai-edge-litert 2.3.0",
-        precision="int8",
-        threads=2,
-        count=len(samples),
-        latency_ms=Distribution.of(samples),
-        latency_interval_ms=Intervals.of([samples]),
-        samples_ms=samples,
-        process_counts=(len(samples),),
-        warmup_count=20,
-        cpu_ms=4.0,
-        end_to_end_ms=EndToEnd(0.1, 0.1, 2.5, 0.1, 2.8, 3.4),
-        load_ms=20.0,
-        first_inference_ms=3.0,
-        memory_bytes=MemoryBytes(60_000_000, 80_000_000, 90_000_000, 95_000_000, None),
-        artifact_bytes=5_000_000,
-        thermal={"before": {"temperature_c": 41.0, "governor": None}, "after": {}},
-        moments=(Moment(0, len(samples), 2.5, 3.0, Telemetry(41.0), Disturbance(None, None)),),
-        valid=True,
-        invalid_reasons=(),
-        predicted_bytes=PredictedBytes(10_000_000, 2_000_000, 1_000_000, 77_000_000, 90_000_000),
-    )
-    return replace(made, **changed)
+PREDICTED = PredictedBytes(10_000_000, 2_000_000, 1_000_000, 77_000_000, 90_000_000)
+Make = Callable[..., ProfileRun]
 
 
 def profile(*runs: ProfileRun) -> Profile:
@@ -86,9 +56,12 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_whole_and_needs_nobody() -> None:
+def test_the_page_is_whole_and_needs_nobody(profile_run: Make) -> None:
     analysis = analyze("lenet5").to_json()
-    text = report.render(profile(run(), run(runtime="onnxruntime")), analysis)
+    runs = [
+        profile_run(runtime=name, predicted_bytes=PREDICTED) for name in ("litert", "onnxruntime")
+    ]
+    text = report.render(profile(*runs), analysis)
     page = Page(text)
     assert page.open == []
     assert "script" not in page.tags
@@ -102,10 +75,9 @@ def test_the_page_is_whole_and_needs_nobody() -> None:
     assert "5.0 MB too little (-5.3% of the process, -14.3% of what" in text
 
 
-def test_a_bundle_without_analysis_and_a_disturbed_run_are_told() -> None:
-    text = report.render(
-        profile(run(predicted_bytes=None, valid=False, invalid_reasons=("<others> worked",))), None
-    )
+def test_a_bundle_without_analysis_and_a_disturbed_run_are_told(profile_run: Make) -> None:
+    disturbed = profile_run(valid=False, invalid_reasons=("<others> worked",))
+    text = report.render(profile(disturbed), None)
     assert Page(text).open == []
     assert "no prediction" in text
     assert "Memory over the layers" not in text
@@ -114,8 +86,10 @@ def test_a_bundle_without_analysis_and_a_disturbed_run_are_told() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.floats(0.001, 1e4), min_size=1, max_size=200))
-def test_the_histogram_shows_every_sample_inside_the_drawing(samples: list[float]) -> None:
-    chart = charts.histogram(run(tuple(samples)))
+def test_the_histogram_shows_every_sample_inside_the_drawing(
+    profile_run: Make, samples: list[float]
+) -> None:
+    chart = charts.histogram(profile_run(tuple(samples)))
     shown = sum(int(bar.title.split(": ")[1].split()[0]) for bar in chart.bars)
     assert shown == len(samples)
     for bar in chart.bars:
@@ -127,13 +101,15 @@ def test_the_histogram_shows_every_sample_inside_the_drawing(samples: list[float
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 10**9), min_size=5, max_size=5), st.booleans())
-def test_bars_add_up_and_the_gap_joins_them(sizes: list[int], less: bool) -> None:
+def test_bars_add_up_and_the_gap_joins_them(
+    profile_run: Make, sizes: list[int], less: bool
+) -> None:
     before, load, first, later, gap = sizes
     peak = before + load + first + later
     predicted = max(4, peak - gap if less else peak + gap)
     parts = PredictedBytes(1, 1, 1, predicted - 3, predicted)
     memory = MemoryBytes(before, before + load, before + load + first, peak, None)
-    (found,) = charts.comparisons([run(memory_bytes=memory, predicted_bytes=parts)])
+    (found,) = charts.comparisons([profile_run(memory_bytes=memory, predicted_bytes=parts)])
     ends = [bars[-1].x + bars[-1].width for bars in (found.predicted, found.measured)]
     assert found.gap is not None
     assert found.gap.x == pytest.approx(min(ends))

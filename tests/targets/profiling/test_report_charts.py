@@ -1,6 +1,6 @@
 """The report's drawings of a run along its time, and under the roofline."""
 
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,10 +12,6 @@ from edgecnn.targets.engines.layer_times import LayerTime, joined
 from edgecnn.targets.profiling import report
 from edgecnn.targets.profiling.disturbance import Disturbance
 from edgecnn.targets.profiling.profile import (
-    Distribution,
-    EndToEnd,
-    Intervals,
-    MemoryBytes,
     Profile,
     ProfileRun,
 )
@@ -29,38 +25,24 @@ from edgecnn.targets.profiling.roofline import (
 )
 from edgecnn.targets.profiling.timeline import Drift, Moment
 
+Make = Callable[..., ProfileRun]
 
-def run(seconds: int = 1, **changed: Any) -> ProfileRun:
-    """A run that warms from 40 °C up by a degree a second, and slows from 2 ms by 1%."""
-    samples = tuple(2.0 * 1.01**i for i in range(seconds) for _ in range(10))
-    along = tuple(
-        Moment(i, 10, samples[10 * i], samples[10 * i], Telemetry(40.0 + i), Disturbance(0.0, None))
-        for i in range(seconds)
-    )
-    made = ProfileRun(
-        runtime="litert",
-        engine="ai-edge-litert 2.3.0",
-        precision="int8",
-        threads=2,
-        count=len(samples),
-        latency_ms=Distribution.of(samples),
-        latency_interval_ms=Intervals.of([samples]),
-        samples_ms=samples,
-        process_counts=(len(samples),),
-        warmup_count=20,
-        cpu_ms=4.0,
-        end_to_end_ms=EndToEnd(0.1, 0.1, 2.5, 0.1, 2.8, 3.4),
-        load_ms=20.0,
-        first_inference_ms=3.0,
-        memory_bytes=MemoryBytes(60_000_000, 80_000_000, 90_000_000, 95_000_000, None),
-        artifact_bytes=5_000_000,
-        thermal={"before": {}, "after": {}},
-        moments=along,
-        valid=True,
-        invalid_reasons=(),
-        drift=Drift.of(along, samples),
-    )
-    return replace(made, **changed)
+
+@pytest.fixture
+def run(profile_run: Make) -> Make:
+    """One that warms from 40 °C up by a degree a second, and slows from 2 ms by 1%."""
+
+    def made(seconds: int = 1, **changed: Any) -> ProfileRun:
+        samples = tuple(2.0 * 1.01**i for i in range(seconds) for _ in range(10))
+        along = tuple(
+            Moment(
+                i, 10, samples[10 * i], samples[10 * i], Telemetry(40.0 + i), Disturbance(0.0, None)
+            )
+            for i in range(seconds)
+        )
+        return profile_run(samples, moments=along, drift=Drift.of(along, samples), **changed)
+
+    return made
 
 
 def points(line: str) -> list[tuple[float, float]]:
@@ -68,7 +50,7 @@ def points(line: str) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in pairs]
 
 
-def test_heat_and_latency_stand_above_one_time() -> None:
+def test_heat_and_latency_stand_above_one_time(run: Make) -> None:
     found = course(run(60))
     assert found is not None
     titles = [panel.title for panel in found.panels]
@@ -82,13 +64,13 @@ def test_heat_and_latency_stand_above_one_time() -> None:
     assert course(run(2)) is None
 
 
-def test_ten_minutes_are_drawn_with_no_more_points_than_pixels() -> None:
+def test_ten_minutes_are_drawn_with_no_more_points_than_pixels(run: Make) -> None:
     found = course(run(600))
     assert found is not None
     assert 100 < len(points(found.panels[0].lines[0].points)) <= POINTS
 
 
-def test_each_operator_lies_under_the_roof_where_it_should() -> None:
+def test_each_operator_lies_under_the_roof_where_it_should(run: Make) -> None:
     analysis = analyze("mobilenet_v2").to_json()
     layers = [layer for layer in analysis["layers"] if layer["macs"]]
     ceilings = Roofline(int8_gmacs_per_s=200.0, memory_gbytes_per_s=10.0)
@@ -125,7 +107,7 @@ def test_the_layers_of_the_analysis_say_what_they_read() -> None:
     )
 
 
-def test_an_older_bundle_has_no_roofline() -> None:
+def test_an_older_bundle_has_no_roofline(run: Make) -> None:
     analysis = analyze("lenet5").to_json()
     with_roof = run(roofline=Roofline(200.0, 10.0))
     assert roofline(with_roof, analysis) is not None
@@ -134,7 +116,7 @@ def test_an_older_bundle_has_no_roofline() -> None:
     assert roofline(with_roof, analysis) is None
 
 
-def test_the_page_holds_both() -> None:
+def test_the_page_holds_both(run: Make) -> None:
     profile = Profile(
         "x86",
         "a board",
