@@ -120,6 +120,7 @@ def test_saves_and_reloads_as_it_was(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(np.asarray(again(x, training=False)), probabilities, atol=1e-6)
 
 
+@pytest.mark.families
 @pytest.mark.parametrize("name", zoo.names())
 def test_builds_without_its_top_and_ends_in_logits(name: str) -> None:
     shape = small(name)
@@ -136,6 +137,7 @@ def test_builds_without_its_top_and_ends_in_logits(name: str) -> None:
     assert ends == "linear"
 
 
+@pytest.mark.families
 @pytest.mark.parametrize("name", zoo.names())
 def test_takes_the_smallest_input_it_says_in_grey_and_colour(name: str) -> None:
     entry = zoo.get(name)
