@@ -125,7 +125,7 @@ def test_ctrl_c_in_the_middle_of_an_export(lenet5_run: Path, tmp_path: Path) -> 
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob(".bundle-*")):  # writing has begun
+    while not list(tmp_path.glob(".bundle.making-*")):  # writing has begun
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
