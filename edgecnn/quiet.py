@@ -25,6 +25,18 @@ def quiet_native_stderr() -> Iterator[None]:
         os.close(kept)
 
 
+def import_keras_for(what: str) -> None:
+    """As `import_keras`, for the network of that name, checkpoint or file.
+
+    It takes seconds: what is neither a network's name nor a path is said before (`UnknownName`).
+    """
+    if not Path(what).exists() and not Path(what).suffix:
+        from edgecnn import zoo
+
+        zoo.get(what)
+    import_keras()
+
+
 def import_keras() -> None:
     """Import Keras with its backend, without the backend's start-up messages.
 
@@ -44,6 +56,6 @@ def import_keras() -> None:
 
 
 def import_keras_if_needed(what: str) -> None:
-    """As `import_keras`, unless `what` is a bundle or a model file, which need none."""
+    """As `import_keras_for`, unless `what` is a bundle or a model file, which need none."""
     if not (Path(what) / MANIFEST).is_file() and not is_artifact(what):
-        import_keras()
+        import_keras_for(what)

@@ -135,9 +135,10 @@ def command(
     """
     from edgecnn.cli.progress import TerminalProgress
     from edgecnn.labels import read_labels
-    from edgecnn.quiet import import_keras
+    from edgecnn.quiet import import_keras_for
 
-    import_keras()
+    names = None if labels is None else read_labels(labels)
+    import_keras_for(model)
     with TerminalProgress() as progress:
         bundle = edgecnn.export(
             model,
@@ -146,7 +147,7 @@ def command(
             calibration,
             out,
             weights=weights,
-            labels=None if labels is None else read_labels(labels),
+            labels=names,
             preprocessing=preprocessing,
             input_shape=size,
             head=head,
