@@ -16,6 +16,7 @@ from edgecnn.export.accuracy import Accuracy, Agreement, Drop, Probabilities, Tr
 from edgecnn.export.float_network import float_answers
 from edgecnn.head import Head
 from edgecnn.pictures import Picture, labelled_pictures, prepare, truths
+from edgecnn.quiet import import_keras
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.engines import runtimes
 
@@ -93,6 +94,8 @@ def evaluate(
     if threads is not None:
         at_least("threads", threads, 1)
     bundle = Bundle.load(bundle_dir)
+    if reference:
+        import_keras()  # takes seconds: what is no bundle was said before
     head = bundle.head
     images, classes = load(str(source), bundle)
     notes: list[str] = []

@@ -31,11 +31,6 @@ def command(
     edgecnn evaluate exports/resnet34-int8 --data labels.csv   # columns file,label
     edgecnn evaluate exports/tagger-int8 --data labels.csv     # with labels such as car|person
     """
-    from edgecnn.bundle import Bundle
-    from edgecnn.quiet import import_keras
-
-    Bundle.load(bundle)  # importing Keras takes seconds: what is no bundle is said before
-    import_keras()
     from edgecnn.export.evaluate import evaluate
 
     found = evaluate(bundle, source, reference=reference or True, threads=threads)

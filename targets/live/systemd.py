@@ -12,6 +12,13 @@ from edgecnn.targets.live.urls import has_secret, without_password
 
 log = logging.getLogger(__name__)
 WATCHDOG_S = 30
+ESCAPES = {
+    ord("\\"): "\\\\",
+    ord('"'): '\\"',
+    ord("\n"): "\\n",
+    ord("%"): "%%",
+    ord("$"): "$$",
+}
 UNIT = """\
 # edgecnn run --print-systemd ... | sudo tee /etc/systemd/system/edgecnn.service
 # sudo systemctl daemon-reload && sudo systemctl enable --now edgecnn
@@ -70,9 +77,7 @@ def unit(arguments: list[str], bundle: str, user: str) -> str:
 
 def _quoted(word: str) -> str:
     """As systemd reads it: C's escapes between double quotes; % and $ mean something even there."""
-    escaped = word
-    for plain, written in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("%", "%%"), ("$", "$$")):
-        escaped = escaped.replace(plain, written)
+    escaped = word.translate(ESCAPES)
     return escaped if re.fullmatch(r"[\w@%+=:,./$-]+", escaped) else f'"{escaped}"'
 
 
