@@ -80,6 +80,8 @@ class Bundle:
     """What the network's outputs mean."""
     golden: Path | None = None
     """Pictures with the answers they got at export; see `edgecnn.golden`."""
+    answers: Path | None = None
+    """What held-out pictures taught about the answers; see `edgecnn.reliability`."""
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -103,13 +105,15 @@ class Bundle:
             weights = Weights(**manifest["weights"])
             labels_file = File(**manifest["labels"])
             architecture, precision = manifest["architecture"], manifest["precision"]
-            golden = File(**manifest["golden"]) if "golden" in manifest else None
+            others = {
+                name: File(**manifest[name]) for name in ("golden", "answers") if name in manifest
+            }
         except (KeyError, TypeError, AttributeError) as error:
             raise BundleError(
                 f"{path / MANIFEST} is incomplete: {error!r}. Export again."
             ) from None
         files = [labels_file, *(file for a in artifacts.values() for file in a.files)]
-        for file in [*files, golden] if golden else files:
+        for file in (*files, *others.values()):
             _check_file(path, file)
         labels = read_labels(path / labels_file.path)
         return cls(
@@ -122,7 +126,7 @@ class Bundle:
             labels=labels,
             artifacts=artifacts,
             head=_read_head(path, manifest, len(labels)),
-            golden=path / golden.path if golden else None,
+            **{name: path / file.path for name, file in others.items()},
         )
 
     @property

@@ -7,15 +7,21 @@ from edgecnn.calibration.calibration_set import CalibrationSet, apart
 from edgecnn.errors import DataError
 from edgecnn.export.network import Network
 from edgecnn.export.progress import ExportProgress
+from edgecnn.pictures import labelled_pictures
 
 MINIMUM_PICTURES = 2
 FEW_PICTURES = 20
 
 
 def calibration_set(
-    calibration: Path | str | CalibrationSet | None, network: Network, progress: ExportProgress
+    calibration: Path | str | CalibrationSet | None,
+    network: Network,
+    progress: ExportProgress,
+    held_out: Path | str | None = None,
 ) -> CalibrationSet:
     """The set given, else the checkpoint's own, else the default photographs, with a note.
+
+    `held_out`, labelled pictures, takes the place of those that the set brings along.
 
     Raises `DataError` for too few pictures or a leak between calibration and verification.
     """
@@ -37,6 +43,8 @@ def calibration_set(
             f"No --calibration: using {len(found.pictures)} crops of {found.origin}. They do not "
             "represent your camera: give pictures it took with --calibration DIR."
         )
+    if held_out is not None:
+        found = replace(found, held_out=tuple(labelled_pictures(Path(held_out))))
     count = len(found.pictures) + len(found.held_out)
     if count < MINIMUM_PICTURES:
         raise DataError(

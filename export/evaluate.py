@@ -14,9 +14,11 @@ from edgecnn.bundle import Bundle
 from edgecnn.errors import DataError, RuntimeUnavailable
 from edgecnn.export.accuracy import Accuracy, Agreement, Drop, Probabilities, Truths
 from edgecnn.export.float_network import float_answers
+from edgecnn.export.promises import Promises
 from edgecnn.head import Head
 from edgecnn.pictures import Picture, labelled_pictures, prepare, truths
 from edgecnn.quiet import import_keras
+from edgecnn.reliability import Reliability
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.engines import runtimes
 
@@ -30,6 +32,7 @@ class Result:
     comparison: Agreement | None
     drop: Drop | None
     """Both None where the float network is not here to compare with."""
+    promises: Promises
 
     def to_json(self) -> dict[str, Any]:
         """As in `evaluate --json`."""
@@ -45,7 +48,7 @@ class Result:
                 "top1_drop": self.drop.top1_drop,
                 "top1_drop_interval": list(self.drop.interval),
             }
-        return found
+        return found | {"reliability": self.promises.to_json()}
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,11 @@ def evaluate(
         for answer, image in zip(answers, images, strict=True):
             answer[...] = session.infer(image[None])
             on_picture()
-        results[runtime.format] = _judged(name, answers, classes, expected, head)
+        # Accuracy is of what is said, and that of calibrated probabilities.
+        known = Reliability.load(bundle, runtime.format)
+        said = answers if known is None else known.calibrated(answers, head)
+        promises = Promises.of(known, answers, classes, head)
+        results[runtime.format] = _judged(name, said, classes, expected, head, promises)
     if not results:
         raise RuntimeUnavailable(f"No engine here runs {bundle.path}. {' '.join(notes)}")
     return Evaluation(
@@ -135,12 +142,14 @@ def _judged(
     classes: Truths,
     expected: Probabilities | None,
     head: Head,
+    promises: Promises,
 ) -> Result:
     accuracy = Accuracy.of(answers, classes, head=head)
     if expected is None:
-        return Result(runtime, accuracy, None, None)
+        return Result(runtime, accuracy, None, None, promises)
     comparison = Agreement.of(expected, answers, head=head)
-    return Result(runtime, accuracy, comparison, Drop.of(expected, answers, classes, head=head))
+    drop = Drop.of(expected, answers, classes, head=head)
+    return Result(runtime, accuracy, comparison, drop, promises)
 
 
 def load(source: str, bundle: Bundle) -> tuple[NDArray[np.uint8], Truths]:

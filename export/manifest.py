@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import edgecnn
+from edgecnn import golden, reliability
 from edgecnn.analysis import RamAnalysis
 from edgecnn.bundle import FORMATS, MODEL_FILES, SCHEMA, Bundle, describe_file
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.export import formats
+from edgecnn.export.reliability import Fitted
 from edgecnn.export.request import Request
 from edgecnn.export.verify import Verification
-from edgecnn.golden import FILE
 from edgecnn.labels import LABELS
 
 
@@ -26,6 +27,7 @@ def describe(
     request: Request,
     quantisation: dict[str, Any],
     found: dict[str, Verification],
+    fitted: dict[str, Fitted],
     kept: Bundle | None,
     layers: dict[str, dict[str, float]],
     ram_analysis: RamAnalysis,
@@ -39,7 +41,10 @@ def describe(
     preprocessing = network.preprocessing
     earlier: dict[str, Any] = {} if kept is None else kept.manifest
     artifacts = dict(earlier.get("artifacts", {}))
-    artifacts |= {name: _artifact(name, folder, found[name]) for name in found.keys() - artifacts}
+    artifacts |= {
+        name: _artifact(name, folder, found[name], fitted[name])
+        for name in found.keys() - artifacts
+    }
     layers = earlier.get("layers_sqnr_db", {}) | layers
     return {
         "schema": SCHEMA,
@@ -59,7 +64,8 @@ def describe(
         **request.head.to_json(),
         **({"head_added": request.added} if request.added else {}),
         **_origin(request, out),
-        "golden": asdict(describe_file(folder, FILE)),
+        "golden": asdict(describe_file(folder, golden.FILE)),
+        "answers": asdict(describe_file(folder, reliability.FILE)),
         "calibration": _described(request.pictures, precision),
         "quantisation": quantisation,
         "artifacts": {name: artifacts[name] for name in FORMATS if name in artifacts},
@@ -88,11 +94,12 @@ def _seconds_of(earlier: dict[str, Any]) -> dict[str, float]:
     return {step: spent for step, spent in seconds if step.startswith(("write ", "verify "))}
 
 
-def _artifact(name: str, folder: Path, found: Verification) -> dict[str, Any]:
+def _artifact(name: str, folder: Path, found: Verification, fitted: Fitted) -> dict[str, Any]:
     ops = formats.get(name).audit(folder)
     return {
         "files": [asdict(describe_file(folder, file)) for file in MODEL_FILES[name]],
         "verification": found.to_json(),
+        "reliability": fitted.details,
         "int8_ops": ops.int8_ops,
         "float_ops": ops.float_ops,
         "float_op_names": list(ops.float_op_names),

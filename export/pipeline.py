@@ -26,6 +26,7 @@ from edgecnn.export.manifest import describe
 from edgecnn.export.methods import Method
 from edgecnn.export.network import Network
 from edgecnn.export.progress import ExportProgress
+from edgecnn.export.reliability import Fitted, keep
 from edgecnn.export.request import Options, Precision, Request, WeightBits, checked
 from edgecnn.export.reuse import find, fingerprint, missing
 from edgecnn.export.verdict import judge
@@ -51,6 +52,7 @@ def export(
     calibration: Path | str | CalibrationSet | None = None,
     out: Path | str | None = None,
     *,
+    held_out: Path | str | None = None,
     weights: str = "auto",
     method: Method = "mse",
     weight_bits: WeightBits = 8,
@@ -74,6 +76,9 @@ def export(
     `head` (`softmax`, `sigmoid`, `binary`) says what plain numbers at its end are, and what is
     added to make probabilities of them; `output` names one of several. `calibration` is a folder of
     pictures; None takes the checkpoint's own, else a default set that represents nobody's camera.
+    `held_out` is a folder with a subfolder for each class, or a CSV file: labelled pictures that
+    neither training nor calibration saw; they verify the artifacts, and say what probabilities
+    mean (see `edgecnn.reliability`). None takes the checkpoint's own, else some of `calibration`.
     `out` defaults to `exports/<architecture>-<precision>`. The folder appears whole or not at
     all. Where it already holds an export of the very same, only formats that it lacks are made.
 
@@ -115,7 +120,7 @@ def export(
             "This processor has no int8 units (VNNI): sums of 8-bit products overflow in ONNX "
             "Runtime and OpenVINO here. --weight-bits 7 prevents it."
         )
-    pictures = calibration_set(calibration, network, progress)
+    pictures = calibration_set(calibration, network, progress, held_out)
     if symmetric:
         progress.note(
             "For NVIDIA TensorRT: verified with ONNX Runtime on the CPU, which computes much of it "
@@ -134,15 +139,13 @@ def export(
         formats = checked([*formats, *kept.artifacts])
     with atomic_folder(out, replaces=MANIFEST) as folder:
         with clock.step("ask Keras"):
-            held_out = HeldOut.of(request, progress)
-        manifest = _write_bundle(folder, out, request, held_out, formats, clock, kept)
+            judged = HeldOut.of(request, progress)
+        manifest = _write_bundle(folder, out, request, judged, formats, clock, kept)
         manifest["fingerprint"] = mark
         _write_manifest(folder, manifest)
         if verdict and precision == "int8":
             with tempfile.TemporaryDirectory() as beside, clock.step("int8 against float"):
-                manifest["worth"] = _verdict(
-                    folder, Path(beside), request, held_out, formats, clock
-                )
+                manifest["worth"] = _verdict(folder, Path(beside), request, judged, formats, clock)
             manifest["seconds"] |= clock.seconds
             _write_manifest(folder, manifest)
     return Bundle.load(out)
@@ -212,6 +215,12 @@ def _write_bundle(
             lambda name, image: job.sessions[name].infer(image),
             formats,
         ).write(folder)
+    fitted = {
+        name: Fitted.of(found.answers, held_out.expected, held_out.truths, request.head)
+        for name, found in job.found.items()
+        if found.answers is not None
+    }
+    keep(folder, fitted, job.kept)
     layers = {}
     if options.explain_layers and job.quantised is not None:
         with clock.step("explain"):
@@ -223,6 +232,7 @@ def _write_bundle(
         request=request,
         quantisation=quantisation,
         found=job.found,
+        fitted=fitted,
         kept=job.kept,
         layers=layers,
         ram_analysis=analyze_graph(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,6 +37,8 @@ class Verification:
     top1: float | None = None
     drop: Drop | None = None
     """The last three where the pictures have labels."""
+    answers: Probabilities | None = field(default=None, repr=False, compare=False)
+    """What it gave, (count, outputs); None for an artifact of an earlier export."""
 
     @property
     def points_lost(self) -> float:
@@ -60,7 +62,7 @@ class Verification:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """What `to_json` gave."""
-        known: dict[str, Any] = {field.name: data.get(field.name) for field in fields(Agreement)}
+        known: dict[str, Any] = {own.name: data.get(own.name) for own in fields(Agreement)}
         comparison = Agreement(**known)
         if "top1_drop" not in data:
             return cls(comparison)
@@ -198,10 +200,11 @@ def verify(
         on_picture()
     comparison = Agreement.of(expected, answers, head=head)
     if classes is None:
-        return Verification(comparison)
+        return Verification(comparison, answers=answers)
     return Verification(
         comparison,
         Accuracy.of(expected, classes, head=head).top1,
         Accuracy.of(answers, classes, head=head).top1,
         Drop.of(expected, answers, classes, head=head),
+        answers,
     )

@@ -1,16 +1,95 @@
 """What a network's outputs say about one picture, by its head."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.bundle import Bundle
+from edgecnn.errors import EdgeCnnError
 from edgecnn.head import Head
+from edgecnn.reliability import Coverage, Reliability, of_each, parse_share
 from edgecnn.targets.prediction import Top
 
 Outputs = NDArray[np.float32]
 Answer = tuple[tuple[Top, ...], tuple[Top, ...] | None]
 """`top` and `held` of a `Prediction`."""
+
+
+@dataclass(frozen=True)
+class AnswerOptions:
+    """What is asked of answers, beside the label; see `edgecnn.reliability`."""
+
+    raw: bool = False
+    """The engine's own probabilities, as they are."""
+    coverage: Coverage | None = None
+    """Name all labels that are possible."""
+    reject: float | None = None
+    """Say `unknown` of pictures less familiar than all but this share of held-out ones."""
+
+    def __post_init__(self) -> None:
+        if self.reject is not None and not 0 < self.reject < 1:
+            raise EdgeCnnError(f"--reject lies between 0 and 100%, not at {self.reject:.0%}.")
+
+    @classmethod
+    def parse(cls, raw: bool, coverage: str | None, reject: str | None) -> Self:
+        """As the command line has them; raises `EdgeCnnError` for what is no share."""
+        rate = None if reject is None else parse_share(reject)
+        if reject is not None and rate is None:
+            raise EdgeCnnError(f"--reject {reject}: it is a share such as 1%, or 0.01.")
+        return cls(raw, None if coverage is None else Coverage.parse(coverage), rate)
+
+
+@dataclass(frozen=True)
+class Said:
+    """All that is said of one picture, as in a `Prediction`."""
+
+    probabilities: Outputs
+    top: tuple[Top, ...]
+    held: tuple[Top, ...] | None
+    possible: tuple[str, ...] | None = None
+    familiarity: float | None = None
+
+
+def answerer(
+    bundle: Bundle, format: str, head: Head, count: int, options: AnswerOptions
+) -> Callable[[Outputs], Said]:
+    """Turns an artifact's outputs `(outputs,)` into what is said, with at most `count` labels.
+
+    Raises `EdgeCnnError` for what the bundle does not know enough to promise.
+    """
+    read = reader(head, bundle.labels, count)
+    names, known = head.names(bundle.labels), Reliability.load(bundle, format)
+    if known is None:
+        if options.coverage or options.reject:
+            raise EdgeCnnError(
+                f"{bundle.path} is of before export measured what answers are worth: export again."
+            )
+        return lambda values: Said(values, *read(values))
+    lowest = known.lowest(options.coverage, names) if options.coverage else None
+    if options.reject:
+        known.check_rejection(options.reject)
+
+    def say(values: Outputs) -> Said:
+        probabilities = values if options.raw else known.calibrated(values, head)
+        said = Said(probabilities, *read(probabilities))
+        if len(known.familiar):
+            said = replace(said, familiarity=known.share_less_familiar(values))
+        if lowest is not None:
+            each = of_each(values, head)
+            order = np.flatnonzero(each >= lowest)
+            order = order[np.argsort(-each[order], kind="stable")]
+            said = replace(said, possible=tuple(names[i] for i in order.tolist()))
+        if options.reject and said.familiarity is not None:
+            if said.familiarity <= options.reject:
+                said = replace(said, possible=())
+            elif lowest is None:
+                said = replace(said, possible=(said.top[0].label,))
+        return said
+
+    return say
 
 
 def reader(head: Head, labels: Sequence[str], count: int) -> Callable[[Outputs], Answer]:

@@ -11,7 +11,7 @@ from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError
 from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame, FramePreparer
-from edgecnn.targets.answer import reader
+from edgecnn.targets.answer import AnswerOptions, answerer
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.engines import runtimes
@@ -33,6 +33,7 @@ class Classifier:
         top: int = 5,
         region: Region | None = None,
         threshold: float | None = None,
+        answers: AnswerOptions | None = None,
     ) -> None:
         labels = len(bundle.labels)
         expected = (bundle.preprocessing.shape, bundle.head.outputs(labels))
@@ -48,7 +49,13 @@ class Classifier:
         self.head = bundle.head.with_threshold(threshold)
         self.region = region
         self.prepare = FramePreparer(bundle.preprocessing)
-        self._read = reader(self.head, bundle.labels, min(top, labels))
+        self._say = answerer(
+            bundle,
+            runtimes.get(runtime).format,
+            self.head,
+            min(top, labels),
+            answers or AnswerOptions(),
+        )
         opencv()  # imported now, not while the first frame waits
 
     def __call__(self, frame: Frame) -> Prediction:
@@ -59,7 +66,10 @@ class Classifier:
         return self.predict(Captured.now(frame, 0))
 
     def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities `(outputs,)` of a picture already prepared, uint8 `(1, H, W, channels)`."""
+        """The engine's own probabilities `(outputs,)` of a picture already prepared.
+
+        uint8 `(1, H, W, channels)`.
+        """
         return self.session.infer(image)
 
     def predict(self, captured: Captured, asked_at: float | None = None) -> Prediction:
@@ -74,15 +84,15 @@ class Classifier:
             frame = frame[self.region.rows_and_columns(frame)]
         image = self.prepare(frame)
         prepared = time.perf_counter()
-        probabilities = self.session.infer(image)
+        outputs = self.session.infer(image)
         inferred = time.perf_counter()
-        top, held = self._read(probabilities)
+        said = self._say(outputs)
         end = time.perf_counter()
         asked_at = start if asked_at is None else asked_at
         return Prediction(
             frame=captured.index,
             captured_at=captured.captured_at,
-            top=top,
+            top=said.top,
             latency_ms=Latency(
                 capture=(start - asked_at) * 1e3,
                 preprocess=(prepared - start) * 1e3,
@@ -92,8 +102,10 @@ class Classifier:
                 age=(end - captured.clock) * 1e3,
             ),
             dropped=captured.dropped,
-            held=held,
-            probabilities=probabilities,
+            held=said.held,
+            probabilities=said.probabilities,
+            possible=said.possible,
+            familiarity=said.familiarity,
             region=self.region,
         )
 
@@ -106,6 +118,7 @@ def load(
     target: str = "auto",
     region: Region | None = None,
     threshold: float | None = None,
+    answers: AnswerOptions | None = None,
     self_check: bool = True,
 ) -> Classifier:
     """Open a bundle in an engine.
@@ -114,7 +127,8 @@ def load(
     runs), or `auto`: the fastest on this board, see `edgecnn.targets.engines.choice`, which tries
     them the first time. `threads` is by default what was fastest too, or what the target has big
     cores for. `region` is the part of a frame to look at, the whole by default; `threshold` takes
-    the place of the bundle's own, where its head has any. With `self_check` the bundle's golden
+    the place of the bundle's own, where its head has any; `answers` is what is asked of answers
+    beside the label. With `self_check` the bundle's golden
     pictures must get the answers they got at export. Raises `BundleError`, `RuntimeUnavailable`,
     `UnknownName` or, for `threads` below 1, `EdgeCnnError`.
     """
@@ -130,4 +144,4 @@ def load(
     name, session = load_session(
         bundle, board, runtime, threads, fastest=fastest, self_check=self_check
     )
-    return Classifier(bundle, name, session, region=region, threshold=threshold)
+    return Classifier(bundle, name, session, region=region, threshold=threshold, answers=answers)

@@ -90,7 +90,11 @@ class Prediction:
     held: tuple[Top, ...] | None = None
     """Of labels that each hold or not (`sigmoid`): all that do, most probable first."""
     probabilities: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
-    """What the network gave, `(outputs,)`."""
+    """Of every label, `(outputs,)`: calibrated, unless the engine's own were asked for."""
+    possible: tuple[str, ...] | None = None
+    """Where coverage was asked for: all labels that are possible, most probable first."""
+    familiarity: float | None = None
+    """Of pictures like the held-out ones at most this share is as unlike them, or more."""
     decision: Decision | None = None
     """Where a `DecisionRule` was given."""
     region: Region | None = None
@@ -115,8 +119,15 @@ class Prediction:
         return (self.label,) if self.held is None else tuple(top.label for top in self.held)
 
     @property
+    def unknown(self) -> bool:
+        """Whether no label is possible, of those of which one must hold."""
+        return self.possible == () and self.held is None
+
+    @property
     def answer(self) -> str:
         """What people are shown."""
+        if self.possible is not None and self.held is None:
+            return " or ".join(self.possible) or UNKNOWN
         return ", ".join(self.labels) or NOTHING
 
     def to_json(self) -> dict[str, Any]:
@@ -139,6 +150,10 @@ class Prediction:
         }
         if self.held is not None:
             line["labels"] = list(self.labels)
+        if self.possible is not None:
+            line["possible"] = list(self.possible)
+        if self.familiarity is not None:
+            line["familiarity"] = round(self.familiarity, 4)
         if self.decision is not None:
             line["decision"] = self.decision.to_json()
         return line

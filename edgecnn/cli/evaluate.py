@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from edgecnn.export.evaluate import Evaluation
 
 
@@ -61,7 +63,39 @@ def show(found: "Evaluation") -> None:
             drop = f"{result.drop.top1_drop:.2f} pt [{low:.2f}, {high:.2f}]"
         shares = _shares(result.to_json(), columns)
         table.add_row(f"{result.runtime} ({format})", *shares, drop)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    console.print(_promises(found))
+
+
+def _promises(found: "Evaluation") -> "Table":
+    """What became of what the bundle says of its answers."""
+    from rich.table import Table
+
+    table = Table(title="what its answers are worth, 95% intervals", title_justify="left")
+    table.add_column("runtime")
+    for column in ("calibration error (ECE)", "raw"):
+        table.add_column(column, justify="right")
+    most = max((result.promises.coverage for result in found.results.values()), key=len)
+    for covered in most:
+        table.add_column(f"{covered.share:.0%} coverage", justify="right")
+    for format, result in found.results.items():
+        promises = result.promises
+        errors = [
+            "" if error is None else f"{error.error:.3f} [{_range(error.interval, '.3f')}]"
+            for error in (promises.calibrated, promises.raw)
+        ]
+        coverage = [
+            f"{covered.covered:.1%} [{_range(covered.interval, '.1%')}]\n"
+            f"{covered.labels:.2f} labels, {covered.unknown:.1%} unknown"
+            for covered in promises.coverage
+        ]
+        table.add_row(f"{result.runtime} ({format})", *errors, *coverage)
+    return table
+
+
+def _range(interval: tuple[float, float], form: str) -> str:
+    return ", ".join(format(end, form) for end in interval)
 
 
 def _shares(figures: dict[str, Any], columns: dict[str, str]) -> list[str]:

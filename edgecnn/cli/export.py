@@ -40,6 +40,13 @@ if TYPE_CHECKING:
     help="Folder of pictures that look like what the camera will see.",
 )
 @click.option(
+    "--held-out",
+    type=click.Path(path_type=Path),
+    metavar="DIR|CSV",
+    help="Labelled pictures that training did not see: they verify the artifacts, and say what "
+    "probabilities mean.",
+)
+@click.option(
     "--weights",
     default="auto",
     metavar="auto|imagenet|random|FILE",
@@ -111,6 +118,7 @@ def command(
     precision: Any,
     formats: tuple[str, ...],
     calibration: Path | None,
+    held_out: Path | None,
     weights: str,
     out: Path | None,
     labels: Path | None,
@@ -146,6 +154,7 @@ def command(
             precision,
             calibration,
             out,
+            held_out=held_out,
             weights=weights,
             labels=names,
             preprocessing=preprocessing,

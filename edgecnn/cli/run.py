@@ -50,10 +50,12 @@ def command(
     edgecnn run exports/efficientnet_lite0-int8 --source 0 --show
     edgecnn run exports/efficientnet_lite0-int8 --source street.mp4 --jsonl - | jq .label
     edgecnn run exports/efficientnet_lite0-int8 --smooth exponential:0.5 --threshold 0.6 --on-change
+    edgecnn run exports/flowers-int8 --source 0 --coverage 95% --reject 1%
     """
     if print_systemd:
         _print_systemd(bundle)
         return
+    from edgecnn.targets.answer import AnswerOptions
     from edgecnn.targets.live.decisions import DecisionRule
     from edgecnn.targets.live.loop import LiveOptions
     from edgecnn.targets.live.outputs import Outputs
@@ -63,9 +65,11 @@ def command(
     smooth, threshold, hysteresis, roi = map(
         given.pop, ("smooth", "threshold", "hysteresis", "roi")
     )
+    answers = AnswerOptions.parse(*map(given.pop, ("raw", "coverage", "reject")))
     decides = smooth or threshold is not None or hysteresis or given["on_change"]
     options = LiveOptions(
         region=Region.parse(roi) if roi else None,
+        answers=answers,
         rule=DecisionRule(smooth, threshold, hysteresis or 0.0) if decides else None,
         **{name: given.pop(name) for name in LIVE},
     )

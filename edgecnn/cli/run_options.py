@@ -59,6 +59,21 @@ source_options = _together(
 
 decision_options = _together(
     click.option(
+        "--coverage",
+        metavar="SHARE",
+        help='Name all labels that are possible, or "unknown": in 95% of pictures like the '
+        "held-out ones the truth is among them; each:95% promises it for every label's own.",
+    ),
+    click.option(
+        "--reject",
+        metavar="SHARE",
+        help='Say "unknown" of what is less familiar than all but this share, such as 1%, of '
+        "held-out pictures.",
+    ),
+    click.option(
+        "--raw", is_flag=True, help="The engine's own probabilities, not the calibrated ones."
+    ),
+    click.option(
         "--roi",
         metavar="X,Y,W,H",
         help="Look at this part of the frame only, in fractions: 0.25,0,0.5,1 is the middle half.",

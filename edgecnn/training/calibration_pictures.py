@@ -11,16 +11,20 @@ from edgecnn.data import Dataset, Split
 from edgecnn.pictures import Picture
 
 CALIBRATION_COUNT = 160
-HELD_OUT_COUNT = 200
+HELD_OUT_COUNT = 500
+"""Enough for what is promised of a bundle's answers to be worth something: see `docs/answers.md`.
+"""
 
 
 def write_calibration(run: Path, dataset: Dataset, seed: int) -> calibration_set.CalibrationSet:
-    """Write `calibration/`: pictures of train, and held-out ones of test (or val without test).
+    """Write `calibration/`: pictures of train, and held-out ones of val.
 
+    Not of test: export fits to them what the network's probabilities mean, and `evaluate` judges
+    that on test.
     Each class is sampled alike, as far as it has pictures. A picture of train that is also held
     out, in splits that the source brought along, is not calibrated with.
     """
-    held_out = dataset.test if len(dataset.test) else dataset.val
+    held_out = dataset.val if len(dataset.val) else dataset.test
     with tempfile.TemporaryDirectory(prefix=".pictures-", dir=run) as folder:
         kept_back = _sample(held_out, HELD_OUT_COUNT, dataset.labels, seed, Path(folder))
         train = _without(dataset.train, held_out)

@@ -71,8 +71,7 @@ def pack_bundle(bundle: Bundle, formats: Sequence[str] | None, folder: Path) -> 
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     described = describe_file(folder, MANIFEST)
     listed = [manifest["labels"], *(file for name in kept for file in _files(manifest, name))]
-    if "golden" in manifest:
-        listed.append(manifest["golden"])
+    listed += [manifest[name] for name in ("golden", "answers") if name in manifest]
     items = [Item(bundle.path / f["path"], f["path"], f["bytes"], f["sha256"]) for f in listed]
     items.append(Item(folder / MANIFEST, MANIFEST, described.bytes, described.sha256))
     name = f"{bundle.name}-{described.sha256[:12]}"

@@ -4,9 +4,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from edgecnn.targets.answer import AnswerOptions
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.live.decisions import DecisionRule, decider
@@ -36,6 +37,8 @@ class LiveOptions:
     """Look at no more frames in a second, to save power."""
     max_age_ms: float | None = None
     """Look at fewer frames while they are older than this when answered (p99). Live sources."""
+    answers: AnswerOptions = field(default_factory=AnswerOptions)
+    """What is asked of answers beside the label."""
     rule: DecisionRule | None = None
     """Adds a decision to each prediction."""
 
@@ -78,7 +81,12 @@ def classify(
     """
     options, stop = options or LiveOptions(), stop or threading.Event()
     classifier = load(
-        bundle_dir, runtime, threads, region=options.region, threshold=options.threshold
+        bundle_dir,
+        runtime,
+        threads,
+        region=options.region,
+        threshold=options.threshold,
+        answers=options.answers,
     )
     opened = options.open(source, stop)
     with closing(opened):

@@ -44,6 +44,7 @@ def run(
         target=target,
         region=options.region,
         threshold=options.threshold,
+        answers=options.answers,
         self_check=self_check,
     )
     _warn_if_meaningless(classifier)

@@ -68,11 +68,11 @@ def test_saved_network_gives_the_test_accuracy_it_claims(lenet5_run: Path) -> No
     assert top1 == pytest.approx(run.details["test"]["top1"])
 
 
-def test_calibration_pictures_are_of_train_and_held_out_ones_of_test(lenet5_run: Path) -> None:
+def test_calibration_pictures_are_of_train_and_held_out_ones_of_val(lenet5_run: Path) -> None:
     data = open_source("digits")
     known = {
         name: {getattr(data, name).frames[i].tobytes() for i in range(len(getattr(data, name)))}
-        for name in ("train", "test")
+        for name in ("train", "val")
     }
 
     def pixels(picture: Picture) -> bytes:
@@ -83,7 +83,7 @@ def test_calibration_pictures_are_of_train_and_held_out_ones_of_test(lenet5_run:
     found = CalibrationSet.load(lenet5_run / "calibration")
     assert len(found.pictures) == 160
     assert {pixels(p) for p in found.pictures} <= known["train"]
-    assert {pixels(p) for p in found.held_out} <= known["test"]
+    assert {pixels(p) for p in found.held_out} <= known["val"]
     labels = [p.label for p in found.pictures]
     assert {labels.count(str(digit)) for digit in range(10)} == {16}
 

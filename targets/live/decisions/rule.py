@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from edgecnn.errors import EdgeCnnError
 from edgecnn.targets.live.decisions.smoothing import smoothing
 from edgecnn.targets.prediction import UNKNOWN, Decision, Prediction
@@ -49,11 +51,13 @@ class Decider:
         """
         if prediction.probabilities is None:
             raise ValueError("A decision needs the probabilities of all classes.")
-        smoothed = self._smooth(prediction.probabilities, clock)
+        # Nothing speaks for a label where none is possible.
+        weight = np.float32(0 if prediction.unknown else 1)
+        smoothed = self._smooth(weight * prediction.probabilities, clock)
         best = int(smoothed.argmax())
         kept = self._in_force
         if kept is None or not self._stays(float(smoothed[kept]), float(smoothed[best])):
-            kept = best if smoothed[best] >= self._threshold else None
+            kept = best if 0 < smoothed[best] >= self._threshold else None
         changed = self._since is None or kept != self._in_force
         if changed or self._since is None:
             self._since = prediction.captured_at
@@ -68,4 +72,4 @@ class Decider:
 
     def _stays(self, own: float, best: float) -> bool:
         hysteresis = self._rule.hysteresis
-        return own >= self._threshold - hysteresis and best - own <= hysteresis
+        return 0 < own >= self._threshold - hysteresis and best - own <= hysteresis

@@ -52,17 +52,18 @@ class Majority:
     """The share of votes each class has among the last `frames` frames."""
 
     def __init__(self, frames: int) -> None:
-        self._votes: deque[int] = deque(maxlen=frames)
+        self._votes: deque[int | None] = deque(maxlen=frames)
         self._shares: Probabilities | None = None
 
     def __call__(self, probabilities: Probabilities, clock: float) -> Probabilities:  # noqa: ARG002
         """The shares up to now."""
-        self._votes.append(int(probabilities.argmax()))
+        self._votes.append(int(probabilities.argmax()) if probabilities.any() else None)
         if self._shares is None:
             self._shares = np.zeros_like(probabilities)
         self._shares[:] = 0
         for vote in self._votes:
-            self._shares[vote] += 1
+            if vote is not None:
+                self._shares[vote] += 1
         self._shares /= len(self._votes)
         return self._shares
 

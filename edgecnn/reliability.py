@@ -1,0 +1,238 @@
+"""What an artifact's answers are worth, as held-out pictures taught at export.
+
+A probability of 0.9 should be right in nine of ten pictures. That of a network mostly is not, and
+int8 changes it once more: so it is measured for each artifact, and put right by one number, the
+temperature (Guo et al., On Calibration of Modern Neural Networks, 2017). It changes no order, so
+that the answer stays the same.
+
+What is promised beside it rests on ranks among the held-out pictures alone (Vovk, Gammerman and
+Shafer, Algorithmic Learning in a Random World, 2005; Angelopoulos and Bates, A Gentle Introduction
+to Conformal Prediction, 2021), and on the engine's own probabilities: nothing fitted to the same
+pictures is in between, so that the promises are exact for pictures like these.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.binomial import beta_quantile
+from edgecnn.bundle import Bundle
+from edgecnn.errors import BundleError, EdgeCnnError
+from edgecnn.head import Head
+
+FILE = "answers.npz"
+Basis = Literal["labels", "float network"]
+Values = NDArray[np.float32]
+TINY = 1e-7
+"""How near to 0 and 1 the probability of a label that holds or not is told apart."""
+SMALLEST = float(np.finfo(np.float32).tiny)
+SPREAD = 0.90
+"""How many of all sets of held-out pictures keep a promise within what is stated."""
+
+
+def log_odds(values: Values, head: Head) -> Values:
+    """Logits that give these probabilities `(..., outputs)`; of `softmax` up to a constant."""
+    if head.kind == "softmax":
+        return np.log(np.maximum(values, SMALLEST))
+    inside = np.clip(values, TINY, 1 - TINY)
+    return np.log(inside) - np.log1p(-inside)
+
+
+def tempered(values: Values, temperature: float, head: Head) -> Values:
+    """Probabilities `(..., outputs)` after their logits are divided by a temperature."""
+    logits = log_odds(values, head) / np.float32(temperature)
+    if head.kind == "softmax":
+        logits -= logits.max(axis=-1, keepdims=True)
+        np.exp(logits, out=logits)
+        logits /= logits.sum(axis=-1, keepdims=True)
+        return logits
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+
+
+def familiarity(values: Values) -> NDArray[np.float32]:
+    """How far the best logit stands out of the mean one, of `softmax` probabilities.
+
+    The largest logit (Hendrycks et al., Scaling Out-of-Distribution Detection for Real-World
+    Settings, 2022), as far as probabilities still tell it.
+    """
+    logits = np.log(np.maximum(values, SMALLEST))
+    return np.asarray(logits.max(axis=-1) - logits.mean(axis=-1), np.float32)
+
+
+def of_each(values: Values, head: Head) -> Values:
+    """The probability of each answer, `(..., answers)`: of `binary` that of no, then of yes."""
+    return np.concatenate([1 - values, values], axis=-1) if head.kind == "binary" else values
+
+
+@dataclass(frozen=True)
+class Rank:
+    """The k-th lowest of n scores: a picture like them is below it in less than k of n + 1 cases.
+
+    Exactly so, whatever the scores are distributed like. Of all sets of n pictures like these,
+    `SPREAD` give a share of pictures at or above it that lies in `interval`.
+    """
+
+    k: int
+    n: int
+
+    @classmethod
+    def of(cls, miss: float, n: int) -> Self:
+        """That which at most a share `miss` of pictures is below; raises if n are too few."""
+        k = math.floor(miss * (n + 1) + 1e-9)
+        if k < 1:
+            raise TooFewPictures(miss, n)
+        return cls(k, n)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """A share of pictures at or above it: Beta(n + 1 - k, k)."""
+        tail = (1 - SPREAD) / 2
+        low, high = (beta_quantile(self.n + 1 - self.k, self.k, q) for q in (tail, 1 - tail))
+        return low, high
+
+
+class TooFewPictures(EdgeCnnError):
+    """A promise that so few pictures cannot carry."""
+
+    def __init__(self, miss: float, n: int, what: str = "") -> None:
+        needed = math.ceil(1 / miss - 1 - 1e-9)
+        super().__init__(
+            f"A promise with an error of {miss:.2%} takes {needed} held-out pictures{what}, and "
+            f"this bundle rests on {n}: ask for less, or export with more of them (--held-out)."
+        )
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Which labels are possible: those that hold the truth in a share of pictures."""
+
+    share: float
+    """Of pictures like the held-out ones in which the truth is among the labels."""
+    each: bool = False
+    """Whether of the pictures of every label, rather than of all together."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise EdgeCnnError(f"--coverage lies between 0 and 100%, not at {self.share:.0%}.")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`95%`, `0.95` or `each:95%`; `EdgeCnnError` for anything else."""
+        kind, _, amount = text.rpartition(":")
+        share = parse_share(amount)
+        if share is None or kind not in ("", "each"):
+            raise EdgeCnnError(
+                f"--coverage {text}: it is a share such as 95%, or each:95%, which holds for the "
+                "pictures of every label."
+            )
+        return cls(share, kind == "each")
+
+
+def parse_share(text: str) -> float | None:
+    """`95%` or `0.95` as a fraction; None for anything else."""
+    try:
+        found = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        return None
+    return found if 0 <= found <= 1 else None
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What held-out pictures taught about one artifact."""
+
+    temperature: float
+    basis: Basis
+    """What the temperature was fitted to: the pictures' labels, or where they have none, or too
+    few, the float network's own probabilities."""
+    true: Values
+    """The engine's own probability of what each labelled picture shows, `(count,)`; where several
+    labels hold the lowest, where none does 1."""
+    classes: NDArray[np.int32]
+    """What it shows, `(count,)`; -1 where any number of labels may hold."""
+    familiar: Values
+    """`familiarity` of every held-out picture, sorted; empty where the head has none."""
+
+    @classmethod
+    def load(cls, bundle: Bundle, format: str) -> Self | None:
+        """That of a bundle's artifact; None where it was exported before there was any."""
+        if bundle.answers is None:
+            return None
+        told: dict[str, Any] = bundle.artifacts[format].details.get("reliability", {})
+        try:
+            with np.load(bundle.answers, allow_pickle=False) as file:
+                return cls(
+                    float(told["temperature"]),
+                    told["basis"],
+                    file[f"{format}_true"],
+                    file["classes"],
+                    file[f"{format}_familiar"],
+                )
+        except (KeyError, ValueError, OSError, TypeError) as error:
+            raise BundleError(f"{bundle.answers} cannot be read: {error}. Export again.") from None
+
+    def arrays(self, format: str) -> dict[str, NDArray[Any]]:
+        """What `load` reads from the file."""
+        return {
+            f"{format}_true": self.true,
+            f"{format}_familiar": self.familiar,
+            "classes": self.classes,
+        }
+
+    def calibrated(self, values: Values, head: Head) -> Values:
+        """Probabilities that mean what they say, of the engine's own `(..., outputs)`."""
+        return tempered(values, self.temperature, head)
+
+    def lowest(self, coverage: Coverage, names: tuple[str, ...]) -> Values:
+        """From which probability on each answer is possible, `(answers,)` of the engine's own.
+
+        Raises `TooFewPictures` where the promise cannot be kept, `EdgeCnnError` where there is
+        none to keep.
+        """
+        miss = 1 - coverage.share
+        if not len(self.true):
+            raise EdgeCnnError(
+                "--coverage needs to know what held-out pictures show, and this bundle has none "
+                "with labels: export again with --held-out and a folder for each class."
+            )
+        if not coverage.each:
+            kth = Rank.of(miss, len(self.true)).k
+            return np.full(len(names), np.sort(self.true)[kth - 1], np.float32)
+        if (self.classes < 0).any():
+            raise EdgeCnnError(
+                "--coverage each:... is for pictures that show one label each; here any number "
+                "of them may hold: --coverage 95%."
+            )
+        found = np.empty(len(names), np.float32)
+        for index, name in enumerate(names):
+            own = np.sort(self.true[self.classes == index])
+            try:
+                found[index] = own[Rank.of(miss, len(own)).k - 1]
+            except TooFewPictures:
+                raise TooFewPictures(miss, len(own), f" of '{name}'") from None
+        return found
+
+    def check_rejection(self, rate: float) -> None:
+        """Raise `EdgeCnnError` where pictures cannot be rejected at that rate."""
+        if not len(self.familiar):
+            raise EdgeCnnError(
+                "--reject needs a network that says one label of many, and a bundle exported "
+                "since edgecnn measures what held-out pictures are like."
+            )
+        Rank.of(rate, len(self.familiar))
+
+    def share_less_familiar(self, values: Values) -> float:
+        """How familiar a picture is: a p-value, from 1 / (n + 1) to 1.
+
+        Of pictures like the held-out ones at most a share `x` gets `x` or less.
+        """
+        place = int(self._familiar_sorted.searchsorted(familiarity(values), side="right"))
+        return (1 + place) / (1 + len(self.familiar))
+
+    @cached_property
+    def _familiar_sorted(self) -> Values:
+        return np.sort(self.familiar)

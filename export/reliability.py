@@ -1,0 +1,228 @@
+"""What an artifact's probabilities mean: measured, and fitted, on held-out pictures."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.bundle import Bundle
+from edgecnn.export.accuracy import CONFIDENCE, Probabilities, Truths
+from edgecnn.head import Head
+from edgecnn.reliability import FILE, Basis, Reliability, familiarity, log_odds, of_each, tempered
+
+BINS = 15
+DRAWS = 400
+FEWEST = 50
+"""Labelled pictures that a temperature is fitted to."""
+FOLDS = 5
+COLDEST, HOTTEST = 0.05, 20.0
+NEAR = 1e-3
+"""Of the temperature's logarithm."""
+GOLDEN = (math.sqrt(5) - 1) / 2
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What an artifact claims, and how often it is right, one row for each thing it says.
+
+    Of `softmax` a row is a picture and its best label; of `binary` a picture and its answer; of
+    `sigmoid` a row is each of a picture's labels and whether it holds.
+    """
+
+    confidence: Numbers
+    """(pictures, claims)"""
+    right: NDArray[np.bool_]
+    """Likewise."""
+
+    @classmethod
+    def of(cls, values: Probabilities, classes: Truths, head: Head) -> Self:
+        """Of probabilities (count, outputs) and what is true."""
+        if head.kind == "sigmoid":
+            return cls(values.astype(float), np.asarray(classes, bool))
+        each = of_each(values, head)
+        best = each.argmax(axis=1)
+        confidence = np.take_along_axis(each, best[:, None], axis=1).astype(float)
+        return cls(confidence, (best == classes)[:, None])
+
+
+@dataclass(frozen=True)
+class CalibrationError:
+    """The expected calibration error: how far claims are from what comes true, on average.
+
+    Over 15 bins of equal width, weighted by their claims (Guo et al., 2017). Of few pictures it is
+    never 0, however true the probabilities are.
+    """
+
+    error: float
+    interval: tuple[float, float]
+    """95%, from a bootstrap over the pictures."""
+    bins: tuple[tuple[int, float, float], ...]
+    """Claims in each bin that has any, their mean confidence, and the share that came true."""
+
+    @classmethod
+    def of(cls, values: Probabilities, classes: Truths, head: Head) -> Self:
+        """Of probabilities (count, outputs) and what is true."""
+        return cls.of_claims(Claims.of(values, classes, head))
+
+    @classmethod
+    def of_claims(cls, claims: Claims) -> Self:
+        """Likewise."""
+        pictures, each = claims.confidence.shape
+        place = np.minimum((claims.confidence * BINS).astype(int), BINS - 1)
+        sums = np.zeros((3, pictures, BINS))
+        rows = np.repeat(np.arange(pictures), each)
+        for total, amount in zip(
+            sums, (np.ones_like(place), claims.confidence, claims.right), strict=True
+        ):
+            np.add.at(total, (rows, place.ravel()), np.asarray(amount, float).ravel())
+        gaps = sums[1] - sums[2]
+
+        rng = np.random.default_rng(0)
+        weights = rng.multinomial(pictures, np.full(pictures, 1 / pictures), DRAWS)
+        drawn = np.abs(weights @ gaps).sum(axis=1) / (pictures * each)
+        low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        counts, confidences, rights = sums.sum(axis=1)
+        bins = tuple(
+            (int(n), float(c / n), float(r / n))
+            for n, c, r in zip(counts, confidences, rights, strict=True)
+            if n
+        )
+        error = float(np.abs(gaps.sum(axis=0)).sum() / (pictures * each))
+        return cls(error, (float(low), float(high)), bins)
+
+    def to_json(self) -> dict[str, Any]:
+        """As in the manifest and in `evaluate --json`."""
+        return {"ece": self.error, "ece_interval": list(self.interval)}
+
+
+def temperature(values: Probabilities, wanted: Numbers, head: Head) -> float:
+    """That with which probabilities (count, outputs) are likeliest to give the wanted ones.
+
+    `wanted` is (count, outputs) too: 1 for what is true. A picture of every answer alike is added,
+    so that a network which was never wrong does not become infinitely sure (as Platt, Probabilistic
+    Outputs for Support Vector Machines, 1999).
+    """
+    answers = 2 if head.kind != "softmax" else values.shape[1]
+    doubt = 1 / (len(values) + 1)
+    wanted = (1 - doubt) * wanted + doubt / answers
+
+    logits = log_odds(values, head).astype(float)
+    gained = float((wanted * logits).sum())
+
+    def surprise(logarithm: float) -> float:
+        # The logarithms of what is claimed are scaled logits less what makes them sum to one.
+        scaled = logits / math.exp(logarithm)
+        if head.kind != "softmax":
+            return float(np.logaddexp(0, scaled).sum()) - gained / math.exp(logarithm)
+        top = scaled.max(axis=1, keepdims=True)
+        whole = np.log(np.exp(scaled - top).sum(axis=1)) + top[:, 0]
+        return float(whole.sum()) - gained / math.exp(logarithm)
+
+    return math.exp(_lowest(surprise, math.log(COLDEST), math.log(HOTTEST)))
+
+
+def _lowest(value: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function with a single valley is lowest: Kiefer's golden section search, 1953."""
+    a, b = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    at_a, at_b = value(a), value(b)
+    while high - low > NEAR:
+        if at_a < at_b:
+            high, b, at_b = b, a, at_a
+            at_a = value(a := high - GOLDEN * (high - low))
+        else:
+            low, a, at_a = a, b, at_b
+            at_b = value(b := low + GOLDEN * (high - low))
+    return (low + high) / 2
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A reliability, and the errors before and after."""
+
+    reliability: Reliability
+    details: dict[str, Any]
+    """As it stands in the manifest, with the artifact."""
+
+    @classmethod
+    def of(
+        cls, values: Probabilities, expected: Probabilities, classes: Truths | None, head: Head
+    ) -> Self:
+        """From an artifact's answers on held-out pictures, and the float network's.
+
+        The error after is cross-validated: no picture is judged by a temperature that it had a
+        part in.
+        """
+        labelled = classes is not None and len(classes) >= FEWEST
+        wanted = (
+            _wanted(classes, values.shape[1], head)
+            if classes is not None and labelled
+            else expected.astype(float)
+        )
+        basis: Basis = "labels" if labelled else "float network"
+        found = temperature(values, wanted, head)
+        reliability = Reliability(
+            found,
+            basis,
+            *_true(values, classes, head),
+            familiar=np.sort(familiarity(values))
+            if head.kind == "softmax"
+            else np.empty(0, np.float32),
+        )
+        details: dict[str, Any] = {
+            "temperature": found,
+            "basis": basis,
+            "count": len(values),
+        }
+        if classes is not None and labelled:
+            before = CalibrationError.of(values, classes, head)
+            after = CalibrationError.of(_cross_fitted(values, wanted, head), classes, head)
+            details |= {
+                "raw": before.to_json() | {"bins": before.bins},
+                "calibrated": after.to_json() | {"bins": after.bins},
+            }
+        return cls(reliability, details)
+
+
+def keep(folder: Path, fitted: dict[str, Fitted], kept: Bundle | None) -> None:
+    """Write what `Reliability.load` reads, with what an earlier export says of artifacts `kept`."""
+    arrays: dict[str, Any] = {}
+    if kept is not None and kept.answers is not None:
+        with np.load(kept.answers, allow_pickle=False) as file:
+            arrays |= file
+    for name, found in fitted.items():
+        arrays |= found.reliability.arrays(name)
+    np.savez_compressed(folder / FILE, **arrays)
+
+
+def _wanted(classes: Truths, outputs: int, head: Head) -> Numbers:
+    if head.kind == "softmax":
+        return np.eye(outputs)[classes]
+    return np.asarray(classes, float).reshape(len(classes), outputs)
+
+
+def _cross_fitted(values: Probabilities, wanted: Numbers, head: Head) -> Probabilities:
+    found = np.empty_like(values)
+    fold = np.random.default_rng(0).permutation(len(values)) % FOLDS
+    for number in range(FOLDS):
+        own = fold == number
+        found[own] = tempered(values[own], temperature(values[~own], wanted[~own], head), head)
+    return found
+
+
+def _true(
+    values: Probabilities, classes: Truths | None, head: Head
+) -> tuple[Probabilities, NDArray[np.int32]]:
+    """The probability of what is true, and which class that is, as `Reliability` keeps them."""
+    if classes is None:
+        return np.empty(0, np.float32), np.empty(0, np.int32)
+    if head.kind == "sigmoid":
+        lowest = np.where(classes, values, 1).min(axis=1).astype(np.float32)
+        return lowest, np.full(len(values), -1, np.int32)
+    own = of_each(values, head)[np.arange(len(classes)), classes]
+    return own.astype(np.float32), np.asarray(classes, np.int32)
