@@ -30,6 +30,8 @@ Values = NDArray[np.float32]
 TINY = 1e-7
 """How near to 0 and 1 the probability of a label that holds or not is told apart."""
 SMALLEST = float(np.finfo(np.float32).tiny)
+SHARES = (0.90, 0.95, 0.99)
+"""Of coverage, that reports speak of."""
 SPREAD = 0.90
 """How many of all sets of held-out pictures keep a promise within what is stated."""
 
@@ -93,6 +95,19 @@ class Rank:
         tail = (1 - SPREAD) / 2
         low, high = (beta_quantile(self.n + 1 - self.k, self.k, q) for q in (tail, 1 - tail))
         return low, high
+
+
+def statement(share: float, labelled: int) -> str | None:
+    """What coverage of that share promises with so many pictures; None where they are too few."""
+    try:
+        low, high = Rank.of(1 - share, labelled).interval
+    except TooFewPictures:
+        return None
+    return (
+        f"--coverage {share:.0%}: in at least {share:.0%} of pictures like the {labelled} held-out "
+        f"ones the truth is among the labels named, over all such sets of {labelled}; "
+        f"{SPREAD:.0%} of these sets give between {low:.1%} and {high:.1%}"
+    )
 
 
 class TooFewPictures(EdgeCnnError):

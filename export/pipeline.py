@@ -216,7 +216,7 @@ def _write_bundle(
             formats,
         ).write(folder)
     fitted = {
-        name: Fitted.of(found.answers, held_out.expected, held_out.truths, request.head)
+        name: Fitted.of(held_out, found.answers, request.head)
         for name, found in job.found.items()
         if found.answers is not None
     }

@@ -9,9 +9,7 @@ from edgecnn.binomial import interval
 from edgecnn.export.accuracy import Probabilities, Truths
 from edgecnn.export.reliability import CalibrationError
 from edgecnn.head import Head
-from edgecnn.reliability import Coverage, Reliability, TooFewPictures, of_each
-
-SHARES = (0.90, 0.95, 0.99)
+from edgecnn.reliability import SHARES, Coverage, Reliability, TooFewPictures, of_each
 
 
 @dataclass(frozen=True)

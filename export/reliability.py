@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle
 from edgecnn.export.accuracy import CONFIDENCE, Probabilities, Truths
+from edgecnn.export.held_out import HeldOut
 from edgecnn.head import Head
 from edgecnn.reliability import FILE, Basis, Reliability, familiarity, log_odds, of_each, tempered
+from edgecnn.usual import Usual
 
 BINS = 15
 DRAWS = 400
@@ -146,18 +148,18 @@ class Fitted:
     """A reliability, and the errors before and after."""
 
     reliability: Reliability
+    usual: Usual
     details: dict[str, Any]
     """As it stands in the manifest, with the artifact."""
 
     @classmethod
-    def of(
-        cls, values: Probabilities, expected: Probabilities, classes: Truths | None, head: Head
-    ) -> Self:
-        """From an artifact's answers on held-out pictures, and the float network's.
+    def of(cls, held_out: HeldOut, values: Probabilities, head: Head) -> Self:
+        """From an artifact's answers on held-out pictures.
 
         The error after is cross-validated: no picture is judged by a temperature that it had a
         part in.
         """
+        expected, classes = held_out.expected, held_out.truths
         labelled = classes is not None and len(classes) >= FEWEST
         wanted = (
             _wanted(classes, values.shape[1], head)
@@ -178,6 +180,7 @@ class Fitted:
             "temperature": found,
             "basis": basis,
             "count": len(values),
+            "labelled": len(reliability.true),
         }
         if classes is not None and labelled:
             before = CalibrationError.of(values, classes, head)
@@ -186,7 +189,7 @@ class Fitted:
                 "raw": before.to_json() | {"bins": before.bins},
                 "calibrated": after.to_json() | {"bins": after.bins},
             }
-        return cls(reliability, details)
+        return cls(reliability, Usual.of(held_out.images, values, head), details)
 
 
 def keep(folder: Path, fitted: dict[str, Fitted], kept: Bundle | None) -> None:
@@ -196,7 +199,7 @@ def keep(folder: Path, fitted: dict[str, Fitted], kept: Bundle | None) -> None:
         with np.load(kept.answers, allow_pickle=False) as file:
             arrays |= file
     for name, found in fitted.items():
-        arrays |= found.reliability.arrays(name)
+        arrays |= found.reliability.arrays(name) | found.usual.arrays(name)
     np.savez_compressed(folder / FILE, **arrays)
 
 

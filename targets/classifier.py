@@ -48,13 +48,13 @@ class Classifier:
         self.session = session
         self.head = bundle.head.with_threshold(threshold)
         self.region = region
+        self.format = runtimes.get(runtime).format
+        """Which of the bundle's artifacts it runs."""
+        self.image = np.empty(bundle.preprocessing.shape, np.uint8)
+        """The network's input of the newest frame; valid until the next one."""
         self.prepare = FramePreparer(bundle.preprocessing)
         self._say = answerer(
-            bundle,
-            runtimes.get(runtime).format,
-            self.head,
-            min(top, labels),
-            answers or AnswerOptions(),
+            bundle, self.format, self.head, min(top, labels), answers or AnswerOptions()
         )
         opencv()  # imported now, not while the first frame waits
 
@@ -82,7 +82,7 @@ class Classifier:
         frame = captured.image
         if self.region:
             frame = frame[self.region.rows_and_columns(frame)]
-        image = self.prepare(frame)
+        self.image = image = self.prepare(frame)
         prepared = time.perf_counter()
         outputs = self.session.infer(image)
         inferred = time.perf_counter()
@@ -104,6 +104,7 @@ class Classifier:
             dropped=captured.dropped,
             held=said.held,
             probabilities=said.probabilities,
+            outputs=outputs,
             possible=said.possible,
             familiarity=said.familiarity,
             region=self.region,

@@ -1,7 +1,7 @@
 """All that leaves `targets/`: what the network said about a frame, and when."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,27 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Alarm:
+    """Whether the stream is still like the held-out pictures; see `edgecnn.targets.live.alarm`."""
+
+    kind: Literal["none", "camera", "scene"]
+    why: tuple[str, ...]
+    """`dark`, `glaring`, `covered`, `blurred`, `noisy`, `frozen`, `moved`: the camera's.
+    `unsure`, `unfamiliar`, `other labels`: the scene's."""
+    since: float
+    """Unix time of the frame with which it came."""
+
+    @property
+    def text(self) -> str:
+        """What people are shown; empty without an alarm."""
+        return f"{self.kind}: {', '.join(self.why)}" if self.why else ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As in a line of `run --jsonl`."""
+        return {"kind": self.kind, "why": list(self.why), "since": self.since}
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The answer for one frame.
 
@@ -97,6 +118,10 @@ class Prediction:
     """Of pictures like the held-out ones at most this share is as unlike them, or more."""
     decision: Decision | None = None
     """Where a `DecisionRule` was given."""
+    outputs: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    """The engine's own, `(outputs,)`."""
+    alarm: Alarm | None = None
+    """Where an alarm was asked for: its state."""
     region: Region | None = None
     """The part of the frame that was looked at; None: the whole."""
 
@@ -154,6 +179,8 @@ class Prediction:
             line["possible"] = list(self.possible)
         if self.familiarity is not None:
             line["familiarity"] = round(self.familiarity, 4)
+        if self.alarm is not None:
+            line["alarm"] = self.alarm.to_json()
         if self.decision is not None:
             line["decision"] = self.decision.to_json()
         return line

@@ -8,7 +8,7 @@ TARGETS = Path(__file__).parents[1] / "targets"
 LEVELS = (
     {"board", "region", "captured"},
     {"engines", "prediction"},
-    {"answer"},
+    {"answer", "explanation"},
     {"classifier"},
     {"live", "deploy"},
     {"profiling", "inventory"},

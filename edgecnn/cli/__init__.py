@@ -20,6 +20,7 @@ COMMANDS = {
     "export": "quantise a network into a bundle for boards",
     "evaluate": "accuracy of a bundle, per runtime",
     "run": "classify a camera, video or pictures",
+    "explain": "where a network looked in a picture",
     "profile": "latency and memory of a bundle on this board",
     "deploy": "bring a bundle to boards over SSH, prove it there, switch to it",
     "fleet": "which boards run what, how fast and how hot",

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -255,6 +256,8 @@ def show(bundle: "Bundle") -> None:
         f"{sum(seconds.values()):.1f} s in all.",
         highlight=False,
     )
+    for line in _worth(bundle):
+        console.print(line, highlight=False, soft_wrap=True)
     command = shlex.join(["edgecnn", "run", str(bundle.path), "--source", "0"])
     # In one piece, to be copied; brackets in a folder's name are no markup.
     console.print(
@@ -262,6 +265,21 @@ def show(bundle: "Bundle") -> None:
         soft_wrap=True,
         highlight=False,
     )
+
+
+def _worth(bundle: "Bundle") -> Iterator[str]:
+    """What its probabilities mean, and from how many pictures that is known."""
+    told = {name: artifact.details["reliability"] for name, artifact in bundle.artifacts.items()}
+    for name, found in told.items():
+        said = f"Probabilities of {name}: temperature {found['temperature']:.2f}"
+        if "raw" in found:
+            before, after = (found[kind] for kind in ("raw", "calibrated"))
+            said += f", calibration error {before['ece']:.3f} → {after['ece']:.3f}"
+        else:
+            said += ", as sure as the float network is: too few held-out pictures have labels"
+        yield f"{said}."
+    if not any(found["labelled"] for found in told.values()):
+        yield "No --coverage: it takes held-out pictures with labels (--held-out)."
 
 
 def _show_verdict(console: "Console", verdict: "Verdict") -> None:

@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from edgecnn.targets.live.fleet import Fleet
+    from edgecnn.targets.live.fleet import Fleet, Member
 
-COLOURS = {"online": "green", "silent": "yellow", "offline": "red"}
+COLOURS = {"online": "green", "silent": "yellow", "alarm": "red", "stuck": "red", "offline": "red"}
 REFRESH_S = 1.0
 
 
@@ -34,7 +34,8 @@ def command(ctx: click.Context, url: str, watch: bool, as_json: bool) -> None:
     """Which boards run what, how fast and how hot: all that publish with `edgecnn run --mqtt`.
 
     A board that died is offline as soon as the broker misses it, after some 20 seconds at most;
-    one that is silent is there and gets no frames.
+    one that is silent is there and gets no frames; one with an alarm says which (see `edgecnn run
+    --alarm`).
 
     \b
     edgecnn fleet --mqtt mqtt://broker
@@ -72,7 +73,7 @@ def _table(fleet: "Fleet") -> Table:
         since = datetime.datetime.fromtimestamp(health["since"])
         table.add_row(
             escape(member.topic),
-            f"[{COLOURS[member.state]}]{member.state}[/]",
+            f"[{COLOURS[member.state]}]{_state(member)}[/]",
             # As its folder is called where it was deployed.
             escape(f"{health['bundle']}-{health['bundle_version']}"),
             *(_figure(health[key], 1) for key in ("latency_p99_ms", "age_p99_ms")),
@@ -80,6 +81,10 @@ def _table(fleet: "Fleet") -> Table:
             f"{since:%H:%M}" if since.date() == today else f"{since:%Y-%m-%d}",
         )
     return table
+
+
+def _state(member: "Member") -> str:
+    return str(member.health["alarm"]) if member.state == "alarm" else member.state
 
 
 def _figure(value: float | None, digits: int) -> str:

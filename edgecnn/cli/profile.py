@@ -114,7 +114,9 @@ def command(
             progress=lambda doing: status.update(f"measuring {doing}"),
         )
     if html:
-        report.write(report.render(found, Bundle.load(bundle).manifest.get("ram_analysis")), html)
+        manifest = Bundle.load(bundle).manifest
+        page = report.render(found, manifest.get("ram_analysis"), manifest["artifacts"])
+        report.write(page, html)
         click.echo(f"{html} written", err=True)
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=1))

@@ -56,6 +56,7 @@ def command(
         _print_systemd(bundle)
         return
     from edgecnn.targets.answer import AnswerOptions
+    from edgecnn.targets.live.alarm import AlarmOptions
     from edgecnn.targets.live.decisions import DecisionRule
     from edgecnn.targets.live.loop import LiveOptions
     from edgecnn.targets.live.outputs import Outputs
@@ -65,11 +66,13 @@ def command(
     smooth, threshold, hysteresis, roi = map(
         given.pop, ("smooth", "threshold", "hysteresis", "roi")
     )
+    alarm = given.pop("alarm")
     answers = AnswerOptions.parse(*map(given.pop, ("raw", "coverage", "reject")))
     decides = smooth or threshold is not None or hysteresis or given["on_change"]
     options = LiveOptions(
         region=Region.parse(roi) if roi else None,
         answers=answers,
+        alarm=AlarmOptions.parse(alarm) if alarm else None,
         rule=DecisionRule(smooth, threshold, hysteresis or 0.0) if decides else None,
         **{name: given.pop(name) for name in LIVE},
     )

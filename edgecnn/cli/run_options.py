@@ -106,6 +106,12 @@ decision_options = _together(
         help="Keep a decision until another leads by more, or the threshold is missed by more.",
     ),
     click.option(
+        "--alarm",
+        metavar="DAYS[:SECONDS]",
+        help="Tell when the camera or the scene is no longer like the held-out pictures, with no "
+        "more than one false alarm in DAYS, from what is seen in SECONDS at a time (20).",
+    ),
+    click.option(
         "--on-change", is_flag=True, help="Write and publish only when the decision changes."
     ),
 )

@@ -28,12 +28,17 @@ class Member:
 
     @property
     def state(self) -> str:
-        """`online`, `silent` (no frames come), `stuck` (its loop stands still) or `offline`."""
+        """`online`, `silent` (no frames come), `stuck` (its loop stands still) or `offline`.
+
+        `alarm`: it is online, and its camera or scene is not what its bundle was measured for.
+        """
         if not self.online:
             return "offline"
         if self.health.get("stuck"):
             return "stuck"
-        return "silent" if self.health["silent_s"] > SILENT_S else "online"
+        if self.health["silent_s"] > SILENT_S:
+            return "silent"
+        return "alarm" if self.health.get("alarm") else "online"
 
     def to_json(self) -> dict[str, Any]:
         """As in `edgecnn fleet --json`."""

@@ -7,9 +7,11 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from edgecnn.errors import EdgeCnnError
 from edgecnn.targets.answer import AnswerOptions
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
+from edgecnn.targets.live.alarm import AlarmOptions, Watch
 from edgecnn.targets.live.decisions import DecisionRule, decider
 from edgecnn.targets.live.pace import Pace
 from edgecnn.targets.live.pulse import Pulse
@@ -17,6 +19,7 @@ from edgecnn.targets.live.sources import DEFAULT_TIMEOUT_S, open_frames
 from edgecnn.targets.live.sources.source import FrameSource
 from edgecnn.targets.prediction import Prediction
 from edgecnn.targets.region import Region
+from edgecnn.usual import Usual
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class LiveOptions:
     """Look at fewer frames while they are older than this when answered (p99). Live sources."""
     answers: AnswerOptions = field(default_factory=AnswerOptions)
     """What is asked of answers beside the label."""
+    alarm: AlarmOptions | None = None
+    """Adds to each prediction whether the stream is still like the held-out pictures."""
     rule: DecisionRule | None = None
     """Adds a decision to each prediction."""
 
@@ -107,17 +112,29 @@ def follow(
     pace = Pace(options.max_fps, options.max_age_ms if source.live else None)
     labels, head = classifier.bundle.labels, classifier.head
     decide = decider(options.rule, labels, head) if options.rule else None
+    watch = _watch(classifier, options.alarm) if options.alarm else None
     for prediction, captured in answers(
         source, classifier, frames=frames, stop=stop, pace=pace, pulse=pulse
     ):
         pace.answered(prediction.latency_ms.age)
+        # A video is read faster or slower than it was filmed.
+        filmed = None if source.live or not source.fps else captured.index / source.fps
+        clock = captured.clock if filmed is None else filmed
+        if watch:
+            alarm = watch(prediction, classifier.image[0], clock)
+            prediction = replace(prediction, alarm=alarm)  # noqa: PLW2901
         if decide:
-            # A video is read faster or slower than it was filmed.
-            filmed = None if source.live or not source.fps else captured.index / source.fps
-            decision = decide(prediction, captured.clock if filmed is None else filmed)
-            yield replace(prediction, decision=decision), captured
-        else:
-            yield prediction, captured
+            prediction = replace(prediction, decision=decide(prediction, clock))  # noqa: PLW2901
+        yield prediction, captured
+
+
+def _watch(classifier: Classifier, options: AlarmOptions) -> Watch:
+    usual = Usual.load(classifier.bundle, classifier.format)
+    if usual is None:
+        raise EdgeCnnError(
+            f"{classifier.bundle.path} is of before export measured what is usual: export again."
+        )
+    return Watch(usual, classifier.head, options)
 
 
 def answers(

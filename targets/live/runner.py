@@ -10,6 +10,7 @@ from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.live.loop import LiveOptions, follow
 from edgecnn.targets.live.outputs import Outputs
 from edgecnn.targets.live.pulse import Pulse
+from edgecnn.targets.live.sinks.alarms import Alarms
 from edgecnn.targets.live.stopping import stop_on_signals
 from edgecnn.targets.live.systemd import Notifier
 from edgecnn.targets.live.watchdog import Watchdog
@@ -53,6 +54,8 @@ def run(
         held.callback(opened.close)
         pulse, notifier = Pulse(), Notifier()
         sinks = outputs.open(held, opened, classifier, board, stop, pulse)
+        if options.alarm:
+            sinks.append(Alarms())
         held.callback(notifier.close)
         held.enter_context(Watchdog(pulse, notifier))
         for prediction, captured in follow(

@@ -13,6 +13,7 @@ from scipy import stats
 from edgecnn.binomial import beta_quantile, interval
 from edgecnn.bundle import MANIFEST, Bundle
 from edgecnn.errors import EdgeCnnError
+from edgecnn.export.held_out import HeldOut
 from edgecnn.export.promises import Promises
 from edgecnn.export.reliability import CalibrationError, Fitted, temperature
 from edgecnn.head import Head
@@ -30,6 +31,11 @@ def answers(count: int, classes: int, too_sure: float, seed: int = 0) -> tuple[A
     truth = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     shown = (truth.cumsum(axis=1) > rng.random((count, 1))).argmax(axis=1)
     return tempered(truth, 1 / too_sure, SOFTMAX), shown
+
+
+def fitted(values: Any, expected: Any, classes: Any, head: Head = SOFTMAX) -> Fitted:
+    images = np.zeros((len(values), 4, 4, 1), np.uint8)
+    return Fitted.of(HeldOut(images, expected, classes), values, head)
 
 
 @pytest.mark.parametrize(("hits", "count"), [(0, 10), (10, 10), (3, 40), (95, 100), (4990, 5000)])
@@ -58,7 +64,7 @@ def test_labels_that_hold_or_not_are_calibrated_too(kind: Any) -> None:
     holds = rng.random(truth.shape) < truth
     classes = holds[:, 0].astype(int) if kind == "binary" else holds
     values = tempered(truth, 0.4, head)
-    found = Fitted.of(values, values, classes, head)
+    found = fitted(values, values, classes, head)
     assert found.reliability.temperature == pytest.approx(2.5, rel=0.1)
     assert found.details["calibrated"]["ece"] < found.details["raw"]["ece"] / 4
     calibrated = found.reliability.calibrated(values, head)
@@ -74,7 +80,7 @@ def test_a_network_that_was_never_wrong_is_not_sure_beyond_its_pictures() -> Non
 def test_without_labels_the_float_network_is_what_is_matched() -> None:
     values, _ = answers(500, 10, 3.0)
     expected, _ = answers(500, 10, 1.5)
-    found = Fitted.of(values, expected, None, SOFTMAX)
+    found = fitted(values, expected, None)
     assert found.reliability.basis == "float network"
     assert found.reliability.temperature == pytest.approx(2, rel=0.05)
     with pytest.raises(EdgeCnnError, match="--held-out"):
@@ -209,12 +215,12 @@ def test_a_changed_byte_is_found(lenet5_bundle: Path, tmp_path: Path) -> None:
 
 def test_promises_are_judged_on_other_pictures() -> None:
     values, shown = answers(2000, 6, 2.5)
-    known = Fitted.of(values[:400], values[:400], shown[:400], SOFTMAX).reliability
+    known = fitted(values[:400], values[:400], shown[:400]).reliability
     found = Promises.of(known, values[400:], shown[400:], SOFTMAX)
     assert found.calibrated is not None
     assert found.calibrated.error < found.raw.error / 3
     assert [covered.share for covered in found.coverage] == [0.9, 0.95, 0.99]
     for covered in found.coverage:
         assert covered.covered == pytest.approx(covered.share, abs=0.04)
-    few = Fitted.of(values[:60], values[:60], shown[:60], SOFTMAX).reliability
+    few = fitted(values[:60], values[:60], shown[:60]).reliability
     assert [c.share for c in Promises.of(few, values, shown, SOFTMAX).coverage] == [0.9, 0.95]

@@ -52,6 +52,7 @@ class Health:
         self._latencies_ms: deque[float] = deque(maxlen=WINDOW)
         self._ages_ms: deque[float] = deque(maxlen=WINDOW)
         self._frames = self._dropped = 0
+        self._alarm = ""
         self._answered = time.monotonic()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._repeat, name="health", daemon=True)
@@ -65,6 +66,7 @@ class Health:
             self._ages_ms.append(latency.age)
             self._frames += 1
             self._dropped += prediction.dropped
+            self._alarm = prediction.alarm.text if prediction.alarm else ""
             self._answered = time.monotonic()
 
     def close(self) -> None:
@@ -84,6 +86,7 @@ class Health:
         temperature = self._board.telemetry().temperature_c
         with self._lock:
             frames, dropped, answered = self._frames, self._dropped, self._answered
+            alarm = self._alarm
             latencies, ages = list(self._latencies_ms), list(self._ages_ms)
         return {
             **self._constant,
@@ -95,6 +98,7 @@ class Health:
             # Told as a duration: clocks of boards without a network may be off.
             "silent_s": round(time.monotonic() - answered, 1),
             "stuck": self._pulse.stuck(),
+            "alarm": alarm or None,
             "temperature_c": temperature,
         }
 

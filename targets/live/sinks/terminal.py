@@ -20,7 +20,7 @@ class Terminal:
 
     def write(self, prediction: Prediction, captured: Captured) -> None:  # noqa: ARG002
         """Print one line."""
-        latency, decision = prediction.latency_ms, prediction.decision
+        latency, decision, alarm = prediction.latency_ms, prediction.decision, prediction.alarm
         filled = round(prediction.probability * BAR)
         each = prediction.held is not None
         others = prediction.top[:3] if each else prediction.top[1:3]
@@ -32,6 +32,7 @@ class Terminal:
             " " if each else f" {prediction.probability:6.1%} ",
             (prediction.answer, "bold"),
             (f" = {decision.answer}" if decision else "", "magenta"),
+            (f" ! {alarm.text}" if alarm and alarm.why else "", "red"),
             ("".join(f" · {t.label} {t.probability:.0%}" for t in others), "dim"),
         )
         self._console.print(line, no_wrap=True, overflow="ellipsis")

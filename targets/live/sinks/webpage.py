@@ -8,7 +8,9 @@ from edgecnn.errors import require
 from edgecnn.targets.board.target import Target
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier
+from edgecnn.targets.explanation import Explanation, overlay
 from edgecnn.targets.live.pulse import Pulse
+from edgecnn.targets.live.web.jpeg import encode
 from edgecnn.targets.prediction import Prediction
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,8 @@ class WebPage:
         described = classifier.bundle.name, classifier.runtime, _now_and_then(board)
         self._status, self._metrics = Status(*described), Metrics(*described)
         self._server = Server(Access.parse(address), self._status, self._metrics, pulse or Pulse())
+        self._classifier = classifier
+        self._explanation: Explanation | None = None
         self._encoder = Encoder(lambda: self.viewers > 0, self._server.publish_picture)
         log.warning("edgecnn: web page at %s", self._server.url)
 
@@ -54,6 +58,21 @@ class WebPage:
         self._status.note(prediction)
         self._metrics.note(prediction)
         self._encoder.offer(captured.image, prediction.region)
+        if self._server.explanations.readers:
+            self._explain(prediction)
+        else:
+            self._explanation = None
+
+    def _explain(self, prediction: Prediction) -> None:
+        """Ask once more with a part covered: a frame is explained over as many as it has parts."""
+        if self._explanation is None:
+            names = self._classifier.head.names(self._classifier.bundle.labels)
+            answer = names.index(prediction.label)
+            self._explanation = Explanation(self._classifier.image, answer, self._classifier.head)
+        if self._explanation.step(self._classifier.infer):
+            found = overlay(self._explanation.image, self._explanation.map)
+            self._server.publish_explanation(encode(found, None))
+            self._explanation = None
 
     def close(self) -> None:
         """Stop serving."""

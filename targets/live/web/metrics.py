@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from edgecnn.targets.prediction import Prediction
 
 STAGES = ("capture", "preprocess", "inference", "postprocess", "total", "age")
+ALARMS = ("camera", "scene")
 BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -28,6 +29,12 @@ class Metrics:
             registry=registry,
         )
         self._stages = {stage: histogram.labels(stage) for stage in STAGES}
+        self._alarms = Gauge(
+            "edgecnn_alarm",
+            "1 while the camera or the scene is not like the held-out pictures",
+            ("kind",),
+            registry=registry,
+        )
         self._temperature = temperature
         self._warmth: Gauge | None = None
 
@@ -35,6 +42,9 @@ class Metrics:
         """Take one answer."""
         self._frames.inc()
         self._dropped.inc(prediction.dropped)
+        if prediction.alarm:
+            for kind in ALARMS:
+                self._alarms.labels(kind).set(prediction.alarm.kind == kind)
         for stage, histogram in self._stages.items():
             histogram.observe(getattr(prediction.latency_ms, stage) / 1e3)
 

@@ -27,7 +27,10 @@ function show(status) {
   $("state").classList.toggle("live", status.live);
   if (!status.top) return;
   $("label").textContent = status.decision ?? status.answer;
-  showTop(status.top, status.labels);
+  showTop(status.top, status.labels ?? status.possible);
+  $("alarm").hidden = !status.alarm;
+  // An unchanged text is not read out again.
+  if (status.alarm && $("alarm").textContent !== status.alarm) $("alarm").textContent = status.alarm;
   $("fps").textContent = `${status.fps.toFixed(1)} /s`;
   $("inference").textContent = `${status.inference_ms.toFixed(1)} ms`;
   $("age").textContent = `${status.age_ms.toFixed(0)} ms`;
@@ -90,6 +93,14 @@ events.onerror = () => {
   $("state").textContent = "connection lost";
   $("state").classList.remove("live");
 };
+// One more inference a frame, as long as somebody wants to know.
+$("why").addEventListener("click", () => {
+  const asked = $("why").getAttribute("aria-pressed") !== "true";
+  $("why").setAttribute("aria-pressed", asked);
+  $("explained").hidden = !asked;
+  if (asked) $("explained").src = `explained.mjpeg?${Date.now()}`;
+  else $("explained").removeAttribute("src");
+});
 // The browser connects the events again by itself, the picture has to be asked for.
 let lost = false;
 events.addEventListener("error", () => (lost = true));

@@ -18,6 +18,7 @@ from edgecnn.targets.live.web.status import Status
 
 COOKIE = "edgecnn_token"
 STATUS_S = 0.25
+JPEGS = "multipart/x-mixed-replace; boundary=frame"
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -43,7 +44,7 @@ class Server:
         self._pulse = pulse
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
-        self.pictures, self._events = Broadcast(), Broadcast()
+        self.pictures, self.explanations, self._events = Broadcast(), Broadcast(), Broadcast()
         runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0.1)
         # A failure to start, such as an address in use, is raised here and not in the thread.
         started: Future[int] = Future()
@@ -70,9 +71,16 @@ class Server:
 
     def publish_picture(self, jpeg: bytes) -> None:
         """Send a JPEG to every viewer; from any thread."""
+        self._publish(self.pictures, jpeg)
+
+    def publish_explanation(self, jpeg: bytes) -> None:
+        """Likewise, to all who want to see where the network looked."""
+        self._publish(self.explanations, jpeg)
+
+    def _publish(self, viewers: Broadcast, jpeg: bytes) -> None:
         head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
         try:
-            self._loop.call_soon_threadsafe(self.pictures.publish, head + jpeg + b"\r\n")
+            self._loop.call_soon_threadsafe(viewers.publish, head + jpeg + b"\r\n")
         except RuntimeError:
             if not self._loop.is_closed():  # closed meanwhile: nobody is watching any more
                 raise
@@ -110,6 +118,7 @@ class Server:
         for path, name in files.items():
             app.router.add_get(path, _file(name))
         app.router.add_get("/picture.mjpeg", self._picture)
+        app.router.add_get("/explained.mjpeg", self._explained)
         app.router.add_get("/status", self._status_events)
         app.router.add_get("/history", self._history)
         app.router.add_get("/metrics", self._metrics_text)
@@ -135,7 +144,10 @@ class Server:
         )
 
     async def _picture(self, request: web.Request) -> web.StreamResponse:
-        return await _stream(request, self.pictures, "multipart/x-mixed-replace; boundary=frame")
+        return await _stream(request, self.pictures, JPEGS)
+
+    async def _explained(self, request: web.Request) -> web.StreamResponse:
+        return await _stream(request, self.explanations, JPEGS)
 
     async def _status_events(self, request: web.Request) -> web.StreamResponse:
         return await _stream(request, self._events, "text/event-stream")

@@ -74,6 +74,8 @@ class Status:
                 "top": line["top"],
                 "labels": line.get("labels"),
                 "answer": newest.answer,
+                "possible": line.get("possible"),
+                "alarm": newest.alarm.text if newest.alarm else None,
                 "decision": newest.decision.answer if newest.decision else None,
                 **_figures(newest),
             }

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgecnn.errors import EdgeCnnError, require
 from edgecnn.targets.profiling.profile import Profile
-from edgecnn.targets.profiling.report import charts
+from edgecnn.targets.profiling.report import answers, charts
 from edgecnn.targets.profiling.report.over_time import course
 from edgecnn.targets.profiling.report.roofline import RooflineChart, roofline
 
@@ -17,8 +17,16 @@ def check_installed() -> None:
     require("jinja2", what="An HTML report", package="jinja2", extra="report")
 
 
-def render(profile: Profile, analysis: Mapping[str, Any] | None) -> str:
-    """The page. `analysis` is the bundle's RAM analysis as JSON, None if it has none."""
+def render(
+    profile: Profile,
+    analysis: Mapping[str, Any] | None,
+    artifacts: Mapping[str, Any] | None = None,
+) -> str:
+    """The page.
+
+    `analysis` is the bundle's RAM analysis as JSON, None if it has none; `artifacts` what its
+    manifest says of them.
+    """
     check_installed()
     import jinja2
 
@@ -42,6 +50,8 @@ def render(profile: Profile, analysis: Mapping[str, Any] | None) -> str:
         operators=[(charts.name_of(r), charts.operators(r)) for r in profile.runs if r.layers],
         histograms=[charts.histogram(run) for run in profile.runs],
         courses=[found for run in profile.runs if (found := course(run))],
+        diagrams=answers.diagrams(artifacts or {}),
+        statements=answers.statements(artifacts or {}),
         rooflines=_rooflines(profile, analysis) if analysis else [],
     )
 

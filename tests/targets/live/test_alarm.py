@@ -1,0 +1,275 @@
+"""The alarm: rare while all is as usual, soon when it is not, and it tells camera from scene."""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgecnn.errors import EdgeCnnError
+from edgecnn.head import Head
+from edgecnn.reliability import TooFewPictures
+from edgecnn.targets.captured import Captured
+from edgecnn.targets.classifier import Classifier, load
+from edgecnn.targets.live.alarm import AlarmOptions, Watch
+from edgecnn.targets.live.alarm.evidence import Labels, Shares
+from edgecnn.targets.live.alarm.view import View
+from edgecnn.targets.prediction import Alarm, Latency, Prediction
+from edgecnn.usual import Usual, look
+
+Frame = NDArray[np.uint8]
+STEP_S = 0.5
+
+
+def test_a_false_alarm_is_as_rare_as_was_asked_for() -> None:
+    """At the very bound, as often as can be: within half the time in at most half of the runs."""
+    limit, runs = 100, 300
+    rng = np.random.default_rng(0)
+    raised = mixed = 0
+    for _ in range(runs):
+        shares, labels = Shares(np.array([0.1]), limit), Labels(np.array([0.5, 0.3, 0.2]), limit)
+        seen = [float(shares.add(np.array([x]))[0]) for x in rng.random(limit // 2) < 0.1]
+        said = [labels.add(x) for x in rng.choice(3, limit // 2, p=[0.5, 0.3, 0.2]).tolist()]
+        raised += max(seen) >= limit
+        mixed += max(said) >= limit
+    assert 0 < raised / runs <= 0.5 + 3 * (0.25 / runs) ** 0.5
+    assert mixed / runs <= 0.5 + 3 * (0.25 / runs) ** 0.5
+
+
+def test_what_is_new_is_seen_within_few_windows() -> None:
+    shares = Shares(np.array([0.1, 0.1]), 1e6)
+    for _ in range(1000):
+        shares.add(np.array([0.05, 0.05]))
+    found = [shares.add(np.array([1.0, 0.05])) for _ in range(9)]
+    assert found[-1][0] >= 1e6
+    assert found[-1][1] < 100
+    labels = Labels(np.full(10, 0.15), 1e6)
+    for n in range(1000):
+        labels.add(n % 10)
+    assert [labels.add(3) for _ in range(15)][-1] >= 1e6
+
+
+# Streams of digits, as a camera would see one after the other
+
+
+@pytest.fixture(scope="module")
+def classifier(lenet5_bundle: Path) -> Classifier:
+    return load(lenet5_bundle, "litert")
+
+
+@pytest.fixture(scope="module")
+def usual(classifier: Classifier) -> Usual:
+    found = Usual.load(classifier.bundle, classifier.format)
+    assert found is not None
+    return found
+
+
+@cache
+def all_digits() -> Any:
+    from sklearn.datasets import load_digits
+
+    return load_digits().images
+
+
+def digits(seed: int, stay: float = 0.8) -> Iterator[Frame]:
+    """One digit stays for some frames, then comes another, each frame with a sensor's noise."""
+    rng = np.random.default_rng(seed)
+    images = all_digits()
+    shown = rng.integers(len(images))
+    while True:
+        if rng.random() > stay:
+            shown = rng.integers(len(images))
+        noisy = images[shown] * 15.9 + rng.normal(0, 1, (8, 8))
+        yield np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def follow(
+    classifier: Classifier,
+    watch: Watch,
+    frames: Iterator[Frame],
+    seconds: float,
+    start: float = 0,
+    change: Callable[[Frame], Frame] = lambda frame: frame,
+) -> list[Alarm]:
+    found = []
+    for n, frame in enumerate(islice(frames, int(seconds / STEP_S))):
+        clock = start + n * STEP_S
+        captured = Captured(change(frame), n, clock, clock)
+        found.append(watch(classifier.predict(captured), classifier.image[0], clock))
+    return found
+
+
+def darker(frame: Frame) -> Frame:
+    return (frame * 0.2).astype(np.uint8)
+
+
+def blurred(frame: Frame) -> Frame:
+    return np.asarray(cv2.GaussianBlur(cv2.resize(frame, (64, 64)), (0, 0), 12), np.uint8)
+
+
+def covered(frame: Frame) -> Frame:
+    return (frame * 0.02 + 75).astype(np.uint8)
+
+
+def noisy(frame: Frame) -> Frame:
+    noise = np.random.default_rng(int(frame.sum())).normal(0, 90, frame.shape)
+    return np.clip(frame + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "why"),
+    [
+        (darker, "camera", "dark"),
+        (blurred, "camera", "blurred"),
+        (covered, "camera", "covered"),
+        (noisy, "camera", "noisy"),
+    ],
+)
+def test_a_camera_that_sees_badly(
+    classifier: Classifier,
+    usual: Usual,
+    change: Callable[[Frame], Frame],
+    kind: str,
+    why: str,
+) -> None:
+    watch = Watch(usual, classifier.head, AlarmOptions(30))
+    before = follow(classifier, watch, digits(1), 400)
+    assert {alarm.kind for alarm in before} == {"none"}
+    after = follow(classifier, watch, digits(2), 400, 400, change)
+    assert after[-1].kind == kind
+    assert why in after[-1].why
+    assert "scene" not in {alarm.kind for alarm in after}
+    # Once, not with every frame; and it ends when all is well again.
+    assert len({alarm.since for alarm in after}) < 8
+    again = follow(classifier, watch, digits(3), 700, 800)
+    assert again[-1].kind == "none"
+
+
+def test_another_scene(classifier: Classifier, usual: Usual) -> None:
+    watch = Watch(usual, classifier.head, AlarmOptions(30))
+    follow(classifier, watch, digits(1), 400)
+    upside_down = follow(classifier, watch, digits(2), 800, 400, lambda f: f[::-1].copy())
+    assert upside_down[-1].kind == "scene"
+    assert set(upside_down[-1].why) <= {"unsure", "unfamiliar", "other labels"}
+
+
+def test_a_picture_that_stands_still(classifier: Classifier, usual: Usual) -> None:
+    watch = Watch(usual, classifier.head, AlarmOptions(30))
+    still = next(digits(1))
+    found = follow(classifier, watch, iter([still] * 30), 15)
+    assert found[0].kind == "none"
+    assert (found[-1].kind, found[-1].why) == ("camera", ("frozen",))
+
+
+def test_a_fixed_camera_that_is_moved() -> None:
+    wall = cv2.GaussianBlur(
+        np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8), (0, 0), 5
+    )
+    wall = cv2.normalize(wall, None, 0, 255, cv2.NORM_MINMAX)
+    rng = np.random.default_rng(1)
+
+    def windows(left: int, count: int, light: float = 1.0) -> list[bool]:
+        found = []
+        for _ in range(count):
+            for _ in range(5):
+                seen = wall[:224, left : left + 224] * light + rng.normal(0, 2, (224, 224, 3))
+                view.add(np.clip(seen, 0, 255).astype(np.uint8))
+            found.append(view.moved())
+        return found
+
+    view = View()
+    assert not any(windows(0, 20) + windows(0, 20, 0.6) + windows(0, 20))
+    assert windows(40, 6)[-1]
+    assert not windows(40, 40)[-1]  # that is its view now
+    view = View()
+    robot = [moved for left in range(0, 76, 8) for moved in windows(left, 3)]
+    assert not any(robot)  # it has no view of its own
+
+
+def test_looks_are_what_they_are_called() -> None:
+    frame = np.random.default_rng(0).integers(60, 200, (64, 64, 3), np.uint8)
+    frame = np.asarray(cv2.resize(frame[:16, :16], (64, 64)), np.uint8)
+    own, dark, soft = look(frame), look(frame // 2), look(cv2.GaussianBlur(frame, (0, 0), 3))
+    assert dark["brightness"] < own["brightness"] * 0.6
+    assert dark["sharpness"] == pytest.approx(own["sharpness"], rel=0.1)
+    assert soft["sharpness"] < own["sharpness"] * 0.6
+    assert soft["brightness"] == pytest.approx(own["brightness"], rel=0.05)
+
+
+@pytest.mark.parametrize("text", ["often", "0", "-1", "30:", "30:0", "inf", "30:60:1"])
+def test_a_rate_that_is_none(text: str) -> None:
+    with pytest.raises(EdgeCnnError, match="--alarm"):
+        AlarmOptions.parse(text)
+
+
+def test_too_few_pictures_to_know_what_is_usual() -> None:
+    images = np.zeros((10, 8, 8, 1), np.uint8)
+    few = Usual.of(images, np.full((10, 2), 0.5, np.float32), Head())
+    with pytest.raises(TooFewPictures, match="19 held-out pictures"):
+        Watch(few, Head(), AlarmOptions(30))
+
+
+@pytest.mark.slow
+def test_thirty_days_of_a_correlated_stream_without_change() -> None:
+    """Scenes that stay for five seconds on average: at most the stated rate."""
+    rng = np.random.default_rng(0)
+    head, days, runs, raised = Head(), 30, 8, 0
+    names = ("brightness", "contrast", "sharpness")
+    for _ in range(runs):
+        world = rng.dirichlet(np.ones(10), 4000).astype(np.float32)
+        looks = rng.normal(size=(4000, 3))
+        held_out = rng.choice(4000, 300, replace=False)
+        usual = Usual.of(np.zeros((300, 4, 4, 1), np.uint8), world[held_out], head)
+        for n, name in enumerate(names):
+            usual.measures[name][:] = np.sort(looks[held_out, n])
+        watch = _Faster(usual, head, AlarmOptions(days))
+        raised += watch.alarms(world, looks, rng, int(days * 86400 / 20))
+    # One false alarm in 30 days on average at most: Doob's bound on all of them.
+    assert raised <= runs
+    assert raised <= 3
+
+
+class _Faster(Watch):
+    """As it is, but the frames of a window come as numbers and not as pictures."""
+
+    def alarms(self, world: Any, looks: Any, rng: Any, windows: int) -> int:
+        from edgecnn.usual import LOOKS, saying
+
+        said = [saying(values, self._head) for values in world]
+        table = np.array(
+            [
+                [
+                    looks[i, LOOKS.index(m)] if m in LOOKS else row[m]
+                    for m, _ in self._usual.values()
+                ]
+                for i, row in enumerate(said)
+            ]
+        )
+        signals = (table - self._thresholds) * self._signs < 0
+        labels = world.argmax(axis=1).tolist()
+        stay = np.exp(-STEP_S / 5)
+        shown, count, up = 0, 0, False
+        for _ in range(windows):
+            changes = rng.random(40) > stay
+            scenes = np.where(changes, rng.integers(len(world), size=40), -1).tolist()
+            seen = [shown := scene if scene >= 0 else shown for scene in scenes]
+            self._signals = [signals[scene] for scene in seen[20:]]
+            self._label = labels[shown]
+            self._conclude()
+            count += int(self._raised.any() and not up)
+            up = bool(self._raised.any())
+        return count
+
+
+def test_a_line_says_it() -> None:
+    latency = Latency(0, 0, 0, 0, 0, 0)
+    alarm = Alarm("camera", ("dark",), 12.0)
+    prediction = Prediction(0, 0.0, (), latency, alarm=alarm)
+    assert prediction.alarm is not None
+    assert prediction.alarm.text == "camera: dark"
+    assert alarm.to_json() == {"kind": "camera", "why": ["dark"], "since": 12.0}
