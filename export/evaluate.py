@@ -1,7 +1,7 @@
 """Accuracy of a bundle: each runtime on labelled pictures, beside the float network."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from edgecnn.errors import DataError, RuntimeUnavailable
 from edgecnn.export.accuracy import Accuracy, Agreement, Drop, Probabilities, Truths
 from edgecnn.export.float_network import float_answers
 from edgecnn.export.promises import Promises
+from edgecnn.export.thresholds import Thresholds
 from edgecnn.head import Head
 from edgecnn.pictures import Picture, labelled_pictures, prepare, truths
 from edgecnn.quiet import import_keras
@@ -33,6 +34,7 @@ class Result:
     drop: Drop | None
     """Both None where the float network is not here to compare with."""
     promises: Promises
+    thresholds: Thresholds | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As in `evaluate --json`."""
@@ -48,6 +50,8 @@ class Result:
                 "top1_drop": self.drop.top1_drop,
                 "top1_drop_interval": list(self.drop.interval),
             }
+        if self.thresholds is not None:
+            found["thresholds"] = self.thresholds.to_json()
         return found | {"reliability": self.promises.to_json()}
 
 
@@ -82,6 +86,7 @@ def evaluate(
     *,
     reference: bool | Path | str = True,
     threads: int | None = None,
+    thresholds: bool = False,
     on_picture: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Accuracy and agreement of every format in a bundle whose engine is here.
@@ -90,7 +95,8 @@ def evaluate(
     `labels.csv`) of the columns file,label, or a data set that `train` knows, such as `digits`,
     whose test split is used. `edgecnn.pictures.truths` says what a label means to networks that
     are no softmax, `edgecnn.export.accuracy` what is counted. With `reference` the Keras network
-    the bundle was made from runs too, if it can be found, or the one in the file named.
+    the bundle was made from runs too, if it can be found, or the one in the file named. With
+    `thresholds` it also says what each threshold buys, and what is taken for what.
 
     Raises `DataError` for pictures without labels or with labels the network has not.
     """
@@ -123,7 +129,11 @@ def evaluate(
         known = Reliability.load(bundle, runtime.format)
         said = answers if known is None else known.calibrated(answers, head)
         promises = Promises.of(known, answers, classes, head)
-        results[runtime.format] = _judged(name, said, classes, expected, head, promises)
+        found = _judged(name, said, classes, expected, head, promises)
+        if thresholds:
+            of_each = Thresholds.of(said, classes, bundle.labels, head)
+            found = replace(found, thresholds=of_each)
+        results[runtime.format] = found
     if not results:
         raise RuntimeUnavailable(f"No engine here runs {bundle.path}. {' '.join(notes)}")
     return Evaluation(

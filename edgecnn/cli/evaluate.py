@@ -6,10 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgecnn.binomial import interval
+
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from edgecnn.export.evaluate import Evaluation
+    from edgecnn.export.thresholds import Share, Thresholds
+
+LARGEST_MATRIX = 12
+"""Labels that a terminal has room for."""
+MISTAKES = 5
 
 
 @click.command("evaluate")
@@ -21,9 +29,19 @@ if TYPE_CHECKING:
     help="Keras file of the float network, where it is no longer where export found it.",
 )
 @click.option("--threads", type=click.IntRange(1), help="All cores by default.")
+@click.option(
+    "--thresholds",
+    is_flag=True,
+    help="Also precision and recall by threshold and by label, and what is taken for what.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
 def command(
-    bundle: Path, source: str, reference: Path | None, threads: int | None, as_json: bool
+    bundle: Path,
+    source: str,
+    reference: Path | None,
+    threads: int | None,
+    thresholds: bool,
+    as_json: bool,
 ) -> None:
     """Accuracy of a bundle in every runtime, beside the float network.
 
@@ -32,10 +50,13 @@ def command(
     edgecnn evaluate exports/resnet34-int8 --data pictures/    # a subfolder for each class
     edgecnn evaluate exports/resnet34-int8 --data labels.csv   # columns file,label
     edgecnn evaluate exports/tagger-int8 --data labels.csv     # with labels such as car|person
+    edgecnn evaluate exports/flowers-int8 --data flowers/ --thresholds
     """
     from edgecnn.export.evaluate import evaluate
 
-    found = evaluate(bundle, source, reference=reference or True, threads=threads)
+    found = evaluate(
+        bundle, source, reference=reference or True, threads=threads, thresholds=thresholds
+    )
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
     if as_json:
@@ -66,32 +87,75 @@ def show(found: "Evaluation") -> None:
     console = Console()
     console.print(table)
     console.print(_promises(found))
+    for result in found.results.values():
+        if result.thresholds is not None:
+            _show_thresholds(console, result.runtime, result.thresholds)
 
 
 def _promises(found: "Evaluation") -> "Table":
     """What became of what the bundle says of its answers."""
     from rich.table import Table
 
-    table = Table(title="what its answers are worth, 95% intervals", title_justify="left")
-    table.add_column("runtime")
-    for column in ("calibration error (ECE)", "raw"):
-        table.add_column(column, justify="right")
-    most = max((result.promises.coverage for result in found.results.values()), key=len)
-    for covered in most:
-        table.add_column(f"{covered.share:.0%} coverage", justify="right")
-    for format, result in found.results.items():
+    table = Table(title="what its answers are worth", title_justify="left")
+    for column in ("runtime", "promise", "found", "95% interval", "labels", "unknown"):
+        table.add_column(column)
+    for result in found.results.values():
         promises = result.promises
-        errors = [
-            "" if error is None else f"{error.error:.3f} [{_range(error.interval, '.3f')}]"
-            for error in (promises.calibrated, promises.raw)
-        ]
-        coverage = [
-            f"{covered.covered:.1%} [{_range(covered.interval, '.1%')}]\n"
-            f"{covered.labels:.2f} labels, {covered.unknown:.1%} unknown"
-            for covered in promises.coverage
-        ]
-        table.add_row(f"{result.runtime} ({format})", *errors, *coverage)
+        for name, error in (("", promises.calibrated), (" raw", promises.raw)):
+            if error is not None:
+                ends = _range(error.interval, ".3f")
+                table.add_row(result.runtime, f"error (ECE){name}", f"{error.error:.3f}", ends)
+        for covered in promises.coverage:
+            table.add_row(
+                result.runtime,
+                f"--coverage {covered.share:.0%}",
+                f"{covered.covered:.1%}",
+                _range(covered.interval, ".1%"),
+                f"{covered.labels:.2f}",
+                f"{covered.unknown:.1%}",
+            )
     return table
+
+
+def _show_thresholds(console: "Console", runtime: str, found: "Thresholds") -> None:
+    from rich.table import Table
+
+    # Of a thousand labels, those that are missed most.
+    known = [item for item in found.labels.items() if item[1].recall.count]
+    labels = known
+    if len(known) > LARGEST_MATRIX:
+        labels = sorted(known, key=lambda item: item[1].recall.value or 0)[:LARGEST_MATRIX]
+    for title, rows in (
+        (f"{runtime}: by --threshold", {f"{t:g}": judged for t, judged in found.at.items()}),
+        (f"{runtime}: by label", dict(labels)),
+    ):
+        table = Table(title=f"{title}, 95% intervals", title_justify="left")
+        table.add_column(title.rpartition("by ")[2], overflow="fold")
+        for column in ("said", "of these right (precision)", "true", "of these said (recall)"):
+            table.add_column(column, justify="right")
+        for name, judged in rows.items():
+            table.add_row(
+                name,
+                *(str(judged.precision.count), _share(judged.precision)),
+                *(str(judged.recall.count), _share(judged.recall)),
+            )
+        console.print(table)
+    if found.confusions is not None and len(found.names) <= LARGEST_MATRIX:
+        table = Table(title=f"{runtime}: what is taken for what", title_justify="left")
+        table.add_column("true ↓ said →", overflow="fold")
+        for name in found.names:
+            table.add_column(name, justify="right", overflow="fold")
+        for name, row in zip(found.names, found.confusions.tolist(), strict=True):
+            table.add_row(name, *map(str, row))
+        console.print(table)
+    for true, said, count in found.most_confused(MISTAKES):
+        console.print(f"{runtime}: {true} taken for {said}: {count}", highlight=False)
+
+
+def _share(share: "Share") -> str:
+    if share.value is None:
+        return ""
+    return f"{share.value:.1%} [{_range(interval(share.hits, share.count), '.1%')}]"
 
 
 def _range(interval: tuple[float, float], form: str) -> str:
