@@ -72,7 +72,7 @@ def test_labels_that_hold_or_not_are_calibrated_too(kind: Any) -> None:
 
 
 def test_a_network_that_was_never_wrong_is_not_sure_beyond_its_pictures() -> None:
-    values = np.tile(np.float32([0.7, 0.2, 0.1]), (60, 1))
+    values = np.tile(np.array([0.7, 0.2, 0.1], np.float32), (60, 1))
     found = temperature(values, np.eye(3)[np.zeros(60, int)], SOFTMAX)
     assert 0.97 < tempered(values[0], found, SOFTMAX).max() < 0.999
 
@@ -88,7 +88,7 @@ def test_without_labels_the_float_network_is_what_is_matched() -> None:
 
 
 def test_the_calibration_error_by_hand() -> None:
-    values = np.float32([[0.9, 0.1]] * 10 + [[0.3, 0.7]] * 10)
+    values = np.array([[0.9, 0.1]] * 10 + [[0.3, 0.7]] * 10, np.float32)
     shown = np.array([0] * 6 + [1] * 4 + [1] * 7 + [0] * 3)
     found = CalibrationError.of(values, shown, SOFTMAX)
     assert found.error == pytest.approx(0.5 * 0.3)
@@ -106,7 +106,9 @@ def test_coverage_is_what_was_promised_over_many_splits() -> None:
             order = rng.permutation(len(values))
             own, others = order[:300], order[300:]
             true = values[own, shown[own]]
-            known = Reliability(1, "labels", true, shown[own].astype(np.int32), np.float32([]))
+            known = Reliability(
+                1, "labels", true, shown[own].astype(np.int32), np.empty(0, np.float32)
+            )
             possible = values[others] >= known.lowest(coverage, tuple("abcd"))
             covered.append(possible[np.arange(len(others)), shown[others]].mean())
         mean, error = np.mean(covered), 3 * np.std(covered) / 200**0.5
@@ -149,8 +151,9 @@ def test_what_is_said_is_calibrated_and_raw_is_the_engines(
     for number in range(8):
         frame = digit(number)
         own, calibrated = raw(frame), said(frame)
-        np.testing.assert_array_equal(own.probabilities, raw.infer(raw.prepare(frame)))
         assert own.probabilities is not None
+        assert calibrated.probabilities is not None
+        np.testing.assert_array_equal(own.probabilities, raw.infer(raw.prepare(frame)))
         np.testing.assert_allclose(
             calibrated.probabilities, tempered(own.probabilities, known.temperature, SOFTMAX)
         )
@@ -167,7 +170,8 @@ def test_a_set_of_labels_and_unknown(lenet5_bundle: Path) -> None:
     asked = AnswerOptions(coverage=Coverage(0.95), reject=0.02)
     classifier = load(lenet5_bundle, "litert", answers=asked)
     seen = [classifier(digit(number)) for number in range(40)]
-    assert np.mean([str(n) in p.possible for n, p in zip(_digits(40), seen, strict=True)]) > 0.85
+    hits = [str(n) in (p.possible or ()) for n, p in zip(_digits(40), seen, strict=True)]
+    assert np.mean(hits) > 0.85
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     noise = cv2.GaussianBlur(noise, (0, 0), 3)
     strange = classifier(noise)
