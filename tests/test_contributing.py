@@ -4,10 +4,15 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from edgecnn.errors import ExportError
+from edgecnn.preprocessing import Preprocessing
 
 ROOT = Path(__file__).parents[1]
 ARCHITECTURE = '''"""A network of two layers."""
@@ -108,6 +113,42 @@ def test_an_architecture(checkout: Path) -> None:
     listed = {one["name"]: one for one in json.loads(edgecnn(checkout, "edgecnn", "zoo", "--json"))}
     assert listed["tiny"]["parameters"] == (27 + 1) * 8 + (8 + 1) * 4
     assert listed["lenet5"]["parameters"] == 61_706
+
+
+def test_a_keras_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    import keras
+    import tensorflow as tf
+
+    from edgecnn.export.builder import Builder, Tensor
+    from edgecnn.export.folding import fold
+    from edgecnn.export.lowering import lower
+    from edgecnn.export.primitives.rule import RULES, flowing, lowers
+    from edgecnn.export.statistics import GraphRun
+
+    class Entropy(keras.layers.Layer):
+        """Of what is between 0 and 1."""
+
+        def call(self, x: Any) -> Any:
+            return tf.math.xlogy(x, x)
+
+    image = keras.Input((4, 4, 3))
+    spread = Entropy()(keras.ops.sigmoid(image / 255))
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(spread))
+    with pytest.raises(ExportError, match="Xlogy"):
+        lower(model)
+
+    monkeypatch.setitem(RULES, "Xlogy", RULES["Mul"])  # taken away again after the test
+
+    @lowers("Xlogy")
+    def rule(builder: Builder, primitive: Any, inputs: Sequence[Tensor], name: str) -> Tensor:
+        logarithm = builder.activation("log", flowing(inputs[1], name), f"{name}_log")
+        return builder.binary("multiply", inputs[0], logarithm, name)
+
+    picture = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3)).astype(np.uint8)
+    as_it_is = Preprocessing(4, 4, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    graph = fold(lower(model), as_it_is)
+    found, _ = GraphRun(graph, [])(picture)
+    np.testing.assert_allclose(found[None], np.asarray(model(picture)), atol=1e-6)
 
 
 def listed_targets(checkout: Path) -> dict[str, Any]:
