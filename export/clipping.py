@@ -53,8 +53,8 @@ def histograms(
     names = [name for name in names if 0 < seen[name].high - seen[name].low < np.inf]
     run = GraphRun(graph, names)
     counts = {name: np.zeros(BINS, np.int64) for name in names}
-    for image in images:
-        for name, value in run(image[None])[1].items():
+    for _, tensors in run.over(images):
+        for name, value in tensors.items():
             low, high = seen[name].low, seen[name].high
             places = ((value.ravel() - low) * (BINS / (high - low))).astype(np.int32)
             np.clip(places, 0, BINS - 1, out=places)

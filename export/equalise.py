@@ -73,8 +73,8 @@ def channel_sizes(graph: Graph, names: list[str], images: NDArray[np.uint8]) -> 
     """The largest magnitude of every channel of these tensors, (channels)."""
     run = GraphRun(graph, names)
     found: dict[str, Array] = {}
-    for image in images:
-        for name, value in run(image[None])[1].items():
+    for _, tensors in run.over(images):
+        for name, value in tensors.items():
             last = channels_last(value)
             size = np.abs(last).reshape(-1, last.shape[-1]).max(axis=0)
             found[name] = np.maximum(found.get(name, size), size)

@@ -35,7 +35,7 @@ def explain(
     layers = [op.name for op in features(graph) if op.op not in ("input", "requantise")]
     images = images[:PICTURES]
     reference = GraphRun(graph, layers)
-    expected = [reference(image[None])[1] for image in images]
+    expected = [tensors for _, tensors in reference.over(images)]
     found = {
         "tflite": lambda: _tflite(folder, layers, images),
         "onnx": lambda: _onnx(quantised, layers, images),
@@ -71,8 +71,8 @@ def _onnx(
     quantised: Quantised, layers: Sequence[str], images: NDArray[np.uint8]
 ) -> Iterator[Tensors]:
     run = GraphRun(quantised.graph, layers, quantised)
-    for image in images:
-        yield run(image[None])[1]
+    for _, tensors in run.over(images):
+        yield tensors
 
 
 def _tflite(folder: Path, layers: Sequence[str], images: NDArray[np.uint8]) -> Iterator[Tensors]:

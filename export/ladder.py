@@ -87,4 +87,4 @@ def rank_layers(quantiser: Quantiser, recipe: Recipe) -> list[str]:
 
 
 def _answers(run: GraphRun, images: NDArray[np.uint8]) -> Probabilities:
-    return np.stack([run(image[None])[0] for image in images])
+    return np.stack([probabilities for probabilities, _ in run.over(images)])

@@ -77,8 +77,7 @@ def covariances(graph: Graph, images: NDArray[np.uint8]) -> dict[str, Array]:
     counts = dict.fromkeys(shapes, 0)
     origins: dict[str, Array] = {}
     run = GraphRun(graph, sorted({op.inputs[0] for op in layers}))
-    for image in images:
-        tensors = run(image[None])[1]
+    for _, tensors in run.over(images):
         for op in layers:
             value = sampled(op, channels_last(tensors[op.inputs[0]]))
             if op.name not in origins:

@@ -4,7 +4,7 @@ The folded float graph runs once per picture in ONNX Runtime with every tensor a
 only running figures are kept, so the memory does not grow with the number of pictures.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from edgecnn.export.heads import tail
 from edgecnn.export.quantised import Quantised
 from edgecnn.graph import Array, Graph, Operator
 from edgecnn.operators import WEIGHTED, kind_of
+from edgecnn.parallel import in_order
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ class GraphRun:
         self.tensors = [name for name in tensors if name != graph.output]
         options = ort.SessionOptions()
         options.log_severity_level = 3
+        # `over` has the other cores work on other pictures: threads that share a layer wait for
+        # each other at its end, and on a busy machine for long.
+        options.intra_op_num_threads = 1
         # The engine reads the weights where they are: for VGG-16, its copies would take 2 GB.
         options.add_session_config_entry("session.disable_prepacking", "1")
         self._weights: dict[str, Array] = {}
@@ -72,11 +76,17 @@ class GraphRun:
         probabilities, *rest = self._session.run(None, {INPUT: image})
         return probabilities[0], dict(zip(self.tensors, rest, strict=True))
 
+    def over(
+        self, images: NDArray[np.uint8]
+    ) -> Iterator[tuple[NDArray[Any], dict[str, NDArray[Any]]]]:
+        """The same for each of many (count, H, W, C), in order; a picture on every core."""
+        return in_order(lambda image: self(image[None]), images)
+
     def mean(self, images: NDArray[np.uint8]) -> dict[str, Array]:
         """The mean of every tensor asked for over uint8 pictures (count, H, W, C), NHWC."""
         sums: dict[str, Array] = {}
-        for image in images:
-            for name, value in self(image[None])[1].items():
+        for _, tensors in self.over(images):
+            for name, value in tensors.items():
                 sums[name] = sums[name] + value if name in sums else value
         return {name: channels_last(total) / len(images) for name, total in sums.items()}
 
@@ -96,14 +106,14 @@ def observe(
 
     `on_picture` is called after each, for a progress bar.
     """
-    tensors = [op.name for op in features(graph)]
+    names = [op.name for op in features(graph)]
     read_by_weights = {name for op in graph if op.op in WEIGHTED for name in op.inputs}
-    run = GraphRun(graph, tensors)
-    low = dict.fromkeys(tensors, np.inf)
-    high = dict.fromkeys(tensors, -np.inf)
+    run = GraphRun(graph, names)
+    low = dict.fromkeys(names, np.inf)
+    high = dict.fromkeys(names, -np.inf)
     sums: dict[str, Array] = {}
-    for image in images:
-        for name, value in run(image[None])[1].items():
+    for _, tensors in run.over(images):
+        for name, value in tensors.items():
             low[name] = min(low[name], float(value.min()))
             high[name] = max(high[name], float(value.max()))
             if name in sums:
@@ -112,7 +122,7 @@ def observe(
                 sums[name] = value
         on_picture()
     return Statistics(
-        {name: Range(low[name], high[name]) for name in tensors},
+        {name: Range(low[name], high[name]) for name in names},
         {name: channels_last(total) / len(images) for name, total in sums.items()},
     )
 

@@ -1,6 +1,5 @@
 """Every artifact runs in its own engine, on pictures that calibration did not see."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -16,6 +15,7 @@ from edgecnn.export.network import Network
 from edgecnn.export.statistics import GraphRun
 from edgecnn.graph import Graph
 from edgecnn.head import Head
+from edgecnn.parallel import cores
 from edgecnn.targets.engines import runtimes
 from edgecnn.targets.engines.session import Session
 
@@ -102,8 +102,7 @@ def check_lowering(
 ) -> None:
     """The folded float graph must say what Keras says; raises `ExportError` if not."""
     run = GraphRun(graph, ())
-    for image, answer in zip(images, expected, strict=True):
-        found = run(image[None])[0]
+    for (found, _), answer in zip(run.over(images), expected, strict=True):
         error = float(np.abs(found - answer).max()) if found.shape == answer.shape else np.inf
         # NaN is no error smaller than the tolerance
         if not error <= LOWERING_TOLERANCE:
@@ -182,7 +181,7 @@ def open_artifact(format: str, folder: Path) -> Session:
     runtime = next(
         runtime for name in runtimes.RUNTIMES if (runtime := runtimes.get(name)).format == format
     )
-    return runtime.open(folder / MODEL_FILES[format][0], os.cpu_count() or 1)
+    return runtime.open(folder / MODEL_FILES[format][0], cores())
 
 
 def verify(

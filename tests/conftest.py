@@ -1,12 +1,13 @@
 """Heavy material, made once per run and shared: samples, a trained network, real bundles."""
 
 import importlib.util
+import itertools
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What is measured here once must neither come from the user's cache nor go there.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
 os.environ["EDGECNN_CACHE"] = str(ROOT / ".cache" / "tests" / WORKER)
+if WORKER != "alone":
+    # Engines whose threads share cores with another worker's wait for each other at every layer:
+    # a core for each worker halves the processor time of all tests.
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(WORKER.removeprefix("gw")) % len(cores)]})
+
+ONE_BY_ONE = ("export/test_zoo.py", "export/test_nvidia.py", "zoo/test_networks.py")
+"""Files that share nothing between their many long tests: any worker takes the next."""
 
 MORE_OF_THE_SAME = {
     *("densenet169", "densenet201", "resnet101", "resnet152", "senet154", "vgg19"),
@@ -44,6 +53,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         if item.get_closest_marker("families") and parameters.get("name") in MORE_OF_THE_SAME:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests go to one worker, whose fixtures they share."""
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            scope: str = super()._split_scope(nodeid)
+            return nodeid if scope.endswith(ONE_BY_ONE) else scope
+
+    return Scheduling(config, log)
 
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -82,19 +104,34 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def edgecnn_cli(work: Path) -> Cli:
-    """Runs the real command line in a fresh process; `cwd` is `work` unless given."""
+def edgecnn_cli(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    """Runs the real command line in a process of its own; `cwd` is `work` unless given."""
+    folder = tmp_path_factory.mktemp("said")
+    numbers = itertools.count()
+    with subprocess.Popen(
+        [sys.executable, ROOT / "tests" / "preloaded.py"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as preloaded:
+        assert preloaded.stdin is not None
+        assert preloaded.stdout is not None
 
-    def run(*arguments: str | Path, cwd: Path = work) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "edgecnn", *map(str, arguments)],
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        def run(*arguments: str | Path, cwd: Path = work) -> subprocess.CompletedProcess[str]:
+            assert preloaded.stdin is not None
+            assert preloaded.stdout is not None
+            number = next(numbers)
+            said = {name: folder / f"{number}.{name}" for name in ("stdout", "stderr")}
+            command = {"arguments": [*map(str, arguments)], "cwd": str(cwd)}
+            command |= {name: str(file) for name, file in said.items()}
+            preloaded.stdin.write(json.dumps(command) + "\n")
+            preloaded.stdin.flush()
+            code = int(preloaded.stdout.readline())
+            texts = [file.read_text() for file in said.values()]
+            return subprocess.CompletedProcess(command["arguments"], code, *texts)
 
-    return run
+        yield run
+        preloaded.stdin.close()
 
 
 @pytest.fixture(scope="session")

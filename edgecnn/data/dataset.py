@@ -4,9 +4,7 @@ A frame is what a camera gives: uint8, BGR `(height, width, 3)` or grey `(height
 """
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgecnn.errors import DataError
 from edgecnn.opencv import opencv
+from edgecnn.parallel import in_order
 from edgecnn.pictures import Picture
 from edgecnn.preprocessing import Frame, FramePreparer, Preprocessing
 
@@ -153,17 +152,7 @@ class Split:
                 image[...] = preparer(self.frames[index])[0]
             return chunk
 
-        # OpenCV releases the interpreter lock while it decodes and resizes. Chunks are handed
-        # out a few ahead, so that a set larger than memory is never held whole.
-        threads = os.cpu_count() or 1
-        starts = range(0, len(self), size)
-        with ThreadPoolExecutor(threads) as pool:
-            ahead = [pool.submit(prepare, start) for start in starts[: 2 * threads]]
-            for start in starts[2 * threads :]:
-                yield ahead.pop(0).result()
-                ahead.append(pool.submit(prepare, start))
-            for future in ahead:
-                yield future.result()
+        return in_order(prepare, range(0, len(self), size), ahead=2)
 
     def prepared(self, preprocessing: Preprocessing) -> NDArray[np.uint8]:
         """All pictures as network input, uint8 `(count, height, width, channels)`."""
