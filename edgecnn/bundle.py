@@ -63,6 +63,11 @@ class Artifact:
         """Size of all files together."""
         return sum(file.bytes for file in self.files)
 
+    @property
+    def sha256(self) -> str:
+        """One hash for all files."""
+        return hashlib.sha256("".join(file.sha256 for file in self.files).encode()).hexdigest()
+
 
 @dataclass(frozen=True)
 class Bundle:

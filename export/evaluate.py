@@ -22,6 +22,7 @@ from edgecnn.quiet import import_keras
 from edgecnn.reliability import Reliability
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.engines import runtimes
+from edgecnn.targets.engines.loading import prove
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def evaluate(
     reference: bool | Path | str = True,
     threads: int | None = None,
     thresholds: bool = False,
+    self_check: bool = True,
     on_picture: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Accuracy and agreement of every format in a bundle whose engine is here.
@@ -96,9 +98,12 @@ def evaluate(
     whose test split is used. `edgecnn.pictures.truths` says what a label means to networks that
     are no softmax, `edgecnn.export.accuracy` what is counted. With `reference` the Keras network
     the bundle was made from runs too, if it can be found, or the one in the file named. With
-    `thresholds` it also says what each threshold buys, and what is taken for what.
+    `thresholds` it also says what each threshold buys, and what is taken for what. With
+    `self_check` an engine must first answer the bundle's golden pictures as at export, else it is
+    left out, with a note.
 
-    Raises `DataError` for pictures without labels or with labels the network has not.
+    Raises `DataError` for pictures without labels or with labels the network has not,
+    `BundleError` for a bundle that its golden pictures do not belong to.
     """
     if threads is not None:
         at_least("threads", threads, 1)
@@ -118,6 +123,8 @@ def evaluate(
             continue
         try:
             session = runtime.open(bundle.model_file(runtime.format), threads or detect().threads)
+            if self_check:
+                prove(bundle, name, session)
         except RuntimeUnavailable as error:
             notes.append(str(error))
             continue

@@ -12,13 +12,21 @@ import numpy as np
 from edgecnn.analysis import analyze_graph
 from edgecnn.arguments import one_of
 from edgecnn.atomic import atomic_folder
-from edgecnn.bundle import FORMATS, MANIFEST, Bundle
+from edgecnn.bundle import (
+    FORMATS,
+    MANIFEST,
+    MODEL_FILES,
+    Artifact,
+    Bundle,
+    describe_file,
+)
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.errors import ExportError
 from edgecnn.export import network as networks
 from edgecnn.export.calibration_choice import calibration_set
 from edgecnn.export.explain import PLOT, draw, explain
 from edgecnn.export.folding import fold
+from edgecnn.export.golden_choice import FEWEST, choose
 from edgecnn.export.heads import with_head
 from edgecnn.export.held_out import HeldOut
 from edgecnn.export.job import Clock, Job, hold_to_bound, write_float, write_int8
@@ -30,7 +38,7 @@ from edgecnn.export.reliability import Fitted, keep
 from edgecnn.export.request import Options, Precision, Request, WeightBits, checked
 from edgecnn.export.reuse import find, fingerprint, missing
 from edgecnn.export.verdict import judge
-from edgecnn.golden import COUNT, Golden
+from edgecnn.golden import ANSWER_TOLERANCE, Golden, Origin
 from edgecnn.head import KINDS, Kind
 from edgecnn.labels import LABELS, write_labels
 from edgecnn.pictures import prepare
@@ -209,12 +217,7 @@ def _write_bundle(
     hold_to_bound(job.found, options.max_drop)
     _doubt(job)
     with clock.step("golden vectors"):
-        Golden.make(
-            [picture.read() for picture in request.pictures.held_out[:COUNT]],
-            network.preprocessing,
-            lambda name, image: job.sessions[name].infer(image),
-            formats,
-        ).write(folder)
+        _golden(job).write(folder)
     fitted = {
         name: Fitted.of(held_out, found.answers, request.head)
         for name, found in job.found.items()
@@ -246,6 +249,35 @@ def _write_bundle(
             dtype=options.precision,
         ),
         seconds=clock.seconds,
+    )
+
+
+def _golden(job: Job) -> Golden:
+    """Pictures on which mistakes show, with every artifact's answers."""
+    network, sessions, progress = job.request.network, job.sessions, job.clock.progress
+    chosen = choose(
+        job.request.pictures.held_out, network.preprocessing, sessions[job.formats[0]].infer
+    )
+    meaningful = network.weights.meaningful
+    if chosen.untold and meaningful:
+        progress.note(
+            "No golden picture tells these from right, since the network's answers hardly depend "
+            f"on them: {', '.join(chosen.untold)}. Held-out pictures of more kinds may."
+        )
+    models = {
+        name: Artifact(name, tuple(describe_file(job.folder, file) for file in files), {}).sha256
+        for name, files in MODEL_FILES.items()
+        if name in job.formats
+    }
+    engines = {name: sessions[name].engine for name in job.formats}
+    return Golden.make(
+        chosen.frames,
+        network.preprocessing,
+        lambda name, image: sessions[name].infer(image),
+        job.formats,
+        # Where answers mean nothing, those that are a little off do no harm.
+        tolerance=chosen.tolerance if meaningful else ANSWER_TOLERANCE,
+        origin=Origin(job.request.labels, job.request.head.kind, models, engines),
     )
 
 
@@ -281,12 +313,12 @@ def _verdict(
     clock: Clock,
 ) -> dict[str, Any]:
     """Export the same in float32 `beside`, of few pictures, and measure both."""
-    pictures = replace(request.pictures, held_out=request.pictures.held_out[:COUNT])
+    pictures = replace(request.pictures, held_out=request.pictures.held_out[:FEWEST])
     options = replace(request.options, precision="fp32", max_drop=None)
     in_float = replace(request, pictures=pictures, options=options)
     silent = Clock(ExportProgress())
     manifest = _write_bundle(
-        beside, beside, in_float, held_out.first(COUNT), formats, silent, kept=None
+        beside, beside, in_float, held_out.first(FEWEST), formats, silent, kept=None
     )
     _write_manifest(beside, manifest)
     shown = clock.progress

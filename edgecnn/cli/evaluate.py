@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecnn.binomial import interval
+from edgecnn.cli.options import self_check_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,6 +35,7 @@ MISTAKES = 5
     is_flag=True,
     help="Also precision and recall by threshold and by label, and what is taken for what.",
 )
+@self_check_option
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
 def command(
     bundle: Path,
@@ -41,6 +43,7 @@ def command(
     reference: Path | None,
     threads: int | None,
     thresholds: bool,
+    self_check: bool,
     as_json: bool,
 ) -> None:
     """Accuracy of a bundle in every runtime, beside the float network.
@@ -55,7 +58,12 @@ def command(
     from edgecnn.export.evaluate import evaluate
 
     found = evaluate(
-        bundle, source, reference=reference or True, threads=threads, thresholds=thresholds
+        bundle,
+        source,
+        reference=reference or True,
+        threads=threads,
+        thresholds=thresholds,
+        self_check=self_check,
     )
     for note in found.notes:
         click.echo(f"note: {note}", err=True)

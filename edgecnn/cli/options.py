@@ -56,6 +56,15 @@ runtime_option: Callable[[Any], Any] = click.option(
 )
 
 
+self_check_option: Callable[[Any], Any] = click.option(
+    "--no-self-check",
+    "self_check",
+    flag_value=False,
+    default=True,
+    help="Start without the golden pictures of the bundle.",
+)
+
+
 def parse_size(
     ctx: click.Context,  # noqa: ARG001
     param: click.Parameter,  # noqa: ARG001

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edgecnn.cli.options import RuntimeName, board_or_host_option
+from edgecnn.cli.options import RuntimeName, board_or_host_option, self_check_option
 
 if TYPE_CHECKING:
     from edgecnn.targets.profiling.profile import Profile, ProfileRun
@@ -59,6 +59,7 @@ SENSORS = {"°C": "temperature_c", "MHz": "clock_mhz", "W": "power_w"}
     metavar="DIR",
     help="Also run MLPerf's single-stream scenario; its logs go there.",
 )
+@self_check_option
 @click.option(
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write one page to look at."
 )
@@ -73,6 +74,7 @@ def command(
     processes: int,
     per_layer: bool,
     loadgen: Path | None,
+    self_check: bool,
     html: Path | None,
     as_json: bool,
 ) -> None:
@@ -109,6 +111,7 @@ def command(
             processes=processes,
             per_layer=per_layer,
             loadgen=loadgen.absolute() if loadgen else None,
+            self_check=self_check,
             roofline=bool(html),
             target=target,
             progress=lambda doing: status.update(f"measuring {doing}"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgecnn.cli.options import runtime_option, target_option
+from edgecnn.cli.options import runtime_option, self_check_option, target_option
 from edgecnn.cli.run_options import decision_options, output_options, source_options
 
 
@@ -17,13 +17,7 @@ from edgecnn.cli.run_options import decision_options, output_options, source_opt
 @target_option
 @runtime_option
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engine.  [default: cores]")
-@click.option(
-    "--no-self-check",
-    "self_check",
-    flag_value=False,
-    default=True,
-    help="Start without the golden pictures of the bundle.",
-)
+@self_check_option
 @decision_options
 @output_options
 @click.pass_context

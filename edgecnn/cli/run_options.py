@@ -126,6 +126,14 @@ output_options = _together(
         help="Write a video of frames and answers (.mp4, .mkv or .avi).",
     ),
     click.option(
+        "--output-limit",
+        "output_limit_mb",
+        type=POSITIVE,
+        metavar="MB",
+        help="Let JSON lines and the recording take no more than this, each in two files: the "
+        "older half has .1 in its name.  [default: no limit]",
+    ),
+    click.option(
         "--web",
         metavar="HOST:PORT",
         help="Serve a page with the live picture, answers and metrics. Beyond 127.0.0.1 it asks "

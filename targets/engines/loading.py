@@ -31,11 +31,21 @@ def load_session(
     `RuntimeUnavailable`.
     """
     name, session = _open(bundle, board, runtime, threads, fastest=fastest)
-    if self_check and bundle.golden is not None:
-        prepare = FramePreparer(bundle.preprocessing)
-        golden = Golden.load(bundle.golden)
-        golden.check(runtimes.get(name).format, session.engine, prepare, session.infer)
+    if self_check:
+        prove(bundle, name, session)
     return name, session
+
+
+def prove(bundle: Bundle, runtime: str, session: Session) -> None:
+    """Have an open session answer the bundle's golden pictures, where it has any.
+
+    Raises what `Golden.check` raises.
+    """
+    if bundle.golden is not None:
+        golden = Golden.load(bundle.golden)
+        prepare = FramePreparer(bundle.preprocessing)
+        format = runtimes.get(runtime).format
+        golden.check(bundle, format, session.engine, prepare, session.infer)
 
 
 def _open(

@@ -73,7 +73,8 @@ def try_out(
             continue
         try:
             # Once is enough, and on a slow board the golden pictures take their time.
-            times = _run(bundle, board, runtime, count, self_check and candidate not in found)
+            check = self_check and candidate not in found
+            times = try_once(bundle, board, runtime, count, self_check=check)
         except RuntimeUnavailable as error:
             failed.add(runtime)
             log.warning("edgecnn: %s is left out: %s", runtime, error)
@@ -91,9 +92,13 @@ def try_out(
     return tried
 
 
-def _run(
-    bundle: Bundle, board: Target, runtime: str, threads: int, self_check: bool
+def try_once(
+    bundle: Bundle, board: Target, runtime: str, threads: int, *, self_check: bool
 ) -> dict[str, Any]:
+    """Open a bundle and run it for a moment, in a process of its own; returns its `p90_ms`.
+
+    Raises `RuntimeUnavailable` if the engine fails, or fails the golden pictures.
+    """
     arguments = {
         "bundle": str(bundle.path),
         "runtime": runtime,

@@ -1,5 +1,6 @@
 """Which outputs a run has, and how they are opened."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,9 @@ from edgecnn.targets.live.pulse import Pulse
 from edgecnn.targets.live.sinks import Sink
 from edgecnn.targets.live.sources.source import FrameSource
 from edgecnn.targets.live.stopping import Stop
+
+LINES, FRAMES = 256, 4
+"""How many may be on their way to an output; frames are large."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Outputs:
     """The probability under which it is, or the part of the way from a threshold."""
     snapshots_limit: int = 200
     """How many are kept."""
+    output_limit_mb: float | None = None
+    """What JSON lines may take on the disk, and the recording."""
     on_change: bool = False
     """Lines and messages only where the decision changed."""
 
@@ -55,6 +61,8 @@ class Outputs:
         """
         sinks: list[Sink] = []
 
+        limit_bytes = None if self.output_limit_mb is None else int(self.output_limit_mb * 1e6)
+
         def add(sink: Sink, *, only_changes: bool = False) -> None:
             held.callback(sink.close)
             if only_changes:
@@ -63,14 +71,27 @@ class Outputs:
                 sink = Changes(sink)
             sinks.append(sink)
 
+        def beside(make: Callable[[], Sink], name: str, room: int, **how: bool) -> Sink:
+            from edgecnn.targets.live.sinks.beside import Beside
+
+            return Beside(make, name, waits=not source.live, room=room, stop=stop, **how)
+
         if self.show:
             from edgecnn.targets.live.sinks.window import Window
 
-            add(Window(stop))
+            add(beside(lambda: Window(stop), "--show", 1, pixels=True, only_newest_counts=True))
         if self.record:
             from edgecnn.targets.live.sinks.record import Recorder
 
-            add(Recorder(self.record, live=source.live, fps=source.fps))
+            video, live, fps = self.record, source.live, source.fps
+            add(
+                beside(
+                    lambda: Recorder(video, live=live, fps=fps, limit_bytes=limit_bytes),
+                    f"--record {video}",
+                    FRAMES,
+                    pixels=True,
+                )
+            )
         if self.web:
             from edgecnn.targets.live.sinks.webpage import WebPage
 
@@ -85,24 +106,30 @@ class Outputs:
         if self.ros2:
             from edgecnn.targets.live.sinks.ros2 import Ros2
 
-            add(Ros2(self.ros2), only_changes=self.on_change)
+            topic = self.ros2
+            add(beside(lambda: Ros2(topic), "--ros2", LINES), only_changes=self.on_change)
         if self.jsonl:
             from edgecnn.targets.live.sinks.jsonl import JsonLines
 
-            add(JsonLines(self.jsonl), only_changes=self.on_change)
-        if self.snapshots:
-            from edgecnn.targets.live.sinks.snapshots import Snapshots
-
+            file, live = self.jsonl, source.live
             add(
-                Snapshots(
-                    self.snapshots,
-                    below=self.snapshots_below,
-                    limit=self.snapshots_limit,
-                    head=classifier.head,
-                )
+                beside(
+                    lambda: JsonLines(file, live=live, limit_bytes=limit_bytes),
+                    f"--jsonl {file}",
+                    LINES,
+                ),
+                only_changes=self.on_change,
             )
+        if self.snapshots:
+            from edgecnn.targets.live.sinks.snapshots import Snapshots, Unsure
+
+            folder, limit = self.snapshots, self.snapshots_limit
+            kept = beside(
+                lambda: Snapshots(folder, limit=limit), f"--snapshots {folder}", 1, pixels=True
+            )
+            add(Unsure(kept, below=self.snapshots_below, head=classifier.head))
         if not self.speaks:
             from edgecnn.targets.live.sinks.terminal import Terminal
 
-            add(Terminal(), only_changes=self.on_change)
+            add(beside(Terminal, "standard output", LINES), only_changes=self.on_change)
         return sinks

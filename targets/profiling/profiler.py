@@ -18,7 +18,7 @@ from edgecnn.targets.engines.choice import keep
 from edgecnn.targets.engines.layer_times import LayerTime, joined
 from edgecnn.targets.engines.memory_model import EngineBaseline, NetworkMemory
 from edgecnn.targets.engines.session import Runtime
-from edgecnn.targets.engines.trial import Tried
+from edgecnn.targets.engines.trial import Tried, try_once
 from edgecnn.targets.profiling import timeline
 from edgecnn.targets.profiling.baseline import baseline
 from edgecnn.targets.profiling.disturbance import Disturbance
@@ -48,6 +48,7 @@ def profile(
     per_layer: bool = False,
     loadgen: Path | None = None,
     roofline: bool = False,
+    self_check: bool = True,
     target: str = "auto",
     progress: Callable[[str], None] = lambda _: None,
 ) -> Profile:
@@ -59,7 +60,8 @@ def profile(
     inferences and `seconds`. What differs between processes shows how far a latency can be
     trusted. With `per_layer`, the first of them then runs under the engine's own profiler; with
     `loadgen`, LoadGen runs in it and writes its log into a folder for each run in that folder.
-    With `roofline`, what engine and machine can do at best is measured after each.
+    With `roofline`, what engine and machine can do at best is measured after each. With
+    `self_check` every engine first has to answer the bundle's golden pictures as at export.
     Where all engines were measured and no time is invalid, `--runtime auto` goes by this profile
     from then on. `progress` is told what is being done. Raises `RuntimeUnavailable` if no runtime
     could be measured, or one that was asked for by name cannot be used; `UnknownName` or
@@ -83,6 +85,9 @@ def profile(
         for count in threads or (board.threads,):
             progress(f"{name}, {count} {'thread' if count == 1 else 'threads'}")
             try:
+                if self_check and count == (threads or (board.threads,))[0]:
+                    # In a process of its own: none that is measured has run before.
+                    try_once(bundle, board, name, count, self_check=True)
                 found = [
                     measure(
                         bundle.path,

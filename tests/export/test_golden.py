@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +38,39 @@ def test_other_answers_are_refused(bundle: Bundle) -> None:
     golden = Golden.load(bundle.golden)
     prepare = FramePreparer(bundle.preprocessing)
     answers = iter(golden.answers["onnx"])
-    golden.check("onnx", "an engine", prepare, lambda image: next(answers))
+    flat = np.full(1000, 1e-3, np.float32)
+    golden.check(bundle, "onnx", "an engine", prepare, lambda image: next(answers))
     with pytest.raises(RuntimeUnavailable, match="other answers here than at export"):
-        golden.check("onnx", "an engine", prepare, lambda image: np.full(1000, 1e-3, np.float32))
+        golden.check(bundle, "onnx", "an engine", prepare, lambda image: flat)
     with pytest.raises(RuntimeUnavailable, match="other answers"):
-        golden.check("onnx", "an engine", prepare, lambda image: np.full(1000, np.nan, np.float32))
+        golden.check(bundle, "onnx", "an engine", prepare, lambda image: flat * np.nan)
+
+
+def test_the_answers_of_a_bundle_say_which_version_gave_them(bundle: Bundle) -> None:
+    assert bundle.golden is not None
+    golden = Golden.load(bundle.golden)
+    with pytest.raises(RuntimeUnavailable, match=r"^onnxruntime 99 gives .* onnxruntime \d.* at"):
+        golden.check(
+            bundle,
+            "onnx",
+            "onnxruntime 99",
+            FramePreparer(bundle.preprocessing),
+            lambda image: np.full(1000, 1e-3, np.float32),
+        )
+
+
+def test_golden_pictures_of_before_are_read(bundle: Bundle, tmp_path: Path) -> None:
+    """Without a card, a tolerance of their own and what they belong to."""
+    assert bundle.golden is not None
+    golden = Golden.load(bundle.golden)
+    before = {f"answers_{name}": values for name, values in golden.answers.items()}
+    np.savez(tmp_path / "golden.npz", frame=golden.frame, images=golden.images, **before)
+    read = Golden.load(tmp_path / "golden.npz")
+    assert (read.card, read.origin, read.tolerance) == (None, None, 0.1)
+    answers = iter(golden.answers["onnx"])
+    read.check(
+        bundle, "onnx", "it", FramePreparer(bundle.preprocessing), lambda image: next(answers)
+    )
 
 
 def test_swapped_colours_are_refused(bundle: Bundle) -> None:
@@ -53,7 +82,7 @@ def test_swapped_colours_are_refused(bundle: Bundle) -> None:
         return prepare(frame)[..., ::-1]
 
     with pytest.raises(RuntimeUnavailable, match="prepared differently"):
-        golden.check("onnx", "an engine", swapped, lambda image: golden.answers["onnx"][0])
+        golden.check(bundle, "onnx", "an engine", swapped, lambda image: golden.answers["onnx"][0])
 
 
 def test_a_bundle_whose_answers_changed_does_not_load_unless_asked(
@@ -67,7 +96,7 @@ def test_a_bundle_whose_answers_changed_does_not_load_unless_asked(
     copy = Path(shutil.copytree(bundle.path, tmp_path / "bundle"))
     golden = Golden.load(copy / "golden.npz")
     changed = {name: np.roll(values, 1, axis=1) for name, values in golden.answers.items()}
-    Golden(golden.frame, golden.images, changed).write(copy)
+    replace(golden, answers=changed).write(copy)
     manifest = json.loads((copy / "manifest.json").read_text())
     manifest["golden"] = vars(describe_file(copy, "golden.npz"))
     (copy / "manifest.json").write_text(json.dumps(manifest))

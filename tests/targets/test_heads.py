@@ -32,7 +32,7 @@ from edgecnn.targets.live.loop import LiveOptions
 from edgecnn.targets.live.sinks import snapshots
 from edgecnn.targets.live.sinks.overlay import lines
 from edgecnn.targets.live.sinks.ros2 import Ros2
-from edgecnn.targets.live.sinks.snapshots import Snapshots
+from edgecnn.targets.live.sinks.snapshots import Snapshots, Unsure
 from edgecnn.targets.live.sinks.terminal import Terminal
 from edgecnn.targets.prediction import Decision, Latency, Prediction, Top
 
@@ -384,7 +384,7 @@ def test_snapshots_of_what_is_near_a_threshold(
     ):
         classifier = load(bundles[name], "onnxruntime")
         folder = tmp_path / name
-        sink = Snapshots(folder, below=0.5, limit=10, head=classifier.head)
+        sink = Unsure(Snapshots(folder, limit=10), below=0.5, head=classifier.head)
         image = np.zeros((4, 4, 3), np.uint8)
         for n, colour in enumerate(sure + unsure):
             sink.write(see(classifier, *colour), Captured(image, n, float(n), float(n)))

@@ -1,5 +1,9 @@
 """A video file of what the network saw and said."""
 
+import logging
+import shutil
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +14,13 @@ from edgecnn.targets.captured import Captured
 from edgecnn.targets.live.sinks.overlay import draw
 from edgecnn.targets.prediction import Prediction
 
+log = logging.getLogger(__name__)
 CODECS = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
 DEFAULT_FPS = 25.0
 MAX_REPEATS = 250
+LOOK_S = 1.0
+SPARE_BYTES = 64 << 20
+"""Left free on the disk: FFmpeg does not tell that it was full, and breaks the file."""
 
 
 class Recorder:
@@ -20,10 +28,20 @@ class Recorder:
 
     A file's frames are written one for one. A live source's are placed by their time of capture,
     a late one being repeated, so that the video plays at the speed things happened. The first
-    frame sets the video's size; others are scaled to it.
+    frame sets the video's size; others are scaled to it. A file grows to half of `limit_bytes`;
+    then it takes the name with `.1`, in the place of the one before, and another begins. While the
+    disk is almost full, frames are left out of a live source's, which is said; a file's raise
+    `EdgeCnnError`.
     """
 
-    def __init__(self, destination: Path, *, live: bool, fps: float | None) -> None:
+    def __init__(
+        self,
+        destination: Path,
+        *,
+        live: bool,
+        fps: float | None,
+        limit_bytes: int | None = None,
+    ) -> None:
         if destination.suffix.lower() not in CODECS:
             raise EdgeCnnError(
                 f"--record {destination}: name it {', '.join(CODECS)} for the kind of video."
@@ -37,9 +55,14 @@ class Recorder:
         self._size = (0, 0)
         self._started_at = 0.0
         self._written = 0
+        self._largest = limit_bytes // 2 if limit_bytes else sys.maxsize
+        self._next_look = 0.0
+        self._left_out = 0
 
     def write(self, prediction: Prediction, captured: Captured) -> None:
         """Add one frame."""
+        if not self._has_room():
+            return
         picture = draw(captured.image, prediction)
         if self._writer is None:
             self._open(picture, captured.captured_at)
@@ -53,6 +76,31 @@ class Recorder:
         """Write the file's index; without it players refuse the file."""
         if self._writer is not None:
             self._writer.release()
+            self._writer = None
+
+    def _has_room(self) -> bool:
+        """Whether there is room on the disk; a file that is large enough is closed meanwhile."""
+        now = time.monotonic()
+        if now < self._next_look and not self._left_out:
+            return True
+        self._next_look = now + LOOK_S
+        path = self._destination
+        if self._writer is not None and path.stat().st_size > self._largest:
+            self.close()
+            path.replace(path.with_stem(f"{path.stem}.1"))
+        if shutil.disk_usage(path.absolute().parent).free >= SPARE_BYTES:
+            if self._left_out:
+                said = "edgecnn: --record %s goes on; %d frames were left out."
+                log.warning(said, path, self._left_out)
+            self._left_out = 0
+            return True
+        if not self._live:
+            raise EdgeCnnError(f"--record {path}: the disk is full.")
+        if not self._left_out:
+            said = "edgecnn: --record %s: the disk is almost full. Frames are left out."
+            log.warning(said, path)
+        self._left_out += 1
+        return False
 
     def _repeats(self, captured_at: float) -> int:
         if not self._live:
@@ -64,7 +112,7 @@ class Recorder:
     def _open(self, picture: Frame, started_at: float) -> None:
         cv2 = opencv()
         self._size = (picture.shape[1], picture.shape[0])
-        self._started_at = started_at
+        self._started_at, self._written = started_at, 0
         codec = cv2.VideoWriter.fourcc(*CODECS[self._destination.suffix.lower()])
         self._writer = cv2.VideoWriter(str(self._destination), codec, self._fps, self._size)
         if not self._writer.isOpened():

@@ -10,6 +10,7 @@ from edgecnn.head import SOFTMAX, Head
 from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame
 from edgecnn.targets.captured import Captured
+from edgecnn.targets.live.sinks import Sink
 from edgecnn.targets.prediction import Prediction
 
 log = logging.getLogger(__name__)
@@ -17,34 +18,52 @@ EVERY_S = 1.0
 PATTERN = "edgecnn-*.png"
 
 
-class Snapshots:
-    """Writes frames whose best class is less probable than `below` into a folder.
+class Unsure:
+    """Passes on the answers whose best class is less probable than `below`, one a second at most.
 
     Of labels that each hold or not, and of yes or no, those with one nearer to its threshold than
     that part of the way to 0 or 1.
-
-    PNG, because JPEG's losses would be calibrated in. At most one a second, and never more than
-    `limit` pictures: the oldest of those it made goes first. A full or broken disk is reported,
-    and does not end the run.
     """
 
-    def __init__(self, folder: Path, *, below: float, limit: int, head: Head = SOFTMAX) -> None:
+    def __init__(self, sink: Sink, *, below: float, head: Head = SOFTMAX) -> None:
+        self._sink, self._below, self._head = sink, below, head
+        self._next = 0.0
+
+    def write(self, prediction: Prediction, captured: Captured) -> None:
+        """Pass it on if the network was unsure."""
+        now = time.monotonic()
+        if now >= self._next and self._sure(prediction) < self._below:
+            self._next = now + EVERY_S
+            self._sink.write(prediction, captured)
+
+    def close(self) -> None:
+        """Close the output behind."""
+        self._sink.close()
+
+    def _sure(self, prediction: Prediction) -> float:
+        if self._head.kind == "softmax" or prediction.probabilities is None:
+            return prediction.probability
+        return self._head.margin(prediction.probabilities)
+
+
+class Snapshots:
+    """Writes frames into a folder.
+
+    PNG, because JPEG's losses would be calibrated in. Never more than `limit` pictures: the oldest
+    of those it made goes first. A full or broken disk is reported, and does not end the run.
+    """
+
+    def __init__(self, folder: Path, *, limit: int) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EdgeCnnError(f"--snapshots {folder}: {error.strerror}.") from None
-        self._folder, self._below, self._limit = folder, below, limit
-        self._head = head
+        self._folder, self._limit = folder, limit
         self._kept = sorted(folder.glob(PATTERN))
-        self._next = 0.0
         self._failed = False
 
-    def write(self, prediction: Prediction, captured: Captured) -> None:
-        """Keep the frame if the network was unsure of it."""
-        now = time.monotonic()
-        if now < self._next or self._sure(prediction) >= self._below:
-            return
-        self._next = now + EVERY_S
+    def write(self, prediction: Prediction, captured: Captured) -> None:  # noqa: ARG002
+        """Keep the frame."""
         moment = datetime.fromtimestamp(captured.captured_at, UTC).strftime("%Y%m%dT%H%M%S.%f")
         path = self._folder / f"edgecnn-{moment}.png"
         try:
@@ -63,14 +82,9 @@ class Snapshots:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _sure(self, prediction: Prediction) -> float:
-        if self._head.kind == "softmax" or prediction.probabilities is None:
-            return prediction.probability
-        return self._head.margin(prediction.probabilities)
-
 
 def _png(frame: Frame) -> bytes:
     cv2 = opencv()
-    # The least compression: the live loop waits for it.
+    # The least compression: on a small board more takes a second.
     data: bytes = cv2.imencode(".png", frame, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
     return data

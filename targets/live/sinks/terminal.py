@@ -1,5 +1,9 @@
 """Lines for people to read."""
 
+import os
+import sys
+from typing import TextIO
+
 from rich.console import Console
 from rich.text import Text
 
@@ -16,7 +20,8 @@ class Terminal:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False)
+        self._own = None if console else _own_stdout()
+        self._console = console or Console(highlight=False, file=self._own)
 
     def write(self, prediction: Prediction, captured: Captured) -> None:  # noqa: ARG002
         """Print one line."""
@@ -38,4 +43,21 @@ class Terminal:
         self._console.print(line, no_wrap=True, overflow="ellipsis")
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Close what is our own."""
+        if self._own:
+            self._own.close()
+
+
+def _own_stdout() -> TextIO:
+    """Standard output with a buffer of its own.
+
+    A thread that is stuck in Python's, before a terminal that takes nothing, would keep the program
+    from ending.
+    """
+    sys.stdout.flush()
+    return open(
+        os.dup(sys.stdout.fileno()),
+        "w",
+        encoding=sys.stdout.encoding,
+        errors=sys.stdout.errors,
+    )

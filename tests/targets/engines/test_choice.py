@@ -162,11 +162,13 @@ def test_heat_is_shared_and_the_hopeless_are_spared(
     own = {("litert", 1): 10.0, ("onnxruntime", 1): 10.5, ("openvino", 1): 100.0}
     order = []
 
-    def run(_: object, __: object, runtime: str, threads: int, ___: bool) -> dict[str, Any]:
+    def run(
+        _: object, __: object, runtime: str, threads: int, *, self_check: bool
+    ) -> dict[str, Any]:
         order.append((runtime, threads))
         return {"p90_ms": own[runtime, threads] * (1 + 0.1 * (len(order) - 1))}
 
-    monkeypatch.setattr(trial, "_run", run)
+    monkeypatch.setattr(trial, "try_once", run)
     found = trial.try_out(
         colours, detect(), ("openvino", "onnxruntime", "litert"), (1,), self_check=True
     )

@@ -11,7 +11,7 @@ from edgecnn.errors import EdgeCnnError
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.live.sinks import snapshots
 from edgecnn.targets.live.sinks.ros2 import Ros2
-from edgecnn.targets.live.sinks.snapshots import Snapshots
+from edgecnn.targets.live.sinks.snapshots import Snapshots, Unsure
 from edgecnn.targets.prediction import Latency, Prediction, Top
 
 FRAME = np.random.default_rng(0).integers(0, 255, (24, 32, 3), np.uint8)
@@ -35,7 +35,7 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_snapshots_of_uncertain_frames_are_bounded(tmp_path: Path) -> None:
     folder = tmp_path / "unsure"
     other = tmp_path / "unsure" / "mine.png"
-    sink = Snapshots(folder, below=0.5, limit=3)
+    sink = Unsure(Snapshots(folder, limit=3), below=0.5)
     other.write_bytes(b"not ours")
     for second in range(6):
         sink.write(prediction(0.9), captured(second))
@@ -48,13 +48,13 @@ def test_snapshots_of_uncertain_frames_are_bounded(tmp_path: Path) -> None:
     ]
     np.testing.assert_array_equal(cv2.imread(str(kept[0])), FRAME)
     # A later run counts what an earlier one left.
-    Snapshots(folder, below=0.5, limit=2).write(prediction(0.1), captured(9))
+    Unsure(Snapshots(folder, limit=2), below=0.5).write(prediction(0.1), captured(9))
     assert len(list(folder.glob("edgecnn-*"))) == 2
     assert other.exists()
 
 
 def test_snapshots_come_no_more_than_once_a_second(tmp_path: Path) -> None:
-    sink = Snapshots(tmp_path, below=0.5, limit=100)
+    sink = Unsure(Snapshots(tmp_path, limit=100), below=0.5)
     for n in range(50):
         sink.write(prediction(0.1), captured(n))
     assert len(list(tmp_path.iterdir())) == 1
@@ -67,7 +67,7 @@ def test_a_disk_that_fails_is_said_once_and_ends_nothing(
     def full(self: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    sink = Snapshots(tmp_path, below=0.5, limit=10)
+    sink = Snapshots(tmp_path, limit=10)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
         sink.write(prediction(0.1), captured(1))
@@ -80,7 +80,7 @@ def test_a_disk_that_fails_is_said_once_and_ends_nothing(
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EdgeCnnError, match="--snapshots"):
-        Snapshots(tmp_path / "file" / "x", below=0.5, limit=1)
+        Snapshots(tmp_path / "file" / "x", limit=1)
 
 
 def test_ros2_that_is_not_there() -> None:
