@@ -85,7 +85,8 @@ class Recorder:
             return True
         self._next_look = now + LOOK_S
         path = self._destination
-        if self._writer is not None and path.stat().st_size > self._largest:
+        # Somebody may have taken the file away meanwhile, which harms nobody else.
+        if self._writer is not None and path.exists() and path.stat().st_size > self._largest:
             self.close()
             path.replace(path.with_stem(f"{path.stem}.1"))
         if shutil.disk_usage(path.absolute().parent).free >= SPARE_BYTES:

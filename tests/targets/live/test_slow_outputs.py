@@ -184,14 +184,17 @@ def test_a_full_disk_costs_lines_of_a_camera_but_never_half_of_one(
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     lines = JsonLines(str(file), live=True)
     other = JsonLines(str(tmp_path / "film.jsonl"), live=False)
+
+    def fill() -> None:
+        for number in range(20):
+            other.write(prediction(number), captured(number))
+
     resource.setrlimit(resource.RLIMIT_FSIZE, (1500, before[1]))
     try:
         for number in range(20):
             lines.write(prediction(number), captured(number))
-        for number in range(3):
-            other.write(prediction(number), captured(number))
         with pytest.raises(EdgeCnnError, match=r"Cannot write .*film\.jsonl: File too large"):
-            [other.write(prediction(number), captured(number)) for number in range(20)]
+            fill()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     lines.write(prediction(99), captured(99))
