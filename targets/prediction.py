@@ -108,6 +108,8 @@ class Prediction:
     latency_ms: Latency
     dropped: int = 0
     """Frames a live source delivered that were never looked at, since the last answer."""
+    failed: int = 0
+    """Frames that the engine failed on, since the last answer."""
     held: tuple[Top, ...] | None = None
     """Of labels that each hold or not (`sigmoid`): all that do, most probable first."""
     probabilities: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
@@ -156,7 +158,10 @@ class Prediction:
         return ", ".join(self.labels) or NOTHING
 
     def to_json(self) -> dict[str, Any]:
-        """One line of `run --jsonl`; `labels` only where any number of them may hold."""
+        """One line of `run --jsonl`.
+
+        `labels` only where any number of them may hold, `failed` only where a frame did.
+        """
         top = [
             {
                 "label": t.label,
@@ -173,6 +178,8 @@ class Prediction:
             "latency_ms": {k: round(v, 3) for k, v in vars(self.latency_ms).items()},
             "dropped": self.dropped,
         }
+        if self.failed:
+            line["failed"] = self.failed
         if self.held is not None:
             line["labels"] = list(self.labels)
         if self.possible is not None:

@@ -1,5 +1,6 @@
 """The live loop: frames from a source, through the network, to whoever wants the answers."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgecnn.errors import EdgeCnnError
+from edgecnn.errors import EdgeCnnError, RuntimeUnavailable
 from edgecnn.targets.answer import AnswerOptions
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
@@ -20,6 +21,10 @@ from edgecnn.targets.live.sources.source import FrameSource
 from edgecnn.targets.prediction import Prediction
 from edgecnn.targets.region import Region
 from edgecnn.usual import Usual
+
+log = logging.getLogger(__name__)
+FEW = 10
+"""Frames of a camera in a row that an engine may fail on: a board's accelerator may be reset."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,35 @@ def _watch(classifier: Classifier, options: AlarmOptions) -> Watch:
     return Watch(usual, classifier.head, options)
 
 
+class Failures:
+    """Frames that the engine failed on since the last answer; too many in a row are the end."""
+
+    def __init__(self, engine: str, bearable: int) -> None:
+        self._engine, self._bearable = engine, bearable
+        self._failed = self._dropped = self._in_all = 0
+
+    def note(self, error: RuntimeUnavailable, dropped: int) -> None:
+        """One more, before which so many frames were dropped; raises it if that is too many."""
+        if self._failed == self._bearable:
+            raise error
+        self._failed += 1
+        self._dropped += dropped
+        self._in_all += 1
+        # As with damaged frames: a line for 1, 10, 100, ... of them.
+        if str(self._in_all).strip("0") == "1":
+            log.warning(
+                "edgecnn: %s failed on a frame (%d so far): %s", self._engine, self._in_all, error
+            )
+
+    def told_by(self, prediction: Prediction) -> Prediction:
+        """The answer that came at last, which says what was before it."""
+        if self._failed:
+            dropped = prediction.dropped + self._dropped
+            prediction = replace(prediction, dropped=dropped, failed=self._failed)
+            self._failed = self._dropped = 0
+        return prediction
+
+
 def answers(
     source: FrameSource,
     classifier: Classifier,
@@ -148,10 +182,13 @@ def answers(
 ) -> Iterator[tuple[Prediction, Captured]]:
     """Each frame's prediction with the frame, whose pixels are valid until the next one.
 
-    `pulse` is kept up to date: whoever takes the answers counts as an output.
+    Frames of a camera that the engine fails on are counted; the error of the eleventh in a row, and
+    the first of a file, is raised. `pulse` is kept up to date: whoever takes the answers counts as
+    an output.
     """
     stop, pace, pulse = stop or threading.Event(), pace or Pace(), pulse or Pulse()
     engine = classifier.session.engine
+    failures = Failures(engine, bearable=FEW if source.live else 0)
     answered = 0
     while (frames is None or answered < frames) and not stop.is_set():
         pulse.waits()
@@ -163,7 +200,12 @@ def answers(
         if captured is None:
             break
         pulse.does(engine)
-        prediction = classifier.predict(captured, asked_at)
+        try:
+            prediction = classifier.predict(captured, asked_at)
+        except RuntimeUnavailable as error:
+            failures.note(error, captured.dropped)
+            continue
+        prediction = failures.told_by(prediction)
         pulse.does("an output")
         yield prediction, captured
         answered += 1

@@ -41,7 +41,7 @@ def test_other_answers_are_refused(bundle: Bundle) -> None:
     answers = iter(golden.answers["onnx"])
     flat = np.full(1000, 1e-3, np.float32)
     golden.check(bundle, "onnx", "an engine", prepare, lambda image: next(answers))
-    with pytest.raises(RuntimeUnavailable, match="other answers here than onnx.* at export"):
+    with pytest.raises(RuntimeUnavailable, match=r"other answers here than onnx.* at export"):
         golden.check(bundle, "onnx", "an engine", prepare, lambda image: flat)
     with pytest.raises(RuntimeUnavailable, match="other answers"):
         golden.check(bundle, "onnx", "an engine", prepare, lambda image: flat * np.nan)

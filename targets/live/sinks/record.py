@@ -65,10 +65,10 @@ class Recorder:
             return
         picture = draw(captured.image, prediction)
         if self._writer is None:
-            self._open(picture, captured.captured_at)
+            self._open(picture, captured.clock)
         if (picture.shape[1], picture.shape[0]) != self._size:
             picture = opencv().resize(picture, self._size)
-        for _ in range(self._repeats(captured.captured_at)):
+        for _ in range(self._repeats(captured.clock)):
             self._writer.write(picture)
             self._written += 1
 
@@ -103,11 +103,11 @@ class Recorder:
         self._left_out += 1
         return False
 
-    def _repeats(self, captured_at: float) -> int:
+    def _repeats(self, clock: float) -> int:
         if not self._live:
             return 1
-        due = round((captured_at - self._started_at) * self._fps) + 1
-        # A clock that was set, or a long silence, must not fill the disk.
+        due = round((clock - self._started_at) * self._fps) + 1
+        # A long silence must not fill the disk.
         return min(max(0, due - self._written), MAX_REPEATS)
 
     def _open(self, picture: Frame, started_at: float) -> None:

@@ -21,6 +21,7 @@ class Metrics:
         )
         self._frames = Counter("edgecnn_frames", "Frames answered", registry=registry)
         self._dropped = Counter("edgecnn_dropped_frames", "Frames not looked at", registry=registry)
+        self._failed = Counter("edgecnn_failed_frames", "Engine failed", registry=registry)
         histogram = Histogram(
             "edgecnn_latency_seconds",
             "Time of each stage; age is from capture to answer",
@@ -45,6 +46,7 @@ class Metrics:
         if prediction.alarm:
             for kind in ALARMS:
                 self._alarms.labels(kind).set(prediction.alarm.kind == kind)
+        self._failed.inc(prediction.failed)
         for stage, histogram in self._stages.items():
             histogram.observe(getattr(prediction.latency_ms, stage) / 1e3)
 

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import socket
 import subprocess
@@ -12,8 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edgecnn.errors import SourceError, SourceOutage
+from edgecnn.errors import RuntimeUnavailable, SourceError, SourceOutage
 from edgecnn.targets.captured import Captured
+from edgecnn.targets.classifier import load
+from edgecnn.targets.engines.session import Session
+from edgecnn.targets.live.loop import answers
 from edgecnn.targets.live.sources import open_frames, reconnecting
 from edgecnn.targets.live.sources.newest import NewestFrame
 from edgecnn.targets.live.sources.reconnecting import Reconnecting
@@ -329,3 +333,47 @@ def test_the_command_survives_says_so_and_gives_up(colour_bundle: Path, camera: 
     assert errors.count("is back after") == 2
     assert "longer than --max-outage 1" in errors
     assert "Traceback" not in errors
+
+
+class Fails:
+    """An engine that fails on some frames."""
+
+    def __init__(self, session: Session, bad: Callable[[int], bool]) -> None:
+        self._session, self._bad, self.count = session, bad, -1
+        self.engine, self.threads = session.engine, session.threads
+        self.input_shape, self.classes = session.input_shape, session.classes
+
+    def infer(self, image: np.ndarray) -> np.ndarray:
+        self.count += 1
+        if self._bad(self.count):
+            raise RuntimeUnavailable("the accelerator was reset")
+        return self._session.infer(image)
+
+
+def test_frames_that_an_engine_fails_on_are_counted(
+    colour_bundle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    classifier = load(colour_bundle, "litert", 1)
+    classifier.session = Fails(classifier.session, lambda count: count % 4 in (1, 2))
+    with contextlib.closing(open_frames("synthetic:64x48@200")) as camera:
+        found = [prediction for prediction, _ in answers(camera, classifier, frames=20)]
+    assert sum(1 + one.dropped + one.failed for one in found) == found[-1].frame + 1
+    assert sum(one.failed for one in found) == 20
+    assert [one.to_json().get("failed") for one in found[:3]] == [None, 2, None]
+    assert caplog.text.count("the accelerator was reset") == 2  # the first and the tenth
+
+
+def test_an_engine_that_fails_for_good_ends_it(colour_bundle: Path) -> None:
+    classifier = load(colour_bundle, "litert", 1)
+    classifier.session = broken = Fails(classifier.session, lambda count: count > 0)
+    with contextlib.closing(open_frames("synthetic:64x48@200")) as camera:
+        following = answers(camera, classifier)
+        next(following)
+        with pytest.raises(RuntimeUnavailable, match="the accelerator was reset"):
+            next(following)
+    assert broken.count == 11
+    # Of a film no frame may be missing.
+    classifier.session = broken = Fails(broken._session, lambda count: True)
+    with pytest.raises(RuntimeUnavailable, match="the accelerator was reset"):
+        next(answers(open_frames("synthetic:64x48"), classifier))
+    assert broken.count == 0
