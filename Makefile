@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 SAMPLES := .cache/samples
 EMULATED ?= arm
 LEVEL ?=
+MINUTES ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-arm check types bench clean
+.PHONY: help setup demo test test-full test-arm check types soak bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -46,11 +47,16 @@ types: setup
 	$(BIN)/mypy -p edgecnn
 	$(BIN)/mypy --explicit-package-bases tests benchmarks examples
 
+soak: setup  ## Run live among faults for MINUTES=30: does it grow, lose or die?
+	$(BIN)/edgecnn export mobilenet_v2 --int8 --weights random --no-verdict --out .cache/bench/mobilenet_v2-int8
+	$(BIN)/python -m benchmarks.soak .cache/bench/mobilenet_v2-int8 --minutes $(MINUTES)
+
 bench: setup $(SAMPLES)/complete  ## Measure against named peers, ratios in one run
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/export.py
 	$(BIN)/edgecnn export mobilenet_v2 --int8 --weights random --out .cache/bench/mobilenet_v2-int8
 	$(BIN)/python benchmarks/live.py .cache/bench/mobilenet_v2-int8
+	$(BIN)/python benchmarks/sinks.py .cache/bench/mobilenet_v2-int8
 	$(BIN)/edgecnn export efficientnet_lite0 --int8 --out .cache/bench/efficientnet_lite0-int8
 	$(BIN)/python benchmarks/start.py .cache/bench/efficientnet_lite0-int8 \
 		$(SAMPLES)/photographs/imagenet_18_317.jpg

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgecnn.errors import RuntimeUnavailable
-from edgecnn.targets.classifier import Classifier
+from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.engines.session import Session
 from edgecnn.targets.live import runner
 from edgecnn.targets.live.loop import LiveOptions
@@ -68,7 +68,6 @@ def main() -> None:
         name: Path(value) if name in ("record", "snapshots") else value
         for name, value in given["outputs"].items()
     }
-    load = runner.load
 
     def load_unreliable(*words: Any, **options: Any) -> Classifier:
         classifier = load(*words, **options)
