@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle
-from edgecnn.export.accuracy import CONFIDENCE, Probabilities, Truths
+from edgecnn.export.accuracy import Probabilities, Truths
 from edgecnn.export.held_out import HeldOut
 from edgecnn.head import Head
 from edgecnn.reliability import FILE, Basis, Reliability, familiarity, log_odds, of_each, tempered
+from edgecnn.spread import NORMAL_975
 from edgecnn.usual import Usual
 
 BINS = 15
@@ -63,7 +64,7 @@ class CalibrationError:
 
     error: float
     interval: tuple[float, float]
-    """95%, from a bootstrap over the pictures."""
+    """95%, by the standard error of a bootstrap over the pictures."""
     bins: tuple[tuple[int, float, float], ...]
     """Claims in each bin that has any, their mean confidence, and the share that came true."""
 
@@ -88,7 +89,6 @@ class CalibrationError:
         rng = np.random.default_rng(0)
         weights = rng.multinomial(pictures, np.full(pictures, 1 / pictures), DRAWS)
         drawn = np.abs(weights @ gaps).sum(axis=1) / (pictures * each)
-        low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         counts, confidences, rights = sums.sum(axis=1)
         bins = tuple(
             (int(n), float(c / n), float(r / n))
@@ -96,7 +96,9 @@ class CalibrationError:
             if n
         )
         error = float(np.abs(gaps.sum(axis=0)).sum() / (pictures * each))
-        return cls(error, (float(low), float(high)), bins)
+        # Resampling adds noise, which an absolute value never cancels: only its spread is of use.
+        room = NORMAL_975 * float(drawn.std())
+        return cls(error, (max(0.0, error - room), error + room), bins)
 
     def to_json(self) -> dict[str, Any]:
         """As in the manifest and in `evaluate --json`."""

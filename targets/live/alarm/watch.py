@@ -1,6 +1,7 @@
 """Holds a stream against what is usual, window by window."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -125,24 +126,23 @@ class Watch:
         self._next = clock + SAMPLE_S
         window, phase = divmod(clock, self._window_s)
         if self._window is not None and window != self._window:
-            self._conclude()
+            self._moved = self._view.moved()
+            self.conclude()
         self._window = int(window)
         self._view.add(image)
         if phase >= self._window_s / 2:
-            self._take(prediction.outputs, image)
+            label = None if self._labels is None else int(self._head.decide(prediction.outputs))
+            self.sample(look(image) | saying(prediction.outputs, self._head), label)
         return self._state(prediction.captured_at)
 
-    def _take(self, outputs: NDArray[np.float32], image: NDArray[np.uint8]) -> None:
-        """One frame of a window's second half."""
-        seen = look(image) | saying(outputs, self._head)
-        values = np.array([seen[measure] for measure, _ in self._usual.values()])
+    def sample(self, measures: Mapping[str, float], label: int | None) -> None:
+        """One frame of a window's second half: `LOOKS` and `SAYINGS`, and the answer."""
+        values = np.array([measures[measure] for measure, _ in self._usual.values()])
         self._signals.append((values - self._thresholds) * self._signs < 0)
-        if self._labels is not None:
-            self._label = int(self._head.decide(outputs))
+        self._label = label
 
-    def _conclude(self) -> None:
+    def conclude(self) -> None:
         """The end of a window."""
-        self._moved = self._view.moved()
         if not self._signals:
             return
         self._evidence[:-1] = self._shares.add(np.mean(self._signals, axis=0))
@@ -154,24 +154,28 @@ class Watch:
         self._shares.forget((self._raised & calm)[:-1])
         self._raised = np.where(self._raised, ~calm, self._evidence >= self._limit)
 
-    def _state(self, captured_at: float) -> Alarm:
+    @property
+    def raised(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What speaks against the camera, and what against the scene, of what is tested."""
         names = (*self._usual, OTHER_LABELS)
-        camera = [n for n, up in zip(names, self._raised, strict=True) if up and n not in SCENE]
-        scene = [n for n, up in zip(names, self._raised, strict=True) if up and n in SCENE]
+        up = [name for name, raised in zip(names, self._raised, strict=True) if raised]
+        scene = tuple(name for name in up if name in SCENE)
+        camera = tuple(name for name in up if name not in SCENE)
         if scene and not camera:
             likely = self._limit**SUSPICION
-            camera = [
-                n
-                for n, found in zip(names, self._evidence, strict=True)
-                if n not in SCENE and found >= likely
-            ]
+            found = zip(names, self._evidence.tolist(), strict=True)
+            camera = tuple(n for n, evidence in found if n not in SCENE and evidence >= likely)
+        return camera, scene
+
+    def _state(self, captured_at: float) -> Alarm:
+        camera, scene = self.raised
         if self._view.frozen:
-            camera.append("frozen")
+            camera = (*camera, "frozen")
         if self._moved and not camera:
-            camera.append("moved")
+            camera = ("moved",)
         found = Alarm("none", (), captured_at)
         if camera or scene:
-            found = Alarm("camera" if camera else "scene", tuple(camera or scene), captured_at)
+            found = Alarm("camera" if camera else "scene", camera or scene, captured_at)
         if self._alarm is None or (found.kind, found.why) != (self._alarm.kind, self._alarm.why):
             self._alarm = found
         return self._alarm
