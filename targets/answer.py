@@ -1,7 +1,7 @@
 """What a network's outputs say about one picture, by its head."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -74,20 +74,20 @@ def answerer(
 
     def say(values: Outputs) -> Said:
         probabilities = values if options.raw else known.calibrated(values, head)
-        said = Said(probabilities, *read(probabilities))
-        if len(known.familiar):
-            said = replace(said, familiarity=known.share_less_familiar(values))
+        top, held = read(probabilities)
+        possible: tuple[str, ...] | None = None
+        share = known.share_less_familiar(values) if len(known.familiar) else None
         if lowest is not None:
             each = of_each(values, head)
             order = np.flatnonzero(each >= lowest)
             order = order[np.argsort(-each[order], kind="stable")]
-            said = replace(said, possible=tuple(names[i] for i in order.tolist()))
-        if options.reject and said.familiarity is not None:
-            if said.familiarity <= options.reject:
-                said = replace(said, possible=())
+            possible = tuple(names[i] for i in order.tolist())
+        if options.reject and share is not None:
+            if share <= options.reject:
+                possible = ()
             elif lowest is None:
-                said = replace(said, possible=(said.top[0].label,))
-        return said
+                possible = (top[0].label,)
+        return Said(probabilities, top, held, possible, share)
 
     return say
 

@@ -241,3 +241,42 @@ def test_a_csv_with_several_labels(
     new.write_text(json.dumps(worse))
     (regression,) = compare(old, new).regressions
     assert regression.subject == "onnx"
+
+
+def test_thresholds_are_scikit_learns(drawn: tuple[Any, Any]) -> None:
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    from edgecnn.export.thresholds import Thresholds
+
+    rng = np.random.default_rng(0)
+    values = rng.dirichlet(np.ones(4), 300).astype(np.float32)
+    classes = rng.integers(0, 4, 300)
+    found = Thresholds.of(values, classes, tuple("abcd"), Head())
+    said = values.argmax(axis=1)
+    assert found.confusions is not None
+    np.testing.assert_array_equal(found.confusions, confusion_matrix(classes, said))
+    precision, recall, _, _ = precision_recall_fscore_support(classes, said)
+    for index, judged in enumerate(found.labels.values()):
+        assert judged.precision.value == pytest.approx(precision[index])
+        assert judged.recall.value == pytest.approx(recall[index])
+        low, high = judged.to_json()["recall"]["interval"]
+        assert low < recall[index] < high
+    sure = values.max(axis=1) >= 0.7
+    at = found.at[0.7]
+    assert at.precision.count == sure.sum()
+    assert at.precision.hits == at.recall.hits == (sure & (said == classes)).sum()
+    assert at.recall.count == 300
+    confused = found.most_confused(3)
+    assert confused[0][2] == (found.confusions * (1 - np.eye(4, dtype=int))).max()
+
+    tags, holds = drawn
+    head = Head.of("sigmoid", tags.shape[1])
+    names = tuple(map(str, range(tags.shape[1])))
+    each = Thresholds.of(tags, holds, names, head)
+    assert each.confusions is None
+    precision, recall, _, _ = precision_recall_fscore_support(
+        holds, tags >= 0.5, average=None, zero_division=0
+    )
+    for index, judged in enumerate(each.labels.values()):
+        assert (judged.recall.value or 0) == pytest.approx(recall[index])
+        assert (judged.precision.value or 0) == pytest.approx(precision[index])

@@ -53,12 +53,17 @@ class WebPage:
         """How many are watching the picture."""
         return self._server.pictures.readers
 
+    @property
+    def explains(self) -> bool:
+        """Whether somebody wants to see where the network looked."""
+        return self._server.explanations.readers > 0
+
     def write(self, prediction: Prediction, captured: Captured) -> None:
         """Show one answer."""
         self._status.note(prediction)
         self._metrics.note(prediction)
         self._encoder.offer(captured.image, prediction.region)
-        if self._server.explanations.readers:
+        if self.explains:
             self._explain(prediction)
         else:
             self._explanation = None

@@ -1,5 +1,6 @@
 """The alarm: rare while all is as usual, soon when it is not, and it tells camera from scene."""
 
+import json
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import islice
@@ -19,7 +20,11 @@ from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.live.alarm import AlarmOptions, Watch
 from edgecnn.targets.live.alarm.evidence import Labels, Shares
 from edgecnn.targets.live.alarm.view import View
-from edgecnn.targets.prediction import Alarm, Latency, Prediction
+from edgecnn.targets.live.fleet import Member
+from edgecnn.targets.live.loop import LiveOptions
+from edgecnn.targets.live.outputs import Outputs
+from edgecnn.targets.live.runner import run
+from edgecnn.targets.prediction import Alarm
 from edgecnn.usual import LOOKS, Usual, look, saying
 
 Frame = NDArray[np.uint8]
@@ -255,10 +260,28 @@ def alarms(
     return count
 
 
-def test_a_line_says_it() -> None:
-    latency = Latency(0, 0, 0, 0, 0, 0)
-    alarm = Alarm("camera", ("dark",), 12.0)
-    prediction = Prediction(0, 0.0, (), latency, alarm=alarm)
-    assert prediction.alarm is not None
-    assert prediction.alarm.text == "camera: dark"
-    assert alarm.to_json() == {"kind": "camera", "why": ["dark"], "since": 12.0}
+def test_a_run_says_it_in_lines_and_once_on_stderr(
+    lenet5_bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A film of one picture stands still, and says so once."""
+    film = cv2.VideoWriter(str(tmp_path / "f.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 2, (64, 64))
+    for _ in range(30):
+        film.write(cv2.cvtColor(cv2.resize(next(digits(1)), (64, 64)), cv2.COLOR_GRAY2BGR))
+    film.release()
+    run(
+        lenet5_bundle,
+        str(tmp_path / "f.avi"),
+        Outputs(jsonl=str(tmp_path / "log.jsonl")),
+        runtime="litert",
+        options=LiveOptions(alarm=AlarmOptions(30)),
+    )
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines[0]["alarm"]["kind"] == "none"
+    assert (lines[-1]["alarm"]["kind"], lines[-1]["alarm"]["why"]) == ("camera", ["frozen"])
+    assert [r.getMessage() for r in caplog.records].count("edgecnn: alarm, camera: frozen") == 1
+
+
+def test_the_fleet_shows_it() -> None:
+    health = {"silent_s": 0.0, "alarm": "scene: unfamiliar"}
+    assert Member("robots/eye", True, health).state == "alarm"
+    assert Member("robots/eye", False, health).state == "offline"

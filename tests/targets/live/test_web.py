@@ -6,6 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from edgecnn.targets.board.machine import Machine
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
+from edgecnn.targets.prediction import Alarm
 from edgecnn.targets.region import Region
 
 pytest.importorskip("aiohttp", reason="--web needs the extra 'web'")
@@ -96,6 +98,35 @@ def test_the_status_events(page: WebPage, classifier: Classifier) -> None:
     status = json.loads(line.removeprefix("data: "))
     assert status["top"][0]["label"] == "red"
     assert (status["frames"], status["live"], status["temperature_c"]) == (2, True, 48.5)
+
+
+def test_an_alarm_is_on_the_page_and_in_the_metrics(page: WebPage, classifier: Classifier) -> None:
+    assert 'edgecnn_alarm{kind="camera"}' not in get(page.url + "metrics")[1]  # none was asked for
+    captured = Captured.now(RED, 0)
+    dark = Alarm("camera", ("dark",), 1.0)
+    page.write(replace(classifier.predict(captured), alarm=dark), captured)
+    metrics = get(page.url + "metrics")[1].splitlines()
+    assert 'edgecnn_alarm{kind="camera"} 1.0' in metrics
+    assert 'edgecnn_alarm{kind="scene"} 0.0' in metrics
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(page.url + "status", timeout=10) as events:
+        status = json.loads(events.readline().decode().removeprefix("data: "))
+    assert status["alarm"] == "camera: dark"
+
+
+def test_where_it_looked_is_shown_to_who_asks(page: WebPage, classifier: Classifier) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(page.url + "explained.mjpeg", timeout=10) as stream:
+        frames = 0
+        while not page.explains or frames < 3:
+            show(page, classifier)
+            frames += 1
+            assert frames < 10_000
+        show(page, classifier, 100)  # one part a frame, 81 in all
+        jpeg = read_part(stream)
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    assert min(image.shape[:2]) >= 224
 
 
 def test_the_picture_reaches_every_viewer(page: WebPage, classifier: Classifier) -> None:
