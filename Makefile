@@ -8,7 +8,7 @@ LEVEL ?=
 MINUTES ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-arm check types soak bench clean
+.PHONY: help setup demo test test-full test-arm check types soak bench docs pictures clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,13 @@ bench: setup $(SAMPLES)/complete  ## Measure against named peers, ratios in one 
 	$(BIN)/python benchmarks/start.py .cache/bench/efficientnet_lite0-int8 \
 		$(SAMPLES)/photographs/imagenet_18_317.jpg
 	$(BIN)/python benchmarks/compare.py
+
+docs: setup  ## The documentation as a site, in .cache/site
+	$(BIN)/zensical build --strict
+
+pictures: setup $(SAMPLES)/complete  ## Those of the README and the documentation, from real runs
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pictures]'
+	$(BIN)/python examples/pictures.py $(SAMPLES)
 
 clean:  ## Remove everything that make made
 	rm -rf $(VENV) .cache demo build dist *.egg-info

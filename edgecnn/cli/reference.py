@@ -47,7 +47,9 @@ def _row(option: click.Option, context: click.Context) -> str:
     record = option.get_help_record(context)
     assert record is not None, f"{option.name} is hidden"
     spelled, said = (" ".join(part.split()).replace("|", "\\|") for part in record)
-    return f"| `{spelled}` | {said.replace('<', '&lt;')} |"
+    # A site would look for what such brackets lead to.
+    said = said.replace("<", "&lt;").replace("[", "\\[")
+    return f"| `{spelled}` | {said} |"
 
 
 if __name__ == "__main__":
