@@ -31,7 +31,7 @@ def blocks(page: Path, *, slow: bool) -> list[CodeExample]:
 def follow(examples: list[CodeExample], evaluate: EvalExample) -> None:
     """Run blocks one after another, as a reader would, and compare what they print."""
     names: dict[str, Any] = {}
-    evaluate.set_config(line_length=100, target_version="py311")
+    evaluate.set_config(line_length=100)
     for example in examples:
         names |= evaluate.run_print_check(example, module_globals=names, rewrite_assertions=False)
 
