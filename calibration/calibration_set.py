@@ -86,7 +86,14 @@ class CalibrationSet:
                 tuple(parts[True]),
                 manifest["origin"],
             )
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        except (
+            LookupError,
+            TypeError,
+            AttributeError,
+            ValueError,
+            OSError,
+            RecursionError,
+        ) as error:
             raise DataError(f"{manifest_file} is not readable: {error!r}.") from None
 
 

@@ -81,7 +81,14 @@ class Checkpoint:
                 created_at=manifest["created_at"],
                 details=manifest,
             )
-        except (KeyError, TypeError, OSError, json.JSONDecodeError) as error:
+        except (
+            LookupError,
+            TypeError,
+            AttributeError,
+            ValueError,
+            OSError,
+            RecursionError,
+        ) as error:
             raise DataError(f"{manifest_file} is not readable: {error!r}.") from None
 
     def write(self) -> None:

@@ -100,8 +100,14 @@ class Head:
 
     @classmethod
     def from_json(cls, manifest: dict[str, Any]) -> Self:
-        """Read from a manifest; one without a head is of before there were any: softmax."""
-        return cls(manifest.get("head", "softmax"), tuple(manifest.get("thresholds", ())))
+        """Read from a manifest; one without a head is of before there were any: softmax.
+
+        Raises `BundleError` for what is no head.
+        """
+        try:
+            return cls(manifest.get("head", "softmax"), tuple(manifest.get("thresholds", ())))
+        except TypeError as error:
+            raise BundleError(f"Unreadable thresholds: {error}.") from None
 
 
 SOFTMAX = Head()

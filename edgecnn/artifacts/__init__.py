@@ -7,7 +7,7 @@ import importlib
 from pathlib import Path
 
 from edgecnn.artifacts.description import Description
-from edgecnn.errors import BundleError, UnknownName
+from edgecnn.errors import BundleError, EdgeCnnError, UnknownName
 
 READERS = {
     ".tflite": "edgecnn.artifacts.tflite",
@@ -34,4 +34,10 @@ def describe(path: Path) -> Description:
         found: Description = reader.describe(path)
     except OSError as error:
         raise BundleError(f"Cannot read {path}: {error.strerror}.") from None
+    except EdgeCnnError:
+        raise
+    except Exception as error:  # of a damaged file, a reader may find any part missing
+        raise BundleError(
+            f"{path} cannot be described, it is damaged or not of this kind ({error!r})."
+        ) from error
     return found

@@ -58,7 +58,7 @@ def compare(old: Path | str, new: Path | str, limits: Limits | None = None) -> C
         raise DataError(f"{old} is of the kind {kind}, {new} of the kind {other}.")
     try:
         figures, notes = KINDS[kind][1](before, after, limits)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise DataError(
             f"{old} or {new} lacks something ({error!r}): write both with this edgecnn."
         ) from None

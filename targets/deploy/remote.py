@@ -175,8 +175,10 @@ def _chunks(path: Path, offset: int) -> Iterator[bytes]:
 def _answer(done: Any) -> dict[str, Any]:
     try:
         answer: Any = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
+    except (IndexError, ValueError, RecursionError):
         raise DeployError(f"its Python failed: {last_lines(done.stderr)}") from None
+    if not isinstance(answer, dict):
+        raise DeployError(f"its Python printed {done.stdout.splitlines()[-1]!a}")
     if "error" in answer:
-        raise DeployError(answer["error"])
-    return dict(answer)
+        raise DeployError(str(answer["error"]))
+    return answer

@@ -81,10 +81,14 @@ class Known:
 
 def _read(key: dict[str, Any]) -> Known:
     kept = cache.read(_name(key))
-    if not kept:
-        return Known()
-    tried = tuple(Tried(**one) for one in kept["tried"])
-    return Known(tried, frozenset(kept.get("counts", ())))
+    try:
+        tried = tuple(Tried(**one) for one in kept["tried"])
+        known = Known(tried, frozenset(kept.get("counts", ())))
+        sorted((*known.counts, *(one.threads for one in tried)))
+        sorted(one.p90_ms for one in tried)
+    except (KeyError, TypeError, AttributeError):
+        return Known()  # nothing was kept, or not by this edgecnn: tried anew
+    return known
 
 
 def _key(bundle: Bundle, board: Target, usable: Iterable[str]) -> dict[str, Any]:

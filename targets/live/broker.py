@@ -35,7 +35,10 @@ class Broker:
         wrong = EdgeCnnError(
             "--mqtt: it is mqtt://HOST[:PORT][/TOPIC][?qos=0|1|2], or mqtts://... for TLS."
         )
-        parts = urllib.parse.urlsplit(url)
+        try:
+            parts = urllib.parse.urlsplit(url)
+        except ValueError:
+            raise wrong from None
         if parts.username or parts.password:
             # Every user of a machine sees its processes' command lines.
             raise EdgeCnnError(

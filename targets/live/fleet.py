@@ -14,6 +14,10 @@ ANSWER_S = 10.0
 SETTLED_S = 0.5
 """Without another message for so long, the broker has told what it keeps."""
 SILENT_S = 10.0
+NAMES = ("bundle", "bundle_version")
+FIGURES = ("latency_p99_ms", "age_p99_ms", "temperature_c")
+LATEST = 2.5e11
+"""Unix time that calendars still know."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,23 @@ class Fleet:
         with self._change:
             if kind == "status":
                 self._status[topic] = text
-            elif isinstance(health, dict) and "bundle_version" in health:
+            elif _is_health(health):
                 self._health[topic] = health
         self._heard()
+
+
+def _is_health(found: Any) -> bool:
+    """Whether a message is what `sinks/health.py` tells; others may write to the broker too."""
+    if not isinstance(found, dict):
+        return False
+    since, silent_s = (found.get(key) for key in ("since", "silent_s"))
+    return (
+        all(isinstance(found.get(key), str) for key in NAMES)
+        and all(found.get(key) is None or _is_number(found[key]) for key in FIGURES)
+        and (_is_number(since) and 0 <= since < LATEST)
+        and _is_number(silent_s)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < LATEST

@@ -8,6 +8,7 @@ from edgecnn.targets.board.telemetry import Throttling
 REASONS = ("under-voltage", "clock capped", "throttled", "soft temperature limit")
 """Bits 0 to 3 of the firmware's word: true at this moment. The same from bit 16 on: since boot."""
 
+NUMBER = r"\d+(?:\.\d+)?"
 THROTTLED_FILE = "/sys/devices/platform/soc/soc:firmware/get_throttled"
 
 
@@ -20,7 +21,7 @@ def throttling(machine: Machine) -> Throttling | None:
     said = machine.said("vcgencmd", "get_throttled") or ""
     found = re.fullmatch(r"throttled=0x([0-9a-f]+)", said)
     text = found[1] if found else machine.read(THROTTLED_FILE)
-    if not text:
+    if not text or not re.fullmatch("(0x)?[0-9a-fA-F]+", text):
         return None
     word = int(text, 16)
     return Throttling(_reasons(word), _reasons(word >> 16))
@@ -33,7 +34,7 @@ def _reasons(bits: int) -> tuple[str, ...]:
 def temperature_c(machine: Machine) -> float | None:
     """The chip's temperature, as in `temp=52.1'C`."""
     said = machine.said("vcgencmd", "measure_temp") or ""
-    found = re.fullmatch(r"temp=([\d.]+)'C", said)
+    found = re.fullmatch(rf"temp=({NUMBER})'C", said)
     return float(found[1]) if found else None
 
 
@@ -53,7 +54,7 @@ def rails_w(machine: Machine) -> dict[str, float]:
     said = machine.said("vcgencmd", "pmic_read_adc") or ""
     readings = {
         (name, unit): float(value)
-        for name, unit, value in re.findall(r"(\S+)_([AV]) \w+\(\d+\)=([\d.]+)[AV]", said)
+        for name, unit, value in re.findall(rf"(\S+)_([AV]) \w+\(\d+\)=({NUMBER})[AV]", said)
     }
     return {
         name: round(amperes * readings[name, "V"], 4)

@@ -11,6 +11,8 @@ from edgecnn.errors import EdgeCnnError
 from edgecnn.head import SOFTMAX, Head
 
 Probabilities = NDArray[np.float32]
+MOST_FRAMES = 10_000
+"""Votes that are counted anew for every frame."""
 
 
 class Smoothing(Protocol):
@@ -97,12 +99,12 @@ def smoothing(text: str | None, head: Head = SOFTMAX) -> Smoothing:
     try:
         if kind == "exponential" and 0 < float(amount) < math.inf:
             return Exponential(float(amount))
-        if kind == "majority" and int(amount) > 0:
+        if kind == "majority" and 0 < int(amount) <= MOST_FRAMES:
             frames = int(amount)
             return Majority(frames) if head.kind == "softmax" else MajorityOfEach(frames, head)
     except ValueError:
         pass  # answered below, as for an unknown kind
     raise EdgeCnnError(
         f"--smooth {text}: it is exponential:SECONDS, as in exponential:0.5, or majority:FRAMES, "
-        "as in majority:15."
+        f"as in majority:15, of no more than {MOST_FRAMES}."
     )

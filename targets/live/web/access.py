@@ -43,7 +43,9 @@ class Access:
         """Whether a request with this token may pass."""
         if self.token is None:
             return True
-        return hmac.compare_digest((given or "").encode(), self.token.encode())
+        return hmac.compare_digest(
+            (given or "").encode(errors="surrogateescape"), self.token.encode()
+        )
 
     def is_addressed_by(self, host_header: str) -> bool:
         """Whether a request's Host header names us.
