@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from edgecnn.atomic import atomic_folder
 from edgecnn.calibration.quality import refuse_useless
-from edgecnn.errors import DataError
+from edgecnn.errors import UNREADABLE, DataError
 from edgecnn.pictures import Picture, list_pictures
 from edgecnn.whole_pictures import broken, refuse
 
@@ -86,14 +86,7 @@ class CalibrationSet:
                 tuple(parts[True]),
                 manifest["origin"],
             )
-        except (
-            LookupError,
-            TypeError,
-            AttributeError,
-            ValueError,
-            OSError,
-            RecursionError,
-        ) as error:
+        except UNREADABLE as error:
             raise DataError(f"{manifest_file} is not readable: {error!r}.") from None
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from edgecnn.bundle import Weights, file_sha256
-from edgecnn.errors import DataError, require
+from edgecnn.errors import UNREADABLE, DataError, require
 from edgecnn.labels import LABELS, read_labels, write_labels
 from edgecnn.preprocessing import Preprocessing
 
@@ -81,14 +81,7 @@ class Checkpoint:
                 created_at=manifest["created_at"],
                 details=manifest,
             )
-        except (
-            LookupError,
-            TypeError,
-            AttributeError,
-            ValueError,
-            OSError,
-            RecursionError,
-        ) as error:
+        except UNREADABLE as error:
             raise DataError(f"{manifest_file} is not readable: {error!r}.") from None
 
     def write(self) -> None:

@@ -21,6 +21,17 @@ import importlib
 from collections.abc import Iterable
 from types import ModuleType
 
+UNREADABLE = (
+    LookupError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    ArithmeticError,
+    OSError,
+    RecursionError,
+)
+"""What reading a JSON file raises that somebody else wrote, cut off or edited."""
+
 
 class EdgeCnnError(Exception):
     """Bad input or wrong use; the message says what is wrong and what to do."""

@@ -76,8 +76,8 @@ def _table(fleet: "Fleet") -> Table:
             f"[{COLOURS[member.state]}]{_state(member)}[/]",
             # As its folder is called where it was deployed.
             escape(f"{health['bundle']}-{health['bundle_version']}"),
-            *(_figure(health[key], 1) for key in ("latency_p99_ms", "age_p99_ms")),
-            _figure(health["temperature_c"], 0),
+            *(_figure(health.get(key), 1) for key in ("latency_p99_ms", "age_p99_ms")),
+            _figure(health.get("temperature_c"), 0),
             f"{since:%H:%M}" if since.date() == today else f"{since:%Y-%m-%d}",
         )
     return table

@@ -11,7 +11,7 @@ from typing import Any
 
 from edgecnn.comparison import evaluations, exports, profiles
 from edgecnn.comparison.figure import Figure, Limits
-from edgecnn.errors import DataError
+from edgecnn.errors import UNREADABLE, DataError
 
 KINDS = {
     "profile": (frozenset({"board", "runs"}), profiles.figures),
@@ -58,7 +58,7 @@ def compare(old: Path | str, new: Path | str, limits: Limits | None = None) -> C
         raise DataError(f"{old} is of the kind {kind}, {new} of the kind {other}.")
     try:
         figures, notes = KINDS[kind][1](before, after, limits)
-    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+    except UNREADABLE as error:
         raise DataError(
             f"{old} or {new} lacks something ({error!r}): write both with this edgecnn."
         ) from None

@@ -16,6 +16,7 @@ SETTLED_S = 0.5
 SILENT_S = 10.0
 NAMES = ("bundle", "bundle_version")
 FIGURES = ("latency_p99_ms", "age_p99_ms", "temperature_c")
+TIMES = ("since", "silent_s")
 LATEST = 2.5e11
 """Unix time that calendars still know."""
 
@@ -150,12 +151,11 @@ def _is_health(found: Any) -> bool:
     """Whether a message is what `sinks/health.py` tells; others may write to the broker too."""
     if not isinstance(found, dict):
         return False
-    since, silent_s = (found.get(key) for key in ("since", "silent_s"))
     return (
         all(isinstance(found.get(key), str) for key in NAMES)
-        and all(found.get(key) is None or _is_number(found[key]) for key in FIGURES)
-        and (_is_number(since) and 0 <= since < LATEST)
-        and _is_number(silent_s)
+        and all(_is_number(found.get(key, 0)) or found[key] is None for key in FIGURES)
+        and all(_is_number(found.get(key)) for key in TIMES)
+        and bool(found["since"] >= 0)
     )
 
 

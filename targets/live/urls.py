@@ -17,7 +17,7 @@ def without_password(url: str) -> str:
     A password may hold what ends an address elsewhere (`/`, `?`, `#`): where one may stand,
     everything up to the last `@` is left out.
     """
-    scheme, separator, rest = url.partition("://")
+    scheme, separator, rest = url.partition("//" if url.startswith("//") else "://")
     if not separator:
         return url
     place = re.split(r"[/?#]", rest, maxsplit=1)[0]
@@ -28,7 +28,7 @@ def without_password(url: str) -> str:
 
 def has_secret(url: str) -> bool:
     """Whether anything in it is not to be printed."""
-    return "://" in url and without_password(url) != url
+    return without_password(url) != url
 
 
 def without_login(url: str) -> str:

@@ -1,7 +1,7 @@
 """Every parser of ours, fed with bytes that anybody may have written.
 
-A parser may refuse them with an `EdgeCnnError`; anything else that it raises is a finding. `fuzz.py`
-drives them by coverage; `test_fuzz.py` with a few in every run of the tests.
+A parser may refuse them with an `EdgeCnnError`; anything else that it raises is a finding.
+`fuzz.py` drives them by coverage; `test_fuzz.py` with a few in every run of the tests.
 """
 
 import contextlib
@@ -170,13 +170,14 @@ def golden(data: bytes) -> object:
     bundle = probe.bundle("colours")
     from edgecnn.preprocessing import FramePreparer
 
-    return found.check(
+    found.check(
         bundle,
         "tflite",
         "it",
         FramePreparer(bundle.preprocessing),
         lambda image: np.zeros(3, np.float32),
     )
+    return found
 
 
 def preprocessing(data: bytes) -> object:
@@ -309,7 +310,8 @@ def torch_seed() -> bytes:
     import pickle
 
     stream = io.BytesIO()
-    for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {}, []):
+    parts: tuple[Any, ...] = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {}, [])
+    for part in parts:
         pickle.dump(part, stream, protocol=2)
     return stream.getvalue()
 
@@ -432,7 +434,7 @@ def source(data: bytes) -> object:
         return None
     if word.startswith("synthetic"):
         # A size as large as memory is the user's own wish.
-        return None if len(word) > 20 else open_frames(word).close()
+        return None if len(word) > 20 else open_frames(word)
     if "*" in word or "?" in word or "[" in word:
         return None
     return open_frames(str(scratch() / "absent" / word.replace("/", "_")[:100]))
@@ -635,6 +637,8 @@ FOUND: tuple[tuple[str, bytes], ...] = (
     ("model files", b"j,\xde]\x89#\xbb\xa5\xff=\xed"),
     ("MQTT addresses", b"mqtt://|\xfb)Q\xdd]\x93h"),
     ("web addresses", b"0.0.0.0:80\nloca\xff\xff"),
+    ("addresses with passwords", b"//_0:2147483648z\x9d\xf6\xc7ON@"),
+    ("the fleet's messages", b"2147483648"),
     ("options", b"majority:159223372036854775807"),
     ("the fleet's messages", b"\xbeo\x9fb\xacL\t\xc2\x82\x06\xe7\xe3\xaak"),
     ("the fleet's messages", b"\x03\xeb\x84J}5\xe1\xb4\x1f"),

@@ -43,9 +43,8 @@ class Access:
         """Whether a request with this token may pass."""
         if self.token is None:
             return True
-        return hmac.compare_digest(
-            (given or "").encode(errors="surrogateescape"), self.token.encode()
-        )
+        said = (given or "").encode(errors="surrogateescape")
+        return hmac.compare_digest(said, self.token.encode())
 
     def is_addressed_by(self, host_header: str) -> bool:
         """Whether a request's Host header names us.
