@@ -6,9 +6,11 @@ SAMPLES := .cache/samples
 EMULATED ?= arm
 LEVEL ?=
 MINUTES ?= 30
+RUNS ?= 1000000
+COUNT ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-arm check types soak bench docs pictures clean
+.PHONY: help setup demo test test-full test-arm check types fuzz crash soak bench docs pictures clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -46,6 +48,13 @@ check: setup types  ## Format, lint, types
 types: setup
 	$(BIN)/mypy -p edgecnn
 	$(BIN)/mypy --explicit-package-bases tests benchmarks examples
+
+fuzz: setup  ## Feed every parser RUNS=1000000 times with what its branches call for
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz.fuzz --runs $(RUNS)
+
+crash: setup  ## Kill exports, trainings, deployments COUNT=50 times each; as root, fill disks too
+	$(BIN)/python -m tests.crash.crash --count $(COUNT)
 
 soak: setup  ## Run live among faults for MINUTES=30: does it grow, lose or die?
 	$(BIN)/edgecnn export mobilenet_v2 --int8 --weights random --no-verdict --out .cache/bench/mobilenet_v2-int8

@@ -30,7 +30,7 @@ TENSORFLOW_MB = 3072
 
 def one(name: str, runs: int, out: Path) -> None:
     """Run one parser in this process, which libFuzzer ends."""
-    import atheris  # type: ignore[import-untyped]
+    import atheris
 
     logging.disable(logging.CRITICAL)
     with atheris.instrument_imports(include=list(INSTRUMENTED)):

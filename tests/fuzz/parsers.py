@@ -589,7 +589,7 @@ PARSERS: dict[str, Parser] = {
     "golden pictures": Parser(golden, (b"\0\1\x93NUMPY", b"\2\0\5ab", b"\7PK\3\4", b"\3"), cost=10),
     "preprocessing": Parser(preprocessing, (b"", b"\1\2\3", b"\4\6\5\2\3\1")),
     "head": Parser(head, (b"", b"\1\2\3")),
-    "reports": Parser(compared, (b"\0\0", b"\1\0\1\2\3", b"\2\0\7\2\1"), cost=3),
+    "reports": Parser(compared, (b"\0\0", b"\1\0\1\2\3", b"\2\0\7\2\1"), cost=300),
     "calibration set": Parser(calibration, JSON_SEEDS, cost=2),
     "checkpoint": Parser(checkpoint, JSON_SEEDS, cost=2),
     "kept choice": Parser(choice, JSON_SEEDS),
