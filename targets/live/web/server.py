@@ -182,7 +182,7 @@ async def _stream(request: web.Request, source: Broadcast, content_type: str) ->
         while True:
             number, message = await source.newer_than(number)
             await response.write(message)
-    except ConnectionResetError:
+    except ConnectionError:
         return response  # the viewer left, as viewers do
     finally:
         source.readers -= 1
