@@ -48,6 +48,12 @@ class File:
     bytes: int
     sha256: str
 
+    def __post_init__(self) -> None:
+        if not (
+            isinstance(self.path, str) and type(self.bytes) is int and isinstance(self.sha256, str)
+        ):
+            raise TypeError(f"a file has a path, a number of bytes and a hash, not {self}")
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -192,9 +198,21 @@ def _read_head(path: Path, manifest: dict[str, Any], labels: int) -> Head:
 
 def _check_file(folder: Path, file: File) -> None:
     path = folder / file.path
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+        there = path.is_file()
+        changed = (
+            inside
+            and there
+            and (path.stat().st_size != file.bytes or file_sha256(path) != file.sha256)
+        )
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a zero byte
+        raise BundleError(
+            f"{folder / MANIFEST} names a file that cannot be read: {error}"
+        ) from None
+    if not inside:
         raise BundleError(f"{folder / MANIFEST} names {file.path}, which is outside the bundle.")
-    if not path.is_file():
+    if not there:
         raise BundleError(f"{path} is missing: copy the whole bundle folder, or export again.")
-    if path.stat().st_size != file.bytes or file_sha256(path) != file.sha256:
+    if changed:
         raise BundleError(f"{path} was changed since export: copy it again, or export again.")

@@ -121,7 +121,8 @@ class Golden:
     def load(cls, path: Path) -> Self:
         """Read what `write` wrote; raises `BundleError` on anything else."""
         try:
-            with np.load(path, allow_pickle=False) as found:
+            # Opened here, since numpy leaves a damaged archive open.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as found:
                 held = {name: found[name] for name in found.files}
             golden = cls(held["frame"], held["images"], _by_format(held, "answers_"))
             golden._check_shapes()

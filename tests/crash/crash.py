@@ -31,6 +31,8 @@ import cv2
 import numpy as np
 
 Work = Callable[[], object]
+LATEST = 1.5
+"""Times what it takes: now and then it comes to its end."""
 
 
 class Lost(AssertionError):
@@ -107,6 +109,9 @@ class Case:
     def left(self) -> list[str]:
         """What lies about."""
         raise NotImplementedError
+
+    def wait(self) -> None:
+        """Until what a killed program claimed is no longer kept for it."""
 
 
 class Export(Case):
@@ -269,6 +274,12 @@ class Deployment(Case):
         (venv / ".complete").touch()
         return self._does("switch", bundle=name, venv="v")
 
+    def wait(self) -> None:
+        from edgecnn.targets.deploy.on_board import CLAIMED_S
+
+        for claim in self.root.glob("claims/*"):
+            os.utime(claim, (time.time() - 2 * CLAIMED_S,) * 2)
+
     def state(self) -> str:
         current = self.root / "current"
         if not current.is_symlink():
@@ -353,7 +364,7 @@ def killed(name: str, count: int, chance: random.Random) -> dict[str, Any]:
         while at_work < count:
             number += 1
             kind = number % case.kinds
-            ended = kill(lambda n=number: case.work(n), chance.uniform(0, took[kind]))  # type: ignore[misc]
+            ended = kill(lambda n=number: case.work(n), chance.uniform(0, LATEST * took[kind]))  # type: ignore[misc]
             at_work += ended is None
             took[kind] = ended or took[kind]  # it is faster once files are in memory
             state = case.state()
@@ -362,6 +373,7 @@ def killed(name: str, count: int, chance: random.Random) -> dict[str, Any]:
             states[state] += 1
             before = state
             most = max(most, len(case.left()))
+        case.wait()
         finish(lambda: case.work(number + 1))
         case.state()
         return {

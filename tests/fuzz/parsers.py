@@ -583,7 +583,7 @@ BOARD_SEEDS = (
 JSON_SEEDS = (b"\0", b"\0\1\2\3", b"\0\5\0\0\7\3\2\1\1", b"\7{}", b"\7[1,", b"\7\xff\xfe")
 
 PARSERS: dict[str, Parser] = {
-    "manifest": Parser(manifest, JSON_SEEDS, cost=4),
+    "manifest": Parser(manifest, JSON_SEEDS, cost=12),
     "labels": Parser(labels, (b"a\nb\n", "é\r\nü".encode(), b"\xef\xbb\xbfx")),
     "labels.csv": Parser(labels_csv, (b"file,label\na.png,x\n", b'file;label\n"a.png";x|y\n')),
     "golden pictures": Parser(golden, (b"\0\1\x93NUMPY", b"\2\0\5ab", b"\7PK\3\4", b"\3"), cost=10),
@@ -603,7 +603,7 @@ PARSERS: dict[str, Parser] = {
     ),
     "MQTT addresses": Parser(broker, (b"mqtt://h:1/t?qos=2", b"mqtts://[::1]/%2f", b"mqtt://h:x")),
     "web addresses": Parser(web_address, (b"0.0.0.0:80\nlocalhost:80", b"[::]:1\n[::1]", b":80\n")),
-    "web requests": Parser(http_request, (b"?token=x\nh:1\nc\nBearer t", b"healthz\n\n\n"), cost=2),
+    "web requests": Parser(http_request, (b"?token=x\nh:1\nc\nBearer t", b"healthz\n\n\n"), cost=8),
     "sources": Parser(source, (b"synthetic:4x4@30", b"csi://0", b"http://h", b"gst:x", b"env:X")),
     "options": Parser(words, (b"0.1,0,.5,1", b"exponential:0.5", b"majority:15", b"640x480")),
     "systemd's unit": Parser(unit, (b"run\0--source\0a b%$\"'", b"--x=\n\0\\")),
