@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from edgecnn.errors import EdgeCnnError
 
 
@@ -29,6 +31,7 @@ def write(name: str, kept: Any) -> None:
     unfinished = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_up(path)
         unfinished.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
         unfinished.replace(path)
     except OSError as error:
@@ -36,3 +39,11 @@ def write(name: str, kept: Any) -> None:
             f"Cannot write {path}: {error.strerror}. Set EDGECNN_CACHE to a folder that can be "
             "written."
         ) from None
+
+
+def _clear_up(path: Path) -> None:
+    """Remove what programs left unfinished that were killed while they wrote it."""
+    for left in path.parent.glob(f"{path.stem}.*"):
+        number = left.suffix[1:]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            left.unlink(missing_ok=True)

@@ -193,3 +193,15 @@ def test_ctrl_c_ends_a_trial_and_nothing_is_kept(colours: Bundle, empty_cache: P
     assert "Interrupted." in left
     assert "left out" not in left
     assert not list(empty_cache.glob("choices/*"))
+
+
+def test_what_a_killed_program_left_of_a_choice_goes(colours: Bundle, empty_cache: Path) -> None:
+    board, tried = detect(), [Tried("litert", 1, 2.0)]
+    keep(colours, board, tried)
+    (kept,) = empty_cache.glob("choices/*")
+    left = kept.with_suffix(".4194305")  # one more than there are processes
+    ours = kept.with_suffix(f".{os.getppid()}")
+    for unfinished in (left, ours):
+        unfinished.write_text("{")
+    keep(colours, board, tried)
+    assert sorted(empty_cache.glob("choices/*")) == sorted([kept, ours])
