@@ -21,6 +21,10 @@ if TYPE_CHECKING:  # for editors and type checkers; to Python, `_HOME` says the 
     from edgecnn.export.pipeline import export as export
     from edgecnn.head import Head as Head
     from edgecnn.preprocessing import Preprocessing as Preprocessing
+    from edgecnn.signature import PublicKey as PublicKey
+    from edgecnn.signature import TrustedKeys as TrustedKeys
+    from edgecnn.signing import sign as sign
+    from edgecnn.signing import verify as verify
     from edgecnn.targets.classifier import Classifier as Classifier
     from edgecnn.targets.classifier import load as load
     from edgecnn.targets.deploy.deployment import deploy as deploy
@@ -50,7 +54,9 @@ _HOME = {
     "profile": "edgecnn.targets.profiling.profiler",
     "resume": "edgecnn.training",
     "rollback": "edgecnn.targets.deploy.deployment",
+    "sign": "edgecnn.signing",
     "train": "edgecnn.training",
+    "verify": "edgecnn.signing",
     "Bundle": "edgecnn.bundle",
     "CalibrationSet": "edgecnn.calibration.calibration_set",
     "CheckFailed": "edgecnn.errors",
@@ -64,8 +70,10 @@ _HOME = {
     "Prediction": "edgecnn.targets.prediction",
     "Preprocessing": "edgecnn.preprocessing",
     "Profile": "edgecnn.targets.profiling.profile",
+    "PublicKey": "edgecnn.signature",
     "RamAnalysis": "edgecnn.analysis",
     "Region": "edgecnn.targets.region",
+    "TrustedKeys": "edgecnn.signature",
 }
 __all__ = [*_HOME, "export", "__version__"]  # noqa: PLE0604
 

@@ -4,15 +4,18 @@ Read with numpy and the standard library alone, since a board has no more.
 """
 
 import hashlib
-import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from edgecnn.errors import BundleError, UnknownName
+from edgecnn import strict_json
+from edgecnn.errors import BundleError, DataError, UnknownName
 from edgecnn.head import SOFTMAX, Head
 from edgecnn.labels import read_labels
 from edgecnn.preprocessing import Preprocessing
+from edgecnn.signature import SIGNATURE, PublicKey, TrustedKeys
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -23,6 +26,9 @@ MODEL_FILES = {
     "onnx": ("model.onnx",),
     "openvino": ("model.xml", "model.bin"),
 }
+OTHER_FILES = ("answers", "golden", "layers_plot", "sbom")
+"""Keys of the manifest that describe one more file each, where there is one."""
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -93,16 +99,24 @@ class Bundle:
     """Pictures with the answers they got at export; see `edgecnn.golden`."""
     answers: Path | None = None
     """What held-out pictures taught about the answers; see `edgecnn.reliability`."""
+    files: tuple[File, ...] = ()
+    """All that it is made of but the manifest and its signature."""
+    signer: PublicKey | None = None
+    """Whose signature was found good; None where none was asked for."""
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
+    def load(cls, path: Path | str, *, trusted: TrustedKeys | None = None) -> Self:
         """Read a bundle and verify every file's hash before any engine opens it.
 
+        With `trusted`, one of those keys must have signed it, and it may hold no other file.
         Raises `BundleError` for a folder that is no bundle, a newer schema, a file outside the
-        folder, a missing file or a changed byte.
+        folder, a missing file or a changed byte; `SignatureError` where nobody who is trusted
+        signed it.
         """
         path = Path(path)
-        manifest = _read_manifest(path)
+        data = _read(path)
+        signer = trusted.signer(data, path / SIGNATURE) if trusted else None
+        manifest = _parsed(path, data)
         try:
             artifacts = {
                 name: Artifact(
@@ -116,17 +130,22 @@ class Bundle:
             weights = Weights(**manifest["weights"])
             labels_file = File(**manifest["labels"])
             architecture, precision = manifest["architecture"], manifest["precision"]
-            others = {
-                name: File(**manifest[name]) for name in ("golden", "answers") if name in manifest
-            }
-        except (KeyError, TypeError, AttributeError) as error:
+            _check_names(architecture, precision, weights, artifacts)
+            others = {key: File(**manifest[key]) for key in OTHER_FILES if key in manifest}
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise BundleError(
                 f"{path / MANIFEST} is incomplete: {error!r}. Export again."
             ) from None
         files = [labels_file, *(file for a in artifacts.values() for file in a.files)]
-        for file in (*files, *others.values()):
+        files += others.values()
+        for file in files:
             _check_file(path, file)
-        labels = read_labels(path / labels_file.path)
+        if trusted:
+            refuse_unlisted(path, files)
+        try:
+            labels = read_labels(path / labels_file.path)
+        except DataError as error:
+            raise BundleError(f"{error} Export again.") from None
         return cls(
             path=path,
             manifest=manifest,
@@ -137,7 +156,10 @@ class Bundle:
             labels=labels,
             artifacts=artifacts,
             head=_read_head(path, manifest, len(labels)),
-            **{name: path / file.path for name, file in others.items()},
+            golden=_path(path, others.get("golden")),
+            answers=_path(path, others.get("answers")),
+            files=tuple(files),
+            signer=signer,
         )
 
     @property
@@ -157,6 +179,10 @@ class Bundle:
         return self.path / self.artifacts[format].files[0].path
 
 
+def _path(folder: Path, file: File | None) -> Path | None:
+    return folder / file.path if file else None
+
+
 def file_sha256(path: Path) -> str:
     """Hash of a file's bytes."""
     with path.open("rb") as stream:
@@ -169,22 +195,58 @@ def describe_file(folder: Path, name: str) -> File:
     return File(name, path.stat().st_size, file_sha256(path))
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def refuse_unlisted(folder: Path, files: Sequence[File]) -> None:
+    """Raise `BundleError` where a bundle holds a file that is none of these, with no hash."""
+    listed = {MANIFEST, SIGNATURE, *(str(PurePosixPath(file.path)) for file in files)}
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if name not in listed and (path.is_symlink() or not path.is_dir()):
+            raise BundleError(
+                f"{folder} holds {name!a}, which its manifest does not list and no signature "
+                "covers: remove it."
+            )
+
+
+def _read(path: Path) -> bytes:
+    file = path / MANIFEST
     try:
-        manifest: Any = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise BundleError(
-            f"{path} is no bundle (it has no {MANIFEST}): `edgecnn export` makes one."
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        if file.is_file():  # a pipe would be waited for
+            with file.open("rb") as stream:
+                return stream.read(strict_json.LARGEST + 1)
+    except (OSError, ValueError) as error:  # a zero byte in its name is a ValueError
+        raise BundleError(f"Cannot read {str(file)!a}: {error}.") from None
+    raise BundleError(f"{path} is no bundle (it has no {MANIFEST}): `edgecnn export` makes one.")
+
+
+def _parsed(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        manifest = strict_json.parse(data)
+    except ValueError as error:
         raise BundleError(f"{path / MANIFEST} is not readable JSON: {error}") from None
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    if schema != SCHEMA:
+    if type(schema) is not int or schema != SCHEMA:
         raise BundleError(
             f"{path} has bundle schema {schema}, this edgecnn reads {SCHEMA}: "
             "export again, or install the edgecnn that wrote it."
         )
     return dict(manifest)
+
+
+def _check_names(
+    architecture: Any, precision: Any, weights: Weights, artifacts: dict[str, Artifact]
+) -> None:
+    """Names become parts of paths, topics and units."""
+    names = (architecture, weights.kind, weights.source, weights.sha256)
+    if not all(isinstance(name, str) and name.isprintable() for name in names):
+        raise ValueError("a name is not of printable characters")
+    if not architecture or "/" in architecture or architecture.startswith("."):
+        raise ValueError(f"{architecture!a} is no architecture's name")
+    if precision not in PRECISIONS:
+        raise ValueError(f"the precision is one of {', '.join(PRECISIONS)}, not {precision!a}")
+    if unknown := artifacts.keys() - set(FORMATS):
+        raise ValueError(f"{', '.join(sorted(unknown))} are no formats")
+    if empty := [name for name, artifact in artifacts.items() if not artifact.files]:
+        raise ValueError(f"{empty[0]} has no files")
 
 
 def _read_head(path: Path, manifest: dict[str, Any], labels: int) -> Head:

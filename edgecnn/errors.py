@@ -8,6 +8,7 @@ EdgeCnnError                 exit 2: wrong use or bad input
 ├── WeightsError             weights that do not fit the network
 ├── ExportError              a network that cannot be expressed in a format
 ├── BundleError              a bundle that is incomplete, changed or newer than this code
+│   └── SignatureError       exit 1: a bundle whose maker is not proven, or a key that is none
 ├── SourceError              a frame source that cannot be opened, or broke
 │   ├── SourceTimeout        a frame source that is open and sends nothing
 │   └── SourceOutage         exit 1: a camera that stayed away longer than the user allows
@@ -79,6 +80,12 @@ class ExportError(EdgeCnnError):
 
 class BundleError(EdgeCnnError):
     """A bundle that is incomplete, changed since export, or of another schema."""
+
+
+class SignatureError(BundleError):
+    """A bundle that nobody who is trusted has signed, or keys that cannot be used."""
+
+    exit_code = 1
 
 
 class SourceError(EdgeCnnError):

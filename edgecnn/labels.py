@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgecnn.errors import DataError
+from edgecnn.strict_json import hidden
 
 LABELS = "labels.txt"
 
@@ -38,8 +39,8 @@ def _unwritable(label: str) -> str | None:
     # Here and elsewhere, more than \n ends a line: \v, \f, U+0085, U+2028 and others.
     if label.splitlines() != [label]:
         return "has a line break in it"
-    if "\0" in label:
-        return "has a zero byte in it"
+    if character := hidden(label):
+        return f"has the control character {character!a} in it"
     try:
         label.encode()
     except UnicodeEncodeError:
@@ -64,6 +65,11 @@ def read_labels(path: Path) -> tuple[str, ...]:
         if not label:
             what = f"has no label in line {number}" if text.strip() else "is empty"
             raise DataError(f"{path} {what}: it needs one for each class, a line each.")
+        if character := hidden(label):
+            raise DataError(
+                f"{path} has the control character {character!a} in line {number}, which a "
+                "terminal would obey: remove it."
+            )
     return tuple(labels)
 
 

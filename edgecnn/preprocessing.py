@@ -17,6 +17,8 @@ from edgecnn.opencv import opencv
 Frame = NDArray[np.uint8]
 Resize = Literal["crop", "letterbox", "stretch"]
 LETTERBOX_GREY = 114
+LARGEST_SIDE = 8192
+"""Of a network's input: no classifier looks at more, and no board has the memory."""
 NAMED: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "raw": ((0.0,), (1.0,)),
     "0..1": ((0.0,), (255.0,)),
@@ -53,7 +55,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
             raise BundleError(f"A picture has 1 or 3 channels, not {self.channels}.")
-        if self.height < 1 or self.width < 1 or not 0 < self.crop_fraction <= 1:
+        sides = (self.height, self.width)
+        if not 1 <= min(sides) <= max(sides) <= LARGEST_SIDE or not 0 < self.crop_fraction <= 1:
             raise BundleError(f"Preprocessing out of range: {self}")
         if self.resize not in ("crop", "letterbox", "stretch"):
             raise BundleError(f"Unknown resize policy '{self.resize}'.")
@@ -132,9 +135,28 @@ class Preprocessing:
             values: dict[str, Any] = {
                 k: tuple(v) if isinstance(v, list) else v for k, v in data.items()
             }
+            wrong = [k for k, v in values.items() if not _is(TYPES.get(k), v)]
+            if wrong:
+                raise TypeError(f"{wrong[0]!a} is {values[wrong[0]]!r:.40}")
             return cls(**values)
-        except TypeError as error:
+        except (TypeError, AttributeError) as error:
             raise BundleError(f"Unreadable preprocessing: {error}") from None
+
+
+TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("height", "width", "channels"), (int,)),
+    **dict.fromkeys(("mean", "std"), (tuple,)),
+    "resize": (str,),
+    "crop_fraction": (int, float),
+    "bgr": (bool,),
+}
+
+
+def _is(types: tuple[type, ...] | None, value: object) -> bool:
+    if types is None or (isinstance(value, bool) and bool not in types):
+        return False
+    numbers = all(_is((int, float), one) for one in value) if isinstance(value, tuple) else True
+    return isinstance(value, types) and numbers
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from edgecnn.analysis import RamAnalysis
 from edgecnn.bundle import FORMATS, MODEL_FILES, SCHEMA, Bundle, describe_file
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.export import formats
+from edgecnn.export.explain import PLOT
 from edgecnn.export.reliability import Fitted
 from edgecnn.export.request import Request
 from edgecnn.export.verify import Verification
@@ -70,6 +71,11 @@ def describe(
         "quantisation": quantisation,
         "artifacts": {name: artifacts[name] for name in FORMATS if name in artifacts},
         **({"layers_sqnr_db": layers} if layers else {}),
+        **(
+            {"layers_plot": asdict(describe_file(folder, PLOT))}
+            if (folder / PLOT).is_file()
+            else {}
+        ),
         "ram_analysis": ram_analysis.to_json(),
         "seconds": _seconds_of(earlier) | seconds,
         "created_by": f"edgecnn {edgecnn.__version__}",

@@ -23,6 +23,7 @@ from edgecnn.bundle import (
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.errors import ExportError
 from edgecnn.export import network as networks
+from edgecnn.export import sbom
 from edgecnn.export.calibration_choice import calibration_set
 from edgecnn.export.explain import PLOT, draw, explain
 from edgecnn.export.folding import fold
@@ -43,6 +44,8 @@ from edgecnn.head import KINDS, Kind
 from edgecnn.labels import LABELS, write_labels
 from edgecnn.pictures import prepare
 from edgecnn.preprocessing import Preprocessing
+from edgecnn.signature import check_key
+from edgecnn.signing import sign
 from edgecnn.targets.board.target import detect
 
 if TYPE_CHECKING:
@@ -73,6 +76,7 @@ def export(
     input_shape: Sequence[int] | None = None,
     head: Kind | None = None,
     output: str | None = None,
+    sign_with: Path | str | None = None,
     progress: ExportProgress | None = None,
 ) -> Bundle:
     """Write a bundle and return it.
@@ -99,6 +103,8 @@ def export(
     picture on which it disagrees with the float network counts as lost. With `explain_layers`
     the bundle also says how far each layer of each int8 artifact is from float; with `verdict`,
     what each costs on this machine beside a float one (see `edgecnn.export.verdict`).
+
+    `sign_with` is the key to sign the finished bundle with, as in `edgecnn.sign`.
     """
     progress = progress or ExportProgress()
     formats = checked(formats)
@@ -118,6 +124,8 @@ def export(
     )
     if head is not None:
         one_of("head", head, KINDS)
+    if sign_with is not None:
+        check_key(Path(sign_with))
     clock = Clock(progress)
     with clock.step("load the network"):
         network = _network(model, weights, preprocessing, labels, input_shape, output)
@@ -143,20 +151,27 @@ def export(
     if kept is not None:
         progress.note(f"{out} already holds this very export, in {', '.join(kept.artifacts)}.")
         if not missing(formats, kept):
-            return kept
+            return _signed(kept, sign_with)
         formats = checked([*formats, *kept.artifacts])
     with atomic_folder(out, replaces=MANIFEST) as folder:
         with clock.step("ask Keras"):
             judged = HeldOut.of(request, progress)
         manifest = _write_bundle(folder, out, request, judged, formats, clock, kept)
         manifest["fingerprint"] = mark
+        manifest["sbom"] = sbom.write(folder, manifest)
         _write_manifest(folder, manifest)
         if verdict and precision == "int8":
             with tempfile.TemporaryDirectory() as beside, clock.step("int8 against float"):
                 manifest["worth"] = _verdict(folder, Path(beside), request, judged, formats, clock)
             manifest["seconds"] |= clock.seconds
             _write_manifest(folder, manifest)
-    return Bundle.load(out)
+    return _signed(Bundle.load(out), sign_with)
+
+
+def _signed(bundle: Bundle, key: Path | str | None) -> Bundle:
+    if key is not None:
+        sign(bundle.path, key)
+    return bundle
 
 
 def _network(

@@ -11,6 +11,7 @@ from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError
 from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame, FramePreparer
+from edgecnn.signature import TrustedKeys
 from edgecnn.targets.answer import AnswerOptions, answerer
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.captured import Captured
@@ -121,6 +122,7 @@ def load(
     threshold: float | None = None,
     answers: AnswerOptions | None = None,
     self_check: bool = True,
+    trusted: TrustedKeys | None = None,
 ) -> Classifier:
     """Open a bundle in an engine.
 
@@ -129,14 +131,14 @@ def load(
     them the first time. `threads` is by default what was fastest too, or what the target has big
     cores for. `region` is the part of a frame to look at, the whole by default; `threshold` takes
     the place of the bundle's own, where its head has any; `answers` is what is asked of answers
-    beside the label. With `self_check` the bundle's golden
-    pictures must get the answers they got at export. Raises `BundleError`, `RuntimeUnavailable`,
-    `UnknownName` or, for `threads` below 1, `EdgeCnnError`.
+    beside the label. With `self_check` the bundle's golden pictures must get the answers they got
+    at export; with `trusted`, one of those keys must have signed it. Raises `BundleError`,
+    `SignatureError`, `RuntimeUnavailable`, `UnknownName` or, for `threads` below 1, `EdgeCnnError`.
     """
     runtime = runtimes.canonical(runtime, "auto")
     if threads is not None:
         at_least("threads", threads, 1)
-    bundle = Bundle.load(bundle_dir)
+    bundle = Bundle.load(bundle_dir, trusted=trusted)
     board = detect(name=target)
     fastest = None
     if runtime == "auto":

@@ -19,6 +19,8 @@ COMMANDS = {
     "calibrate": "choose calibration pictures",
     "export": "quantise a network into a bundle for boards",
     "evaluate": "accuracy of a bundle, per runtime",
+    "sign": "sign a bundle, so that boards can tell who made it",
+    "verify": "check that a bundle is whole, and who signed it",
     "run": "classify a camera, video or pictures",
     "explain": "where a network looked in a picture",
     "profile": "latency and memory of a bundle on this board",

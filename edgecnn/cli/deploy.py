@@ -38,6 +38,9 @@ class WithRunArguments(click.Command):
 @click.argument("words", nargs=-1, required=True, metavar="[BUNDLE] USER@HOST... [-- RUN OPTIONS]")
 @click.option("--rollback", is_flag=True, help="Go back to the release before; takes no BUNDLE.")
 @click.option(
+    "--downgrade", is_flag=True, help="Also switch to a bundle made before the current one."
+)
+@click.option(
     "--service",
     is_flag=True,
     help="Install a systemd unit that runs the current release, with the options after --.",
@@ -77,6 +80,7 @@ def command(
     ctx: click.Context,
     words: tuple[str, ...],
     rollback: bool,
+    downgrade: bool,
     service: bool,
     run: bool,
     profile: bool,
@@ -119,6 +123,7 @@ def command(
                 runtime=runtime,
                 run=arguments if service else None,
                 profile=PROFILES if profile else None,
+                downgrade=downgrade,
                 progress=progress,
             )
     if as_json:

@@ -113,6 +113,13 @@ if TYPE_CHECKING:
     default=True,
     help="Measure int8 against float on this machine, or not.  [default: do]",
 )
+@click.option(
+    "--sign",
+    "sign_with",
+    type=click.Path(path_type=Path),
+    metavar="KEY",
+    help="Sign it with this OpenSSH key, as `edgecnn sign` does.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
 def command(
     model: str,
@@ -133,6 +140,7 @@ def command(
     max_drop: float | None,
     explain_layers: bool,
     verdict: bool,
+    sign_with: Path | None,
     as_json: bool,
 ) -> None:
     """Quantise a network into a bundle that boards run.
@@ -169,6 +177,7 @@ def command(
             symmetric=symmetric,
             # It would be that of a processor which the bundle is not for.
             verdict=verdict and not symmetric,
+            sign_with=sign_with,
             progress=progress,
         )
     if as_json:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -62,6 +63,17 @@ self_check_option: Callable[[Any], Any] = click.option(
     flag_value=False,
     default=True,
     help="Start without the golden pictures of the bundle.",
+)
+
+
+key_option: Callable[[Any], Any] = click.option(
+    "--key",
+    "keys",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PUB",
+    help="Public key to trust, or a file of several; may be given several times.  [default: "
+    "/etc/edgecnn/trusted_keys and ~/.config/edgecnn/trusted_keys]",
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgecnn.cli.options import runtime_option, self_check_option, target_option
+from edgecnn.cli.options import key_option, runtime_option, self_check_option, target_option
 from edgecnn.cli.run_options import decision_options, output_options, source_options
 
 
@@ -18,6 +18,12 @@ from edgecnn.cli.run_options import decision_options, output_options, source_opt
 @runtime_option
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engine.  [default: cores]")
 @self_check_option
+@click.option(
+    "--require-signature",
+    is_flag=True,
+    help="Refuse a bundle that none of the trusted keys signed.",
+)
+@key_option
 @decision_options
 @output_options
 @click.pass_context
@@ -30,6 +36,8 @@ def command(
     runtime: str,
     threads: int | None,
     self_check: bool,
+    require_signature: bool,
+    keys: tuple[Path, ...],
     frames: int | None,
     print_systemd: bool,
     **given: Any,
@@ -49,6 +57,7 @@ def command(
     if print_systemd:
         _print_systemd(bundle)
         return
+    from edgecnn.signature import TrustedKeys
     from edgecnn.targets.answer import AnswerOptions
     from edgecnn.targets.live.alarm import AlarmOptions
     from edgecnn.targets.live.decisions import DecisionRule
@@ -79,6 +88,7 @@ def command(
             runtime=runtime,
             threads=threads,
             self_check=self_check,
+            trusted=TrustedKeys.required(keys) if require_signature or keys else None,
             frames=frames,
             options=options,
         )

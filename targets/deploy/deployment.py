@@ -34,6 +34,8 @@ class Outcome:
     current: str | None = None
     """The release that is current now, where that is known."""
     previous: str | None = None
+    signer: str | None = None
+    """Whose signature the board found good; None where it trusts no keys."""
     sent_bytes: int = 0
     seconds: float = 0.0
     profile: str | None = None
@@ -57,6 +59,7 @@ def deploy(
     runtime: str = "auto",
     run: Sequence[str] | None = None,
     profile: Path | None = None,
+    downgrade: bool = False,
     progress: DeployProgress | None = None,
 ) -> list[Outcome]:
     """Bring a bundle to boards (`USER@HOST`); what fails on one stops no other.
@@ -64,7 +67,9 @@ def deploy(
     On each the bundle is copied, checked in `runtime` and switched to: the one before stays
     current until the new one has passed. With `run`, arguments of `edgecnn run`, a systemd unit is
     installed; a unit that is there is restarted, and if the new release does not come up, what ran
-    before runs again. With `profile`, each board's report is written into that folder. Raises
+    before runs again. With `profile`, each board's report is written into that folder. A board
+    that trusts any keys takes only what they signed, and none goes back to a bundle made before its
+    current one, unless `downgrade` asks for it. Raises
     `BundleError` for a bundle that is not whole, `UnknownName` for a runtime or an extra that there
     is not; what goes wrong on a board stands in its outcome.
     """
@@ -73,7 +78,7 @@ def deploy(
 
     def deliver(board: RemoteBoard) -> Outcome:
         staged = stage(board, shipment, shown)
-        release = _switch(board, staged, run, shown)
+        release = _switch(board, staged, run, shown, downgrade)
         report = None
         if profile:
             shown.step(board.host, "profiling")
@@ -86,6 +91,7 @@ def deploy(
             engine=staged.engine,
             current=release.current,
             previous=release.previous,
+            signer=staged.signer,
             sent_bytes=staged.sent_bytes,
             profile=str(report) if report else None,
         )
@@ -112,12 +118,16 @@ def rollback(
 
 
 def _switch(
-    board: RemoteBoard, staged: Staged, run: Sequence[str] | None, progress: DeployProgress
+    board: RemoteBoard,
+    staged: Staged,
+    run: Sequence[str] | None,
+    progress: DeployProgress,
+    downgrade: bool,
 ) -> Release:
     old_unit = service.read(board.connection)
     if run is not None:
         service.check_rights(board.connection)
-    release = board.switch(staged.bundle, staged.venv)
+    release = board.switch(staged.bundle, staged.venv, downgrade=downgrade)
     progress.step(board.host, f"current is {release.current}")
     if run is None and (old_unit is None or release.current == staged.replaces):
         return release

@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -152,14 +153,19 @@ def install(
     return {}
 
 
-def switch(bundle: str, venv: str) -> Answer:
-    """Make this bundle with this installation the current release, in one step."""
+def switch(bundle: str, venv: str, downgrade: bool) -> Answer:
+    """Make this bundle with this installation the current release, in one step.
+
+    One that was made before the current one is refused, unless a `downgrade` is asked for.
+    """
     with locked():
         for path, whole in ((BUNDLES / bundle, "manifest.json"), (VENVS / venv, COMPLETE)):
             if not (path / whole).is_file():
                 raise Refused(f"{path} is not there: another deployment cleared it away. Try again")
             _claim(path).unlink(missing_ok=True)
         name, old = f"{bundle}@{venv}", _release("current")
+        if old and not downgrade:
+            _refuse_older(BUNDLES / bundle, ROOT / "current/bundle")
         release = RELEASES / name
         if not release.exists():
             new = RELEASES / f".{name}.new"
@@ -221,6 +227,24 @@ def _has_gstreamer() -> bool:
 def _release(link: str) -> str | None:
     path = ROOT / link
     return os.path.basename(os.readlink(path)) if path.is_symlink() and path.exists() else None
+
+
+def _refuse_older(bundle: Path, current: Path) -> None:
+    """A bundle that was replaced for a reason does not come back by mistake, or by replay."""
+    made, before = map(_made_at, (bundle, current))
+    if made and before and made < before:
+        raise Refused(
+            f"{bundle.name} was made on {made:%Y-%m-%d %H:%M} UTC, before the current one "
+            f"({before:%Y-%m-%d %H:%M}): --downgrade if you mean it, or --rollback"
+        )
+
+
+def _made_at(bundle: Path) -> datetime | None:
+    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    try:
+        return datetime.fromisoformat(manifest["created_at"]).astimezone(UTC)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _point(link: str, name: str) -> None:

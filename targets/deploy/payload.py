@@ -1,7 +1,6 @@
 """Files on their way to a board, each known by its hash."""
 
 import json
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from edgecnn.bundle import MANIFEST, Bundle, describe_file, file_sha256
 from edgecnn.errors import DeployError
+from edgecnn.signature import SIGNATURE
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,17 @@ class Payload:
 
 def pack_wheels(wheels: Sequence[Path]) -> Payload:
     """Wheels for `pip install --find-links`."""
-    items = [Item(p, p.name, p.stat().st_size, file_sha256(p)) for p in wheels]
-    return Payload("wheels", "wheels", tuple(items))
+    return Payload("wheels", "wheels", tuple(map(_item, wheels)))
 
 
 def pack_bundle(bundle: Bundle, formats: Sequence[str] | None, folder: Path) -> Payload:
     """A bundle with those of its formats that a board can run; None: all.
 
-    A manifest that names no others is written below `folder`. Raises `DeployError` if nothing
-    that can run is left.
+    A manifest that names no others is written below `folder`; a signed one stays as it is, and so
+    does what it covers. Raises `DeployError` if nothing that can run is left.
     """
-    manifest = dict(bundle.manifest)
+    signature = bundle.path / SIGNATURE
+    is_signed = signature.is_file()
     kept = [name for name in bundle.artifacts if formats is None or name in formats]
     if not kept:
         held = ", ".join(bundle.artifacts)
@@ -63,20 +63,29 @@ def pack_bundle(bundle: Bundle, formats: Sequence[str] | None, folder: Path) -> 
             f"{bundle.path} holds {held}, and a board's installation runs TFLite: export with "
             "--format tflite, or install more there with --with onnx or --with openvino."
         )
-    folder = Path(tempfile.mkdtemp(dir=folder))
-    if kept == list(bundle.artifacts):
-        shutil.copy(bundle.path / MANIFEST, folder)
-    else:
-        manifest["artifacts"] = {name: manifest["artifacts"][name] for name in kept}
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    described = describe_file(folder, MANIFEST)
-    listed = [manifest["labels"], *(file for name in kept for file in _files(manifest, name))]
-    listed += [manifest[name] for name in ("golden", "answers") if name in manifest]
-    items = [Item(bundle.path / f["path"], f["path"], f["bytes"], f["sha256"]) for f in listed]
-    items.append(Item(folder / MANIFEST, MANIFEST, described.bytes, described.sha256))
-    name = f"{bundle.name}-{described.sha256[:12]}"
+    manifest, left_out = bundle.path / MANIFEST, set[str]()
+    if not is_signed and kept != list(bundle.artifacts):
+        manifest = Path(tempfile.mkdtemp(dir=folder)) / MANIFEST
+        fewer = {name: bundle.manifest["artifacts"][name] for name in kept}
+        changed = bundle.manifest | {"artifacts": fewer}
+        manifest.write_text(json.dumps(changed, indent=1), encoding="utf-8")
+        left_out = {
+            file.path
+            for name, artifact in bundle.artifacts.items()
+            if name not in kept
+            for file in artifact.files
+        }
+    items = [
+        Item(bundle.path / file.path, file.path, file.bytes, file.sha256)
+        for file in bundle.files
+        if file.path not in left_out
+    ]
+    more = [manifest, signature] if is_signed else [manifest]
+    items += map(_item, more)
+    name = f"{bundle.name}-{file_sha256(manifest)[:12]}"
     return Payload(name, f"bundles/{name}", tuple(items))
 
 
-def _files(manifest: dict[str, Any], format: str) -> list[dict[str, Any]]:
-    return list(manifest["artifacts"][format]["files"])
+def _item(path: Path) -> Item:
+    described = describe_file(path.parent, path.name)
+    return Item(path, path.name, described.bytes, described.sha256)

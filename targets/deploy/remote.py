@@ -129,9 +129,12 @@ class RemoteBoard:
             system_site_packages=software.system_site_packages,
         )
 
-    def switch(self, bundle: str, venv: str) -> Release:
-        """Make a bundle with an installation the current release, in one step."""
-        return Release(**self._ask("switch", bundle=bundle, venv=venv))
+    def switch(self, bundle: str, venv: str, *, downgrade: bool = False) -> Release:
+        """Make a bundle with an installation the current release, in one step.
+
+        One that was made before the current bundle is refused, unless `downgrade` asks for it.
+        """
+        return Release(**self._ask("switch", bundle=bundle, venv=venv, downgrade=downgrade))
 
     def rollback(self) -> Release:
         """Make the previous release the current one, in one step."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgecnn.errors import DeployError
+from edgecnn.signature import SIGNATURE
 from edgecnn.targets.deploy.payload import Payload, pack_bundle, pack_wheels
 from edgecnn.targets.deploy.progress import DeployProgress
 from edgecnn.targets.deploy.remote import RemoteBoard, State
@@ -28,6 +29,8 @@ class Staged:
     """With `venv`, the two names that make a release."""
     venv: str
     sent_bytes: int
+    signer: str | None
+    """Whose signature the board found good; None where it trusts no keys."""
     replaces: str | None
     """The release that was current meanwhile."""
 
@@ -72,9 +75,13 @@ def stage(board: RemoteBoard, shipment: Shipment, progress: DeployProgress) -> S
         extra = ["tflite-runtime"] if state.bits == 32 else []
         board.install(software, wheels.folder, [*software.extras, *extra])
     _copy(board, bundle, missing[bundle], progress, count)
-    progress.step(host, "checking hashes and golden pictures there")
+    progress.step(host, "checking hashes, signature and golden pictures there")
     python = f"{state.root}/venvs/{software.venv}/bin/python"
     found = board.check(python, f"{state.root}/{bundle.folder}", shipment.runtime)
+    if found["signer"]:
+        progress.step(host, f"signed by {found['signer']}")
+    elif (shipment.bundle.path / SIGNATURE).is_file():
+        progress.step(host, "its signature was not checked: this board trusts no keys yet")
     return Staged(
         board=found["board"],
         engine=found["engine"],
@@ -82,6 +89,7 @@ def stage(board: RemoteBoard, shipment: Shipment, progress: DeployProgress) -> S
         bundle=bundle.name,
         venv=software.venv,
         sent_bytes=sent,
+        signer=found["signer"],
         replaces=state.current,
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgecnn.errors import EdgeCnnError, RuntimeUnavailable
+from edgecnn.signature import TrustedKeys
 from edgecnn.targets.answer import AnswerOptions
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
@@ -77,6 +78,7 @@ def classify(
     threads: int | None = None,
     frames: int | None = None,
     options: LiveOptions | None = None,
+    trusted: TrustedKeys | None = None,
     stop: threading.Event | None = None,
 ) -> Iterator[Prediction]:
     """Predictions for the frames of a source, until it ends or `frames` were answered.
@@ -85,7 +87,8 @@ def classify(
             print(prediction.label, prediction.probability)
 
     A camera or stream has no end: when it is lost it is connected again. `source` is a URI as in
-    `edgecnn.targets.live.sources`. Setting `stop` ends the iteration. Raises what `load` and
+    `edgecnn.targets.live.sources`; `trusted` is as in `load`. Setting `stop` ends the iteration.
+    Raises what `load` and
     `open_frames` raise, `SourceOutage` when a live source stays away for longer than
     `options.max_outage_s`, `SourceError` when a file breaks.
     """
@@ -97,6 +100,7 @@ def classify(
         region=options.region,
         threshold=options.threshold,
         answers=options.answers,
+        trusted=trusted,
     )
     opened = options.open(source, stop)
     with closing(opened):

@@ -5,6 +5,7 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
+from edgecnn.signature import TrustedKeys
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.live.loop import LiveOptions, follow
@@ -27,6 +28,7 @@ def run(
     runtime: str = "auto",
     threads: int | None = None,
     self_check: bool = True,
+    trusted: TrustedKeys | None = None,
     frames: int | None = None,
     options: LiveOptions | None = None,
 ) -> int:
@@ -47,6 +49,7 @@ def run(
         threshold=options.threshold,
         answers=options.answers,
         self_check=self_check,
+        trusted=trusted,
     )
     _warn_if_meaningless(classifier)
     with stop_on_signals() as stop, ExitStack() as held:

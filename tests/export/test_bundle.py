@@ -2,15 +2,21 @@
 
 import json
 import shutil
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
+from edgecnn import zoo
 from edgecnn.atomic import atomic_folder
 from edgecnn.bundle import MANIFEST, Bundle
 from edgecnn.errors import BundleError
+from edgecnn.export import sbom
 from edgecnn.export.pipeline import export
 from edgecnn.export.progress import ExportProgress
+from edgecnn.targets.engines import probe
 
 
 @pytest.fixture
@@ -116,3 +122,47 @@ def test_a_folder_with_other_files_is_never_replaced(tmp_path: Path) -> None:
     ):
         pass
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_the_bill_of_materials_is_cyclonedx_and_names_every_file(lenet5_bundle: Path) -> None:
+    bundle = Bundle.load(lenet5_bundle)
+    text = (lenet5_bundle / "sbom.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bill = json.loads(text)
+    hashes = {
+        one["name"]: one["hashes"][0]["content"] for one in bill["components"] if "hashes" in one
+    }
+    files = {file.path: file.sha256 for file in bundle.files if file.path != "sbom.cdx.json"}
+    assert hashes.items() >= files.items()
+    assert hashes["calibration pictures: calibration"] == bundle.manifest["calibration"]["sha256"]
+    assert hashes[f"weights: {bundle.weights.source}"] == bundle.weights.sha256
+    versions = {one["name"]: one.get("version") for one in bill["components"]}
+    assert versions["onnxruntime"] == metadata.version("onnxruntime")
+    assert bill["metadata"]["component"]["name"] == "lenet5"
+    # The manifest describes it, so that whatever signs the manifest covers it.
+    (lenet5_bundle / "sbom.cdx.json").write_text(text.replace("lenet5", "lenet6", 1))
+    try:
+        with pytest.raises(BundleError, match=r"sbom\.cdx\.json was changed"):
+            Bundle.load(lenet5_bundle)
+    finally:
+        (lenet5_bundle / "sbom.cdx.json").write_text(text)
+
+
+def test_the_licence_of_weights_is_what_their_package_says(tmp_path: Path) -> None:
+    package = zoo.get("efficientnet_lite0").pretrained
+    assert package is not None
+    assert package.licence == "Apache-2.0"
+    written = metadata.distribution(package.where).read_text("LICENSE")
+    assert written is not None
+    assert written.startswith("Apache Software License 2.0")
+    manifest = json.loads((probe.bundle("peak").path / "manifest.json").read_text())
+    manifest |= {"head": "softmax", "fingerprint": "0"}
+    for source, licence in (
+        (str(package), {"id": "Apache-2.0"}),
+        ("a run", {"name": "not known to edgecnn"}),
+    ):
+        manifest["weights"]["source"] = source
+        sbom.write(tmp_path, manifest)
+        bill = json.loads((tmp_path / sbom.SBOM).read_text())
+        (weights,) = (one for one in bill["components"] if one["bom-ref"] == "weights")
+        assert weights["licenses"] == [{"license": licence}]

