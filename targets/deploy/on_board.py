@@ -153,7 +153,7 @@ def install(
     return {}
 
 
-def switch(bundle: str, venv: str, downgrade: bool) -> Answer:
+def switch(bundle: str, venv: str, downgrade: bool = False) -> Answer:
     """Make this bundle with this installation the current release, in one step.
 
     One that was made before the current one is refused, unless a `downgrade` is asked for.
@@ -240,8 +240,8 @@ def _refuse_older(bundle: Path, current: Path) -> None:
 
 
 def _made_at(bundle: Path) -> datetime | None:
-    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     try:
+        manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
         return datetime.fromisoformat(manifest["created_at"]).astimezone(UTC)
     except (KeyError, TypeError, ValueError):
         return None
