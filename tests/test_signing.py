@@ -287,8 +287,8 @@ def test_the_commands(bundle: Path, public: Path, key: Path, tmp_path: Path) -> 
         "--runtime",
         "litert",
     ]
-    answered = types(*runs, "--key", public, "--require-signature", "--jsonl", "-")
-    assert json.loads(answered.splitlines()[-1])["frame"] == 0
+    types(*runs, "--key", public, "--require-signature", "--jsonl", tmp_path / "answers")
+    assert json.loads((tmp_path / "answers").read_text())["frame"] == 0
     with pytest.raises(SignatureError, match="No key is trusted here"):
         types(*runs, "--require-signature")
     other = make_key(tmp_path / "other", "other").with_suffix(".pub")
