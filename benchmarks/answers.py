@@ -101,7 +101,8 @@ def promises(bundle: Any, images: np.ndarray, classes: np.ndarray) -> None:
         print(
             f"{name}: n {len(images)}, held-out {len(known.true)}, temperature "
             f"{known.temperature:.3f}, ECE {shown[0]} -> {shown[1]}, ratio "
-            f"{errors[1].error / errors[0].error:.2f}, top-1 unchanged: {same}"
+            f"{errors[1].error / errors[0].error:.2f}, by chance {errors[1].chance:.4f}, "
+            f"top-1 unchanged: {same}"
         )
         true = of_each(values, bundle.head)[np.arange(len(classes)), classes]
         rng = np.random.default_rng(0)

@@ -59,12 +59,14 @@ class CalibrationError:
     """The expected calibration error: how far claims are from what comes true, on average.
 
     Over 15 bins of equal width, weighted by their claims (Guo et al., 2017). Of few pictures it is
-    never 0, however true the probabilities are.
+    never 0, however true the probabilities are: `chance` says what that is.
     """
 
     error: float
     interval: tuple[float, float]
     """95%, by the standard error of a bootstrap over the pictures."""
+    chance: float
+    """What perfect probabilities like these would show on average, from so many pictures."""
     bins: tuple[tuple[int, float, float], ...]
     """Claims in each bin that has any, their mean confidence, and the share that came true."""
 
@@ -98,11 +100,19 @@ class CalibrationError:
         error = float(np.abs(gaps.sum(axis=0)).sum() / (pictures * each))
         # Resampling adds noise, which an absolute value never cancels: only its spread is of use.
         room = NORMAL_975 * float(drawn.std())
-        return cls(error, (max(0.0, error - room), error + room), bins)
+        # The mean size of a normal variable: each bin's hits, were every claim as true as it says.
+        doubt = (claims.confidence * (1 - claims.confidence)).ravel()
+        spread = np.sqrt(np.bincount(place.ravel(), doubt, BINS))
+        chance = float(spread.sum() * math.sqrt(2 / math.pi) / (pictures * each))
+        return cls(error, (max(0.0, error - room), error + room), chance, bins)
 
     def to_json(self) -> dict[str, Any]:
         """As in the manifest and in `evaluate --json`."""
-        return {"ece": self.error, "ece_interval": list(self.interval)}
+        return {
+            "ece": self.error,
+            "ece_interval": list(self.interval),
+            "ece_by_chance": self.chance,
+        }
 
 
 def temperature(values: Probabilities, wanted: Numbers, head: Head) -> float:

@@ -113,6 +113,8 @@ def _promises(found: "Evaluation") -> "Table":
             if error is not None:
                 ends = _range(error.interval, ".3f")
                 table.add_row(result.runtime, f"error (ECE){name}", f"{error.error:.3f}", ends)
+        least = promises.calibrated or promises.raw
+        table.add_row(result.runtime, "ECE by chance", f"{least.chance:.3f}")
         for covered in promises.coverage:
             table.add_row(
                 result.runtime,

@@ -15,7 +15,7 @@ from edgecnn.bundle import MANIFEST, Bundle
 from edgecnn.errors import EdgeCnnError
 from edgecnn.export.held_out import HeldOut
 from edgecnn.export.promises import Promises
-from edgecnn.export.reliability import CalibrationError, Fitted, temperature
+from edgecnn.export.reliability import CalibrationError, Claims, Fitted, temperature
 from edgecnn.head import Head
 from edgecnn.reliability import Coverage, Rank, Reliability, TooFewPictures, tempered
 from edgecnn.targets.answer import AnswerOptions
@@ -94,6 +94,18 @@ def test_the_calibration_error_by_hand() -> None:
     assert found.error == pytest.approx(0.5 * 0.3)
     assert found.interval[0] < 0.15 < found.interval[1]
     assert sum(count for count, _, _ in found.bins) == 20
+
+
+@pytest.mark.parametrize("count", [100, 2000])
+def test_perfect_probabilities_show_the_error_of_chance(count: int) -> None:
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(30):
+        sure = rng.beta(4, 1, (count, 1))
+        claims = Claims(sure, rng.random((count, 1)) < sure)
+        found.append(CalibrationError.of_claims(claims))
+    error = np.mean([one.error for one in found])
+    assert error == pytest.approx(np.mean([one.chance for one in found]), rel=0.1)
 
 
 def test_coverage_is_what_was_promised_over_many_splits() -> None:
