@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # for editors and type checkers; to Python, `_HOME` says the 
     from edgecnn.export.pipeline import export as export
     from edgecnn.head import Head as Head
     from edgecnn.preprocessing import Preprocessing as Preprocessing
+    from edgecnn.reliability import Coverage as Coverage
+    from edgecnn.targets.answer import AnswerOptions as AnswerOptions
     from edgecnn.signature import PublicKey as PublicKey
     from edgecnn.signature import TrustedKeys as TrustedKeys
     from edgecnn.signing import sign as sign
@@ -29,6 +31,7 @@ if TYPE_CHECKING:  # for editors and type checkers; to Python, `_HOME` says the 
     from edgecnn.targets.classifier import load as load
     from edgecnn.targets.deploy.deployment import deploy as deploy
     from edgecnn.targets.deploy.deployment import rollback as rollback
+    from edgecnn.targets.live.alarm.watch import AlarmOptions as AlarmOptions
     from edgecnn.targets.live.decisions.rule import DecisionRule as DecisionRule
     from edgecnn.targets.live.loop import LiveOptions as LiveOptions
     from edgecnn.targets.live.loop import classify as classify
@@ -57,11 +60,14 @@ _HOME = {
     "sign": "edgecnn.signing",
     "train": "edgecnn.training",
     "verify": "edgecnn.signing",
+    "AlarmOptions": "edgecnn.targets.live.alarm.watch",
+    "AnswerOptions": "edgecnn.targets.answer",
     "Bundle": "edgecnn.bundle",
     "CalibrationSet": "edgecnn.calibration.calibration_set",
     "CheckFailed": "edgecnn.errors",
     "Checkpoint": "edgecnn.checkpoint",
     "Classifier": "edgecnn.targets.classifier",
+    "Coverage": "edgecnn.reliability",
     "DecisionRule": "edgecnn.targets.live.decisions.rule",
     "EdgeCnnError": "edgecnn.errors",
     "Evaluation": "edgecnn.export.evaluate",
