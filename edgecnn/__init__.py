@@ -22,11 +22,11 @@ if TYPE_CHECKING:  # for editors and type checkers; to Python, `_HOME` says the 
     from edgecnn.head import Head as Head
     from edgecnn.preprocessing import Preprocessing as Preprocessing
     from edgecnn.reliability import Coverage as Coverage
-    from edgecnn.targets.answer import AnswerOptions as AnswerOptions
     from edgecnn.signature import PublicKey as PublicKey
     from edgecnn.signature import TrustedKeys as TrustedKeys
     from edgecnn.signing import sign as sign
     from edgecnn.signing import verify as verify
+    from edgecnn.targets.answer import AnswerOptions as AnswerOptions
     from edgecnn.targets.classifier import Classifier as Classifier
     from edgecnn.targets.classifier import load as load
     from edgecnn.targets.deploy.deployment import deploy as deploy
