@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgecnn.artifacts import is_artifact
 from edgecnn.bundle import MANIFEST
+from edgecnn.errors import DataError
 
 
 @contextmanager
@@ -28,9 +29,16 @@ def quiet_native_stderr() -> Iterator[None]:
 def import_keras_for(what: str) -> None:
     """As `import_keras`, for the network of that name, checkpoint or file.
 
-    It takes seconds: what is neither a network's name nor a path is said before (`UnknownName`).
+    It takes seconds: what is neither a network's name nor a path is said before (`UnknownName`), and
+    so is a path where nothing is (`DataError`).
     """
-    if not Path(what).exists() and not Path(what).suffix:
+    path = Path(what)
+    if not path.exists():
+        if path.suffix or len(path.parts) > 1:
+            raise DataError(
+                f"{what} does not exist: give a model file, the folder of a training run, or a "
+                "network's name."
+            )
         from edgecnn import zoo
 
         zoo.get(what)

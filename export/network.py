@@ -285,7 +285,9 @@ def find(
     """
     # A folder that happens to be called resnet34 does not hide the network.
     path = Path(what)
-    if str(what) not in zoo.names() and (path.exists() or path.suffix in SUFFIXES):
+    if str(what) not in zoo.names() and (
+        path.exists() or path.suffix in SUFFIXES or len(path.parts) > 1
+    ):
         if is_checkpoint(path):
             found = of_checkpoint(Checkpoint.load(path))
             _reject_options(str(what), preprocessing, input_shape, output)

@@ -279,16 +279,19 @@ def show(bundle: "Bundle") -> None:
 def _worth(bundle: "Bundle") -> Iterator[str]:
     """What its probabilities mean, and from how many pictures that is known."""
     told = {name: artifact.details["reliability"] for name, artifact in bundle.artifacts.items()}
+    said = []
     for name, found in told.items():
-        said = f"Probabilities of {name}: temperature {found['temperature']:.2f}"
+        one = f"{name} {found['temperature']:.2f}"
         if "raw" in found:
-            before, after = (found[kind] for kind in ("raw", "calibrated"))
-            said += f", calibration error {before['ece']:.3f} → {after['ece']:.3f}"
-        else:
-            said += ", as sure as the float network is: too few held-out pictures have labels"
-        yield f"{said}."
-    if not any(found["labelled"] for found in told.values()):
-        yield "No --coverage: it takes held-out pictures with labels (--held-out)."
+            before, after = (found[kind]["ece"] for kind in ("raw", "calibrated"))
+            one += f" (calibration error {before:.3f} → {after:.3f})"
+        said.append(one)
+    yield f"Temperatures of the probabilities: {', '.join(said)}."
+    if not any("raw" in found for found in told.values()):
+        yield (
+            "With them int8 is as sure as the float network; how sure that should be, and "
+            "--coverage, take held-out pictures with labels (--held-out)."
+        )
 
 
 def _show_verdict(console: "Console", verdict: "Verdict") -> None:

@@ -30,6 +30,8 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
 def test_an_unknown_architecture_suggests_the_nearest(edgecnn_cli: Cli) -> None:
     refused(edgecnn_cli("export", "resnet43"), "resnet43", "did you mean 'resnet34'?")
     refused(edgecnn_cli("analyze", "lenet6"), "did you mean 'lenet5'?")
+    refused(edgecnn_cli("export", "runs/lenet6"), "runs/lenet6 does not exist")
+    refused(edgecnn_cli("analyze", "lenet6.keras"), "lenet6.keras does not exist")
 
 
 def test_opencv_on_a_system_without_a_desktop(tmp_path: Path) -> None:
