@@ -29,8 +29,8 @@ def quiet_native_stderr() -> Iterator[None]:
 def import_keras_for(what: str) -> None:
     """As `import_keras`, for the network of that name, checkpoint or file.
 
-    It takes seconds: what is neither a network's name nor a path is said before (`UnknownName`), and
-    so is a path where nothing is (`DataError`).
+    It takes seconds: what is neither a network's name nor a path is said before (`UnknownName`),
+    and so is a path where nothing is (`DataError`).
     """
     path = Path(what)
     if not path.exists():
