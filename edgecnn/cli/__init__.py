@@ -13,6 +13,7 @@ from edgecnn import __version__
 from edgecnn.errors import EdgeCnnError
 
 COMMANDS = {
+    "demo": "a network and pictures that come with edgecnn",
     "zoo": "every architecture, with its figures",
     "analyze": "how much RAM a network needs, layer by layer",
     "train": "train a network on pictures",
@@ -29,6 +30,12 @@ COMMANDS = {
     "compare": "judge a new report against an old one",
     "targets": "the board, engines and cameras found here",
 }
+
+VERSIONS = (
+    *("ai-edge-litert", "tflite-runtime", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt"),
+    *("opencv-python", "opencv-python-headless", "numpy", "keras", "tensorflow", "tensorflow-cpu"),
+)
+"""Packages that `--version` names where they are installed."""
 
 
 class Commands(click.Group):
@@ -65,8 +72,31 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    """`edgecnn 0.1.0`, and beside it what else decides what happens."""
+    if not asked:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    click.echo(f"edgecnn {__version__}")
+    for package in VERSIONS:
+        try:
+            click.echo(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    click.echo(f"Python {sys.version.split()[0]}")
+    ctx.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="edgecnn")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the versions of edgecnn, of the engines and of Keras.",
+)
 @click.option("--debug", is_flag=True, help="Show the full traceback of an error.")
 def cli(debug: bool) -> None:
     """Classic CNNs from Keras to int8 on the board, proven on the way.

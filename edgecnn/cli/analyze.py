@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,6 +43,12 @@ def parse_input(
     "--input", "input_shape", callback=parse_input, metavar="HxWxC", help="At another input size."
 )
 @click.option("--board", metavar="NAME", help="Does it fit? Such as raspberrypi-zero2w.")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also as a page: memory over the layers, point at one.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
 def command(
     what: str,
@@ -50,6 +57,7 @@ def command(
     training: bool,
     input_shape: tuple[int, int, int] | None,
     board: str | None,
+    html: Path | None,
     as_json: bool,
 ) -> None:
     """How much RAM a network needs, layer by layer.
@@ -58,12 +66,16 @@ def command(
     edgecnn analyze resnet34 --dtype int8
     edgecnn analyze vgg16 --dtype fp32 --batch 32 --training
     edgecnn analyze resnet34 --board raspberrypi-zero2w   # exit 1 if it does not fit
+    edgecnn analyze resnet34 --html resnet34.html
     edgecnn analyze exports/resnet34-int8
     edgecnn analyze exports/resnet34-int8/model.tflite    # or .onnx, .xml
     """
     from edgecnn.analysis import analyze
     from edgecnn.quiet import import_keras_if_needed
+    from edgecnn.targets.profiling import report
 
+    if html:
+        report.check_installed()
     if board is not None:
         from edgecnn.targets.profiling import catalogue
 
@@ -72,6 +84,8 @@ def command(
     found = analyze(what, dtype=dtype, batch=batch, input_shape=input_shape)
     if training and found.training_bytes is None:
         raise click.UsageError(f"{what} is a finished model file: it cannot be trained.")
+    if html:
+        report.write(report.render_analysis(found.to_json()), html)
     fit = None
     if board is not None:
         with Console(stderr=True).status("measuring what the engine itself takes"):

@@ -19,7 +19,7 @@ UNITS = {"_c": "°C", "_mhz": "MHz", "_w": "W"}
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 def command(as_json: bool) -> None:
-    """The board this is, and every engine, camera and reading: available, or why not.
+    """What works here, and how to get the rest: engines, cameras, readings, extras.
 
     \b
     edgecnn targets
@@ -49,6 +49,8 @@ def _show(found: "Inventory") -> None:
     console.print(_entries("camera", found.cameras))
     console.print()
     console.print(_readings(found))
+    console.print()
+    console.print(_extras(found.extras))
     if board.not_built:
         console.print()
         console.print(f"[dim]not built for {board.name} yet: {'; '.join(board.not_built)}[/]")
@@ -68,6 +70,14 @@ def _entries(kind: str, entries: tuple["Entry", ...]) -> Table:
             table.add_row(entry.name, f"[green]{escape(state)}[/]")
         else:
             table.add_row(entry.name, escape(entry.reason or ""))
+    return table
+
+
+def _extras(entries: tuple["Entry", ...]) -> Table:
+    table = _table("extra")
+    for entry in entries:
+        how = "[green]available[/]" if entry.available else escape(entry.reason or "")
+        table.add_row(entry.name, f"{entry.note}: {how}")
     return table
 
 

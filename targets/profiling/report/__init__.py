@@ -1,7 +1,6 @@
-"""A profile as one HTML page that needs no network and no script."""
+"""A profile or an analysis as one HTML page that needs no network and no script."""
 
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +26,8 @@ def render(
     `analysis` is the bundle's RAM analysis as JSON, None if it has none; `artifacts` what its
     manifest says of them.
     """
-    check_installed()
-    import jinja2
-
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["mb"] = lambda count: f"{count / 1e6:,.1f}"
-    environment.filters["kb"] = lambda count: f"{count / 1e3:,.1f}"
-    template = environment.from_string(
-        (resources.files("edgecnn.targets.profiling.report") / "page.html").read_text("utf-8")
-    )
-    return template.render(
+    return _page(
+        "profile.html",
         profile=profile,
         best=profile.best,
         analysis=analysis,
@@ -54,6 +40,27 @@ def render(
         statements=answers.statements(artifacts or {}),
         rooflines=_rooflines(profile, analysis) if analysis else [],
     )
+
+
+def render_analysis(analysis: Mapping[str, Any]) -> str:
+    """The page of a RAM analysis as JSON: memory over the layers, point at one."""
+    return _page("analysis.html", analysis=analysis, timeline=charts.timeline(analysis))
+
+
+def _page(template: str, **values: Any) -> str:
+    check_installed()
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("edgecnn.targets.profiling", "report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["mb"] = lambda count: f"{count / 1e6:,.1f}"
+    environment.filters["kb"] = lambda count: f"{count / 1e3:,.1f}"
+    return environment.get_template(template).render(**values)
 
 
 def _rooflines(profile: Profile, analysis: Mapping[str, Any]) -> list[RooflineChart]:

@@ -128,6 +128,18 @@ def test_the_peak_is_marked_at_its_layer() -> None:
     )
 
 
+def test_an_analysis_is_a_page_too() -> None:
+    from edgecnn.analysis import analyze
+    from edgecnn.targets.profiling.report import render_analysis
+
+    found = analyze("lenet5")
+    page = render_analysis(found.to_json())
+    for layer in found.layers:
+        assert f"<title>{layer.name}: {layer.live_bytes:,} bytes alive" in page
+    assert "61,706" in page
+    assert "http" not in page
+
+
 def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EdgeCnnError, match="Cannot write"):
         report.write("", tmp_path / "none" / "page.html")
