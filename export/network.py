@@ -267,6 +267,17 @@ def of_checkpoint(checkpoint: Checkpoint) -> Network:
     )
 
 
+def given(
+    model: "str | Path | keras.Model | Network", weights: str = "auto", **options: Any
+) -> Network:
+    """What a user named or holds in memory; the options are those of `find` and `of_model`."""
+    if isinstance(model, Network):
+        return model
+    if isinstance(model, str | Path):
+        return find(model, weights, **options)
+    return of_model(model, **options)
+
+
 def find(
     what: str | Path,
     weights: str = "auto",

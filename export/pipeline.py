@@ -26,9 +26,7 @@ from edgecnn.export import network as networks
 from edgecnn.export import sbom
 from edgecnn.export.calibration_choice import calibration_set
 from edgecnn.export.explain import PLOT, draw, explain
-from edgecnn.export.folding import fold
 from edgecnn.export.golden_choice import FEWEST, choose
-from edgecnn.export.heads import with_head
 from edgecnn.export.held_out import HeldOut
 from edgecnn.export.job import Clock, Job, hold_to_bound, write_float, write_int8
 from edgecnn.export.manifest import describe
@@ -42,7 +40,6 @@ from edgecnn.export.verdict import judge
 from edgecnn.golden import ANSWER_TOLERANCE, Golden, Origin
 from edgecnn.head import KINDS, Kind
 from edgecnn.labels import LABELS, write_labels
-from edgecnn.pictures import prepare
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.signature import check_key
 from edgecnn.signing import sign
@@ -52,8 +49,6 @@ if TYPE_CHECKING:
     import keras
 
 DOUBTFUL = 0.9
-FEW = 8
-"""Pictures that show whether a network's answers are probabilities."""
 
 
 def export(
@@ -128,7 +123,14 @@ def export(
         check_key(Path(sign_with))
     clock = Clock(progress)
     with clock.step("load the network"):
-        network = _network(model, weights, preprocessing, labels, input_shape, output)
+        network = networks.given(
+            model,
+            weights,
+            preprocessing=preprocessing,
+            labels=labels,
+            input_shape=input_shape,
+            output=output,
+        )
     for note in network.notes:
         progress.note(note)
     if precision == "int8" and weight_bits == 8 and detect().sums_overflow:
@@ -145,7 +147,7 @@ def export(
     kind = f"{precision}-symmetric" if symmetric else precision
     out = Path(out) if out else Path("exports") / f"{network.architecture}-{kind}"
     with clock.step("lower and fold"):
-        request = _request(network, pictures, options, head, progress)
+        request = Request.of(network, pictures, options, head, progress)
         mark = fingerprint(request)
     kept = find(out, mark)
     if kept is not None:
@@ -172,46 +174,6 @@ def _signed(bundle: Bundle, key: Path | str | None) -> Bundle:
     if key is not None:
         sign(bundle.path, key)
     return bundle
-
-
-def _network(
-    model: "str | Path | keras.Model | Network",
-    weights: str,
-    preprocessing: Preprocessing | str | None,
-    labels: Sequence[str] | None,
-    input_shape: Sequence[int] | None,
-    output: str | None,
-) -> Network:
-    if isinstance(model, Network):
-        return model
-    options: dict[str, Any] = {"input_shape": input_shape, "output": output}
-    if isinstance(model, str | Path):
-        return networks.find(model, weights, preprocessing=preprocessing, labels=labels, **options)
-    return networks.of_model(model, preprocessing, labels, **options)
-
-
-def _request(
-    network: Network,
-    pictures: CalibrationSet,
-    options: Options,
-    head: Kind | None,
-    progress: ExportProgress,
-) -> Request:
-    """Decide what the network's outputs mean, and fold it."""
-    trained, meaning, note = with_head(network.graph, head)
-    if note is not None:
-        # What its layers do not show, its answers may: an average of two networks, say.
-        few = prepare(pictures.held_out[:FEW], network.preprocessing)
-        trained, meaning, note = with_head(network.graph, head, network.answers(few))
-    if note is not None:
-        progress.note(note)
-    labels = network.labels_for(trained[trained.output].elements, meaning.kind == "binary")
-    added = None
-    if network.graph.output != trained.output and trained[trained.output].op != "reshape":
-        last = trained[trained.output]
-        added = "softmax" if last.op == "softmax" else "sigmoid"
-    graph = fold(trained, network.preprocessing)
-    return Request(network, pictures, options, trained, graph, labels, meaning, added)
 
 
 def _write_bundle(

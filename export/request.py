@@ -8,14 +8,20 @@ from edgecnn.arguments import at_least, one_of, words
 from edgecnn.bundle import FORMATS
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.errors import ExportError
+from edgecnn.export.folding import fold
+from edgecnn.export.heads import with_head
 from edgecnn.export.methods import METHODS, Method
 from edgecnn.export.network import Network
+from edgecnn.export.progress import ExportProgress
 from edgecnn.export.recipe import Recipe
 from edgecnn.graph import Graph
-from edgecnn.head import Head
+from edgecnn.head import Head, Kind
+from edgecnn.pictures import prepare
 
 Precision = Literal["int8", "fp16", "fp32"]
 WeightBits = Literal[7, 8]
+FEW = 8
+"""Pictures that show whether a network's answers are probabilities."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,31 @@ class Request:
     head: Head
     added: str | None
     """The function that export added to the network's logits, if any: `softmax` or `sigmoid`."""
+
+    @classmethod
+    def of(
+        cls,
+        network: Network,
+        pictures: CalibrationSet,
+        options: Options,
+        head: Kind | None,
+        progress: ExportProgress,
+    ) -> Self:
+        """Decide what the network's outputs mean, and fold it."""
+        trained, meaning, note = with_head(network.graph, head)
+        if note is not None:
+            # What its layers do not show, its answers may: an average of two networks, say.
+            few = prepare(pictures.held_out[:FEW], network.preprocessing)
+            trained, meaning, note = with_head(network.graph, head, network.answers(few))
+        if note is not None:
+            progress.note(note)
+        last = trained[trained.output]
+        labels = network.labels_for(last.elements, meaning.kind == "binary")
+        added = None
+        if network.graph.output != trained.output and last.op != "reshape":
+            added = "softmax" if last.op == "softmax" else "sigmoid"
+        graph = fold(trained, network.preprocessing)
+        return cls(network, pictures, options, trained, graph, labels, meaning, added)
 
 
 def checked(formats: str | Sequence[str]) -> tuple[str, ...]:

@@ -2,22 +2,20 @@
 
 import math
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from edgecnn.errors import EdgeCnnError
 from edgecnn.interrupt import Interrupt
 from edgecnn.preprocessing import Preprocessing
+from edgecnn.training.epoch_end import epoch_end
 from edgecnn.training.inputs import Inputs
 from edgecnn.training.network import TrainingNetwork, training_graph
 from edgecnn.training.optimisation import compile_graph
 from edgecnn.training.settings import Settings
-from edgecnn.training.state import Row, RunState, write_history
+from edgecnn.training.state import RunState
 from edgecnn.training.strategy import Distribution, model_class
 
 if TYPE_CHECKING:
@@ -97,7 +95,16 @@ def run_phases(
             if state.best and not done:
                 graph.load_weights(state.weights_file(state.best))
             interrupt = Interrupt()
-            callbacks: list[Any] = [_epoch_end(state, phase, settings, folder, interrupt)]
+            callbacks: list[Any] = [
+                epoch_end(
+                    state,
+                    phase.name,
+                    settings,
+                    folder,
+                    interrupt,
+                    partial(_ended_early, state, phase, settings),
+                )
+            ]
             if settings.tensorboard:
                 callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
             with interrupt, distribution.scope():
@@ -125,51 +132,5 @@ def run_phases(
     graph.load_weights(state.weights_file(state.best))
 
 
-def seed_random_layers(model: "keras.Model", seed: int, epoch: int) -> None:
-    """Make augmentation and dropout of an epoch depend on the seed and its number alone.
-
-    Keras does not save what its random layers have drawn so far, so a resumed run would draw
-    the first epoch's numbers again.
-    """
-    states = [v for v in model.non_trainable_variables if v.path.endswith("seed_generator_state")]
-    for index, state in enumerate(states):
-        state.assign(np.random.SeedSequence((seed, epoch, index)).generate_state(2, np.uint32))
-
-
 def _ended_early(state: RunState, phase: Phase, settings: Settings) -> bool:
     return 0 < settings.patience <= state.epochs_without_gain(phase.name)
-
-
-def _epoch_end(
-    state: RunState, phase: Phase, settings: Settings, folder: Path, interrupt: Interrupt
-) -> "keras.callbacks.Callback":
-    """Keeps the epoch in `state` and ends the phase when it gains nothing more."""
-    import keras
-
-    class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-            self.began = time.monotonic()
-            seed_random_layers(self.model, settings.seed, epoch)
-
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-            interrupt.check()
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            row: Row = {
-                "epoch": epoch + 1,
-                "phase": phase.name,
-                **{k: float(logs[k]) for k in ("loss", "accuracy", "val_loss", "val_accuracy")},
-                "learning_rate": float(self.model.optimizer.learning_rate),
-                "seconds": round(time.monotonic() - self.began, 2),
-            }
-            if not math.isfinite(row["loss"]):
-                raise EdgeCnnError(
-                    f"The loss is {row['loss']} in epoch {epoch + 1}: lower --learning-rate "
-                    f"(now {settings.learning_rate:g}) or lengthen --warmup-epochs."
-                )
-            state.record(row, self.model)
-            write_history(folder / "history.csv", state.history)
-            if _ended_early(state, phase, settings):
-                self.model.stop_training = True
-
-    return EpochEnd()
