@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # for editors and type checkers; to Python, `_HOME` says the 
     from edgecnn.targets.region import Region as Region
     from edgecnn.training import resume as resume
     from edgecnn.training import train as train
+    from edgecnn.training import train_qat as train_qat
     from edgecnn.zoo import build as build
 
 __version__ = "0.1.0"
@@ -62,6 +63,7 @@ _HOME = {
     "verify": "edgecnn.signing",
     "AlarmOptions": "edgecnn.targets.live.alarm.watch",
     "AnswerOptions": "edgecnn.targets.answer",
+    "train_qat": "edgecnn.training",
     "Bundle": "edgecnn.bundle",
     "CalibrationSet": "edgecnn.calibration.calibration_set",
     "CheckFailed": "edgecnn.errors",

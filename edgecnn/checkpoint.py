@@ -5,6 +5,7 @@
         checkpoint.json     architecture, preprocessing, labels, versions, figures
         labels.txt          a class a line
         calibration/        pictures of the training split, and held-out ones of another
+        int8.safetensors    of quantisation-aware training: the integers that export writes
         history.csv, ...    what else training writes
 
 Moving the folder breaks nothing: every path in it is relative.
@@ -27,6 +28,7 @@ SCHEMA = 1
 MANIFEST = "checkpoint.json"
 MODEL = "model.keras"
 CALIBRATION = "calibration"
+INTEGERS = "int8.safetensors"
 RUNS = Path("runs")
 
 
@@ -46,6 +48,16 @@ class Checkpoint:
     def calibration(self) -> Path:
         """The calibration set made of the run's own pictures."""
         return self.path / CALIBRATION
+
+    @property
+    def integers(self) -> Path | None:
+        """What quantisation-aware training found; raises `DataError` where it was changed since."""
+        if "qat" not in self.details:
+            return None
+        file = self.path / INTEGERS
+        if not file.is_file() or file_sha256(file) != self.details["qat"]["sha256"]:
+            raise DataError(f"{file} is missing or was changed since it was trained: train anew.")
+        return file
 
     def weights(self) -> Weights:
         """What reports say of these weights."""

@@ -8,11 +8,13 @@ from edgecnn.arguments import at_least, one_of, words
 from edgecnn.bundle import FORMATS
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.errors import ExportError
-from edgecnn.export.folding import fold
+from edgecnn.export.folding import fold, with_whole_zero_point
 from edgecnn.export.heads import with_head
 from edgecnn.export.methods import METHODS, Method
 from edgecnn.export.network import Network
 from edgecnn.export.progress import ExportProgress
+from edgecnn.export.qat.stored import read
+from edgecnn.export.quantised import Quantised
 from edgecnn.export.recipe import Recipe
 from edgecnn.graph import Graph
 from edgecnn.head import Head, Kind
@@ -79,6 +81,8 @@ class Request:
     head: Head
     added: str | None
     """The function that export added to the network's logits, if any: `softmax` or `sigmoid`."""
+    integers: Quantised | None = None
+    """Those that quantisation-aware training found, where they are what was asked for."""
 
     @classmethod
     def of(
@@ -103,7 +107,16 @@ class Request:
         if network.graph.output != trained.output and last.op != "reshape":
             added = "softmax" if last.op == "softmax" else "sigmoid"
         graph = fold(trained, network.preprocessing)
-        return cls(network, pictures, options, trained, graph, labels, meaning, added)
+        integers = None
+        if network.checkpoint is not None and network.checkpoint.integers is not None:
+            if options.precision == "int8" and options.recipe == Recipe():
+                integers = read(network.checkpoint, with_whole_zero_point(graph))
+            elif options.precision == "int8":
+                progress.note(
+                    f"{network.checkpoint.path} holds trained integers, which are left aside: they "
+                    "are 8-bit weights and asymmetric activations, of ranges of their own."
+                )
+        return cls(network, pictures, options, trained, graph, labels, meaning, added, integers)
 
 
 def checked(formats: str | Sequence[str]) -> tuple[str, ...]:

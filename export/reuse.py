@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 import edgecnn
-from edgecnn.bundle import MANIFEST, Bundle
+from edgecnn.bundle import MANIFEST, Bundle, file_sha256
 from edgecnn.errors import BundleError
 from edgecnn.export.manifest import versions
+from edgecnn.export.network import Network
 from edgecnn.export.request import Request
 
 
@@ -34,6 +35,7 @@ def fingerprint(request: Request) -> str:
     rest = {
         "architecture": network.architecture,
         "weights": [network.weights.kind, network.weights.source],
+        "integers": None if request.integers is None else _integers(network),
         "labels": request.labels,
         "head": request.head.to_json(),
         "preprocessing": network.preprocessing.to_json(),
@@ -46,6 +48,12 @@ def fingerprint(request: Request) -> str:
     }
     digest.update(json.dumps(rest, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _integers(network: Network) -> str:
+    assert network.checkpoint is not None
+    assert network.checkpoint.integers is not None
+    return file_sha256(network.checkpoint.integers)
 
 
 def find(out: Path, fingerprint: str) -> Bundle | None:

@@ -1,6 +1,7 @@
 """Training: from labelled pictures to a checkpoint worth exporting."""
 
+from edgecnn.training.qat import train_qat
 from edgecnn.training.session import resume, train
 from edgecnn.training.settings import Settings
 
-__all__ = ["Settings", "resume", "train"]
+__all__ = ["Settings", "resume", "train", "train_qat"]

@@ -12,10 +12,10 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from edgecnn.checkpoint import MANIFEST, RUNS
-from edgecnn.errors import DataError
+from edgecnn.errors import DataError, EdgeCnnError
 from edgecnn.training.settings import Settings
 
 RUN = "run.json"
@@ -32,6 +32,8 @@ class Run:
     source: str
     settings: Settings
     dataset_sha256: str
+    qat: dict[str, Any] | None = None
+    """Of quantisation-aware training: whose integers they are, and what it takes and answers."""
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -45,6 +47,7 @@ class Run:
                 data["source"],
                 Settings.from_json(data["settings"]),
                 data["dataset_sha256"],
+                data.get("qat"),
             )
         except OSError as error:
             raise DataError(f"{path} is no training run: {file.name}: {error.strerror}.") from None
@@ -60,6 +63,8 @@ class Run:
             "dataset_sha256": self.dataset_sha256,
             "started_at": now(),
         }
+        if self.qat is not None:
+            content["qat"] = self.qat
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / RUN).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -67,6 +72,21 @@ class Run:
             raise DataError(
                 f"Cannot write to {self.path}: {error.strerror}. Choose another --out."
             ) from None
+
+    def refuse_if_changed(self, dataset_sha256: str) -> None:
+        """Raise `DataError` where the pictures are others than when the run began."""
+        if dataset_sha256 != self.dataset_sha256:
+            raise DataError(
+                f"The pictures of {self.source} were changed since {self.path} began: train again."
+            )
+
+
+def refuse_if_used(path: Path) -> None:
+    """Raise `EdgeCnnError` where a new run could not have the folder to itself."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise EdgeCnnError(
+            f"{path} is not empty: choose another --out, or go on with a run by --resume."
+        )
 
 
 def now() -> str:

@@ -23,6 +23,7 @@ from edgecnn.training.run import (
     new_folder,
     newest_unfinished,
     now,
+    refuse_if_used,
 )
 from edgecnn.training.settings import Settings
 from edgecnn.training.strategy import open_distribution, read_tf_config
@@ -72,31 +73,33 @@ def train(
     zoo.get(architecture)
     worker = _worker(chosen, out)
     path = Path(out) if out is not None else new_folder(architecture)
-    if worker == 0 and path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise EdgeCnnError(
-            f"{path} is not empty: choose another --out, or go on with a run by --resume."
-        )
+    if worker == 0:
+        refuse_if_used(path)
     dataset = _open(str(data), chosen)
     return _train(Run(path, architecture, str(data), chosen, dataset.sha256), dataset)
 
 
-def resume(architecture: str, *, out: str | Path | None = None) -> Checkpoint | None:
+def resume(
+    architecture: str | None = None, *, out: str | Path | None = None
+) -> Checkpoint | None:
     """Go on with an interrupted run: the one at `out`, or the newest unfinished of its kind.
 
     Raises `DataError` if there is none, or if its pictures were changed meanwhile.
     """
-    zoo.get(architecture)
-    run = Run.load(Path(out) if out is not None else newest_unfinished(architecture))
+    if out is None and architecture is None:
+        raise DataError("Say which run to go on with: its folder by --out, or its network.")
+    run = Run.load(Path(out) if out is not None else newest_unfinished(str(architecture)))
     if (run.path / MANIFEST).exists():
         raise DataError(f"{run.path} is finished: train again without --resume.")
-    if run.architecture != architecture:
+    if architecture not in (None, run.architecture):
         raise DataError(f"{run.path} trains a {run.architecture}, not a {architecture}.")
-    dataset = _open(run.source, run.settings)
-    if dataset.sha256 != run.dataset_sha256:
-        raise DataError(
-            f"The pictures of {run.source} were changed since {run.path} began: train again."
-        )
     log.info("Going on with %s.", run.path)
+    if run.qat is not None:
+        from edgecnn.training.qat import go_on
+
+        return go_on(run)
+    dataset = _open(run.source, run.settings)
+    run.refuse_if_changed(dataset.sha256)
     return _train(run, dataset)
 
 

@@ -66,9 +66,13 @@ class RunState:
         graph.save_weights(self.folder / self.last)
         self.history.append(row)
         best = self.history[self.best_epoch - 1] if self.best_epoch else None
-        if best is None or _rank(row) > _rank(best):
+        if best is None or self.rank(row) > self.rank(best):
             self.best, self.best_epoch = self.last, row["epoch"]
         self._commit()
+
+    def rank(self, row: Row) -> tuple[float, ...]:
+        """By what epochs are compared: larger is better."""
+        return row["val_accuracy"], -row["val_loss"]
 
     def begin_phase(self, phase: int) -> None:
         """The phase before is over."""
@@ -100,10 +104,6 @@ class RunState:
         for file in self.folder.glob("*.weights.h5"):
             if file.name not in (self.last, self.best):
                 file.unlink()
-
-
-def _rank(row: Row) -> tuple[float, float]:
-    return row["val_accuracy"], -row["val_loss"]
 
 
 def write_history(path: Path, history: list[Row]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from edgecnn.checkpoint import Checkpoint
 from edgecnn.errors import DataError, require
 from edgecnn.export.quantised import IntWeights, Quantised, Scale
 from edgecnn.graph import Array, Graph, Operator
@@ -38,11 +39,17 @@ def write(path: Path, quantised: Quantised, of: str) -> None:
     numpy_files.save_file(tensors, path, metadata={"edgecnn": json.dumps(decided)})
 
 
-def read(path: Path, graph: Graph, of: str) -> Quantised:
-    """What `write` kept, for the folded graph of that very network.
+def read(checkpoint: Checkpoint, graph: Graph) -> Quantised:
+    """What `write` kept beside a checkpoint's network, of which `graph` is folded.
 
     Raises `DataError` for a file that is damaged or belongs to another network.
     """
+    assert checkpoint.integers is not None
+    return read_file(checkpoint.integers, graph, checkpoint.weights().sha256)
+
+
+def read_file(path: Path, graph: Graph, of: str) -> Quantised:
+    """The same, of the network whose file has the SHA-256 `of`."""
     library = _library()
     from safetensors import SafetensorError
 
