@@ -12,6 +12,8 @@ import click
 
 from edgecnn.checkpoint import Checkpoint, newest
 from edgecnn.errors import EdgeCnnError
+from edgecnn.head import KINDS
+from edgecnn.preprocessing import NAMED
 from edgecnn.training.settings import CHOICES, Settings
 
 DEFAULTS = Settings()
@@ -46,8 +48,13 @@ def setting(name: str, text: str, **kind: Any) -> Callable[[Any], Any]:
 
 
 @click.command()
-@click.argument("architecture", metavar="ARCH")
+@click.argument("architecture", metavar="[ARCH]", required=False)
 @click.option("--data", metavar="SOURCE", help="Where the labelled pictures come from, see above.")
+@click.option(
+    "--qat",
+    metavar="RUN|ARCH|FILE.keras",
+    help="Train the int8 weights and scales of this network, which needs no labels.",
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder of the run. [default: runs/ARCH-TIME]"
 )
@@ -71,6 +78,16 @@ def setting(name: str, text: str, **kind: Any) -> Callable[[Any], Any]:
     type=InputShape(),
     help="Input of the network. [default: as published]",
 )
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    help="With --qat, of a Keras file of your own: as in `edgecnn export`.",
+)
+@click.option(
+    "--preprocessing", metavar="|".join(NAMED), help="With --qat: as in `edgecnn export`."
+)
+@click.option("--head", type=click.Choice(KINDS), help="With --qat: as in `edgecnn export`.")
+@click.option("--output", metavar="NAME", help="With --qat: as in `edgecnn export`.")
 @setting("resize", "How pictures get that size. [default: as published]")
 @setting("split", "Shares of train, val and test.")
 @setting("split_seed", "Seed of the division.")
@@ -85,10 +102,15 @@ def setting(name: str, text: str, **kind: Any) -> Callable[[Any], Any]:
 def command(
     ctx: click.Context,
     /,
-    architecture: str,
+    architecture: str | None,
     data: str | None,
+    qat: str | None,
     out: Path | None,
     resume: bool,
+    labels: Path | None,
+    preprocessing: str | None,
+    head: Any,
+    output: str | None,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -103,11 +125,15 @@ def command(
     edgecnn train efficientnet_lite0 --data my_pictures --weights imagenet --augment standard
     edgecnn train fashion_cnn --data fashion_mnist:DIR --epochs 8
     edgecnn train lenet5 --resume
+    edgecnn train --qat runs/lenet5-20260101-120000
+    edgecnn train --qat my.keras --labels labels.txt --preprocessing -1..1 --data my_pictures
     """
     import edgecnn.training
+    from edgecnn.labels import read_labels
 
-    if data is None and not resume:
-        raise EdgeCnnError("Say what to train on: --data DIR, or --data digits.")
+    of_qat = {"labels": labels, "preprocessing": preprocessing, "head": head, "output": output}
+    if not resume:
+        _check(architecture, data, qat, of_qat)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("edgecnn").setLevel(logging.INFO)
     if resume:
@@ -118,8 +144,13 @@ def command(
         if extra:
             raise EdgeCnnError(f"--resume goes on as the run began: leave out {', '.join(extra)}.")
         checkpoint = edgecnn.training.resume(architecture, out=out)
+    elif qat is not None:
+        names = {p.name for p in ctx.command.params if _given(ctx, p)} & settings.keys()
+        of_qat["labels"] = None if labels is None else read_labels(labels)
+        chosen = {name: settings[name] for name in names}
+        checkpoint = edgecnn.training.train_qat(qat, data, out=out, **of_qat, **chosen)
     else:
-        checkpoint = edgecnn.training.train(architecture, str(data), out=out, **settings)
+        checkpoint = edgecnn.training.train(str(architecture), str(data), out=out, **settings)
     if checkpoint is None:
         return  # a worker that is not the chief
     if as_json:
@@ -128,10 +159,30 @@ def command(
         _print_summary(checkpoint)
 
 
+def _check(
+    architecture: str | None, data: str | None, qat: str | None, of_qat: dict[str, Any]
+) -> None:
+    """Raise `EdgeCnnError` for what does not go together."""
+    if qat is not None:
+        if architecture is not None:
+            raise EdgeCnnError(f"--qat names the network itself: leave out '{architecture}'.")
+        return
+    if architecture is None:
+        raise EdgeCnnError("Say what to train: a network of `edgecnn zoo`, or --qat FILE.")
+    if data is None:
+        raise EdgeCnnError("Say what to train on: --data DIR, or --data digits.")
+    for name, value in of_qat.items():
+        if value is not None:
+            raise EdgeCnnError(f"--{name} is for --qat: other training knows it itself.")
+
+
 def summary(checkpoint: Checkpoint) -> dict[str, Any]:
     """A finished run as `edgecnn train --json` shows it."""
     details = checkpoint.details
-    keys = ("epochs", "best_epoch", "seconds", "parameters", "best_val_accuracy", "test", "val")
+    keys = (
+        *("epochs", "best_epoch", "seconds", "parameters", "best_val_accuracy", "test", "val"),
+        "qat",
+    )
     return {
         "checkpoint": str(checkpoint.path),
         "architecture": checkpoint.architecture,
@@ -147,17 +198,32 @@ def _given(ctx: click.Context, parameter: click.Parameter) -> bool:
 
 def _print_summary(checkpoint: Checkpoint) -> None:
     details = checkpoint.details
+    if "qat" in details:
+        _print_qat(details["qat"])
+    else:
+        _print_accuracy(details)
+    click.echo(
+        f"best epoch {details['best_epoch']} of {details['epochs']}, {details['seconds']:.0f} s"
+    )
+    click.echo(f"checkpoint {checkpoint.path}")
+    click.echo(f"next: edgecnn export {shlex.quote(_export_argument(checkpoint))} --int8")
+
+
+def _print_accuracy(details: dict[str, Any]) -> None:
     judged = "test" if "test" in details else "val"
     figures = details[judged]
     click.echo(f"{judged} accuracy {figures['top1']:.2%} on {figures['count']:,} pictures")
     shares = {label: share for label, share in figures["per_class"].items() if share is not None}
     worst = sorted(shares, key=lambda label: shares[label])[:3]
     click.echo("  hardest: " + ", ".join(f"{label} {shares[label]:.1%}" for label in worst))
+
+
+def _print_qat(qat: dict[str, Any]) -> None:
     click.echo(
-        f"best epoch {details['best_epoch']} of {details['epochs']}, {details['seconds']:.0f} s"
+        f"int8 against float on {qat['judged_on']:,} pictures not trained on: information lost "
+        f"{qat['kl_before']:.5f} -> {qat['kl']:.5f} nats, same answer "
+        f"{qat['agreement_before']:.1%} -> {qat['agreement']:.1%}"
     )
-    click.echo(f"checkpoint {checkpoint.path}")
-    click.echo(f"next: edgecnn export {shlex.quote(_export_argument(checkpoint))} --int8")
 
 
 def _export_argument(checkpoint: Checkpoint) -> str:

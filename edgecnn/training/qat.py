@@ -37,12 +37,15 @@ from edgecnn.training.state import Row, RunState
 if TYPE_CHECKING:
     import keras
 
+    from edgecnn.calibration.calibration_set import CalibrationSet
     from edgecnn.data import Dataset
     from edgecnn.export.network import Network
+    from edgecnn.export.qat.network import Int8Network
     from edgecnn.export.request import Request
     from edgecnn.graph import Graph
     from edgecnn.head import Head, Kind
     from edgecnn.training.distillation import Answers
+    from edgecnn.training.inputs import Inputs
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +120,12 @@ def train_qat(
 
 
 def _begin(
-    path: Path, network: "Network", source: str, settings: Settings, head: Any, epochs_given: bool
+    path: Path,
+    network: "Network",
+    source: str,
+    settings: Settings,
+    head: "Kind | None",
+    epochs_given: bool,
 ) -> Run:
     """Write all that training starts from; the folder appears whole or not at all."""
     import keras
@@ -191,9 +199,7 @@ def go_on(run: Run) -> Checkpoint:
             int8, FloatNetwork(graph, end), network.preprocessing.shape[1:], settings.augment
         )
         state = State.load(run.path / STATE_FOLDER)
-        inputs = open_inputs(
-            dataset, network.preprocessing, settings, run.path / PICTURES_FOLDER
-        )
+        inputs = open_inputs(dataset, network.preprocessing, settings, run.path / PICTURES_FOLDER)
         log.info(
             "%s: %d pictures to train on, %d to choose the best epoch, %d epochs of %d steps.",
             *(run.architecture, len(dataset.train), len(dataset.val)),
@@ -203,7 +209,7 @@ def go_on(run: Run) -> Checkpoint:
     return _finish(run, request, int8, before, state, dataset)
 
 
-def _fit(run: Run, both: Any, inputs: Any, kind: Any, state: State) -> dict[str, float]:
+def _fit(run: Run, both: Any, inputs: "Inputs", kind: "Answers", state: State) -> dict[str, float]:
     """Train; `both` then has the best epoch's weights. Returns how the start does on val."""
     from edgecnn.interrupt import Interrupt
     from edgecnn.training.distillation import agreement, divergence
@@ -229,9 +235,7 @@ def _fit(run: Run, both: Any, inputs: Any, kind: Any, state: State) -> dict[str,
                 epochs=settings.epochs,
                 steps_per_epoch=inputs.steps,
                 validation_data=inputs.val,
-                callbacks=[
-                    epoch_end(state, PHASE, settings, run.path, interrupt, lambda: False)
-                ],
+                callbacks=[epoch_end(state, PHASE, settings, run.path, interrupt, lambda: False)],
                 shuffle=False,
                 verbose=1 if sys.stdout.isatty() else 2,
             )
@@ -246,16 +250,20 @@ def _fit(run: Run, both: Any, inputs: Any, kind: Any, state: State) -> dict[str,
         both.load_weights(state.weights_file(state.best))
     else:
         log.warning(
-            "Training gained nothing on the %s pictures held apart: the integers are those that "
-            "export makes itself. Train with more pictures, or a lower --learning-rate.",
-            "validation",
+            "Training gained nothing on the pictures kept apart: the integers are those that "
+            "export makes itself. Train with more pictures, or a lower --learning-rate."
         )
         both.set_weights(start)
     return before
 
 
 def _finish(
-    run: Run, request: "Request", int8: Any, before: dict[str, float], state: State, dataset: Any
+    run: Run,
+    request: "Request",
+    int8: "Int8Network",
+    before: dict[str, float],
+    state: State,
+    dataset: "Dataset",
 ) -> Checkpoint:
     """Everything that is written after the last epoch; `checkpoint.json` last."""
     import keras
@@ -303,7 +311,7 @@ def _finish(
     return checkpoint
 
 
-def _request(network: "Network", pictures: Any, head: Any) -> "Request":
+def _request(network: "Network", pictures: "CalibrationSet", head: "Kind | None") -> "Request":
     from edgecnn.export.progress import ExportProgress
     from edgecnn.export.request import Options, Request
 

@@ -79,9 +79,7 @@ def train(
     return _train(Run(path, architecture, str(data), chosen, dataset.sha256), dataset)
 
 
-def resume(
-    architecture: str | None = None, *, out: str | Path | None = None
-) -> Checkpoint | None:
+def resume(architecture: str | None = None, *, out: str | Path | None = None) -> Checkpoint | None:
     """Go on with an interrupted run: the one at `out`, or the newest unfinished of its kind.
 
     Raises `DataError` if there is none, or if its pictures were changed meanwhile.

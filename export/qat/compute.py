@@ -18,10 +18,10 @@ Weights = dict[str, Tensor]
 
 def one_by_one(graph: Graph) -> bool:
     """Whether something mixes the first axis with others, so that pictures cannot go in batches."""
-    return any(_moves_first_axis(graph, op) for op in graph)
+    return any(_moves_first_axis(op) for op in graph)
 
 
-def _moves_first_axis(graph: Graph, op: Operator) -> bool:
+def _moves_first_axis(op: Operator) -> bool:
     attributes, rank = op.attributes, len(op.shape)
     match op.op:
         case "transpose":
@@ -85,19 +85,17 @@ def _affine(op: Operator, inputs: Sequence[Tensor], weights: Weights) -> Tensor:
     return inputs[0] * weights["scale"] + weights["shift"]
 
 
-def _max_pool(op: Operator, inputs: Sequence[Tensor], weights: Weights) -> Tensor:  # noqa: ARG001
+def _max_pool(op: Operator, x: Tensor) -> Tensor:
     top, bottom, left, right = op.attributes["pads"]
-    x = inputs[0]
     if any(op.attributes["pads"]):
         around = [(0, 0), (top, bottom), (left, right), (0, 0)]
         x = tf.pad(x, around, constant_values=x.dtype.min)
     return tf.nn.max_pool2d(x, op.attributes["size"], op.attributes["strides"], "VALID")
 
 
-def _avg_pool(op: Operator, inputs: Sequence[Tensor], weights: Weights) -> Tensor:  # noqa: ARG001
+def _avg_pool(op: Operator, x: Tensor) -> Tensor:
     top, bottom, left, right = op.attributes["pads"]
     size, strides = op.attributes["size"], op.attributes["strides"]
-    x = inputs[0]
     around = [(0, 0), (top, bottom), (left, right), (0, 0)]
     mean = tf.nn.avg_pool2d(tf.pad(x, around), size, strides, "VALID")
     if not any(op.attributes["pads"]):
@@ -143,42 +141,42 @@ def _select(op: Operator, inputs: Sequence[Tensor], weights: Weights) -> Tensor:
     return tf.where(inputs[0], *parts)
 
 
-def _slice(op: Operator, inputs: Sequence[Tensor], weights: Weights) -> Tensor:  # noqa: ARG001
+def _slice(op: Operator, x: Tensor) -> Tensor:
     begin, end, strides = (op.attributes[key] for key in ("begin", "end", "strides"))
     inner = [slice(*bounds) for bounds in zip(begin[1:], end[1:], strides[1:], strict=True)]
-    return inputs[0][(slice(None), *inner)]
+    return x[(slice(None), *inner)]
 
 
-def _resize(op: Operator, inputs: Sequence[Tensor], weights: Weights) -> Tensor:  # noqa: ARG001
+def _resize(op: Operator, x: Tensor) -> Tensor:
     return tf.raw_ops.ResizeBilinear(
-        images=inputs[0],
+        images=x,
         size=op.shape[1:3],
         align_corners=op.attributes["align_corners"],
         half_pixel_centers=op.attributes["half_pixel"],
     )
 
 
-def _pad(op: Operator, inputs: Sequence[Tensor], weights: Weights) -> Tensor:  # noqa: ARG001
+def _pad(op: Operator, x: Tensor) -> Tensor:
     top, bottom, left, right = op.attributes["pads"]
-    return tf.pad(inputs[0], [(0, 0), (top, bottom), (left, right), (0, 0)])
+    return tf.pad(x, [(0, 0), (top, bottom), (left, right), (0, 0)])
 
 
-def _lrn(op: Operator, inputs: Sequence[Tensor], weights: Weights) -> Tensor:  # noqa: ARG001
+def _lrn(op: Operator, x: Tensor) -> Tensor:
     attributes = op.attributes
     return tf.nn.local_response_normalization(
-        inputs[0], attributes["size"] // 2, attributes["k"], attributes["alpha"], attributes["beta"]
+        x, attributes["size"] // 2, attributes["k"], attributes["alpha"], attributes["beta"]
     )
 
 
-def _depth_pool(op: Operator, inputs: Sequence[Tensor], weights: Weights) -> Tensor:  # noqa: ARG001
-    parts = tf.reshape(inputs[0], (-1, *op.shape[1:], op.attributes["size"]))
+def _depth_pool(op: Operator, x: Tensor) -> Tensor:
+    parts = tf.reshape(x, (-1, *op.shape[1:], op.attributes["size"]))
     return tf.reduce_max(parts, axis=-1)
 
 
-def _activation(op: Operator, inputs: Sequence[Tensor], weights: Weights) -> Tensor:  # noqa: ARG001
+def _activation(op: Operator, x: Tensor) -> Tensor:
     if op.attributes["kind"] == "leaky_relu":
-        return tf.nn.leaky_relu(inputs[0], op.attributes["slope"])
-    return _FUNCTIONS[op.attributes["kind"]](inputs[0])
+        return tf.nn.leaky_relu(x, op.attributes["slope"])
+    return _FUNCTIONS[op.attributes["kind"]](x)
 
 
 def _hard_sigmoid(x: Tensor) -> Tensor:
@@ -194,8 +192,8 @@ _OPERATORS: dict[str, Callable[..., Tensor]] = {
     "depthwise": _convolution,
     "dense": _dense,
     "affine": _affine,
-    "max_pool": _max_pool,
-    "avg_pool": _avg_pool,
+    "max_pool": _of_one(_max_pool),
+    "avg_pool": _of_one(_avg_pool),
     "global_avg_pool": _over_picture("mean"),
     "global_max_pool": _over_picture("max"),
     "add": _binary(tf.add),
@@ -212,19 +210,19 @@ _OPERATORS: dict[str, Callable[..., Tensor]] = {
         lambda op, x: _reduced(op.attributes["kind"], op.attributes["axes"], keepdims=True)(x)
     ),
     "concat": lambda op, inputs, weights: tf.concat(inputs, op.attributes["axis"]),  # noqa: ARG005
-    "slice": _slice,
+    "slice": _of_one(_slice),
     "gather": _of_one(
         lambda op, x: tf.gather(x, np.array(op.attributes["indices"]), axis=op.attributes["axis"])
     ),
     "transpose": _of_one(lambda op, x: tf.transpose(x, op.attributes["perm"])),
-    "pad": _pad,
+    "pad": _of_one(_pad),
     "reshape": _of_one(lambda op, x: tf.reshape(x, (-1, *op.shape[1:]))),
-    "resize": _resize,
+    "resize": _of_one(_resize),
     "depth_to_space": _of_one(lambda op, x: tf.nn.depth_to_space(x, op.attributes["size"])),
     "space_to_depth": _of_one(lambda op, x: tf.nn.space_to_depth(x, op.attributes["size"])),
-    "lrn": _lrn,
-    "depth_pool": _depth_pool,
-    "activation": _activation,
+    "lrn": _of_one(_lrn),
+    "depth_pool": _of_one(_depth_pool),
+    "activation": _of_one(_activation),
     "softmax": _of_one(lambda op, x: tf.nn.softmax(x)),  # noqa: ARG005
     "requantise": _of_one(lambda op, x: x),  # noqa: ARG005
 }

@@ -14,8 +14,7 @@ import tensorflow as tf
 Tensor = Any
 
 
-@tf.custom_gradient
-def activations(x: Tensor, scale: Tensor, zero_point: Tensor) -> Any:
+def _activations(x: Tensor, scale: Tensor, zero_point: Tensor) -> Any:
     """Real values as uint8 holds them: scale and zero point are scalars, the latter whole."""
     least, most = -zero_point, 255.0 - zero_point
     # One kernel of TensorFlow's each way: of plain arithmetic, training would take twice as long.
@@ -41,8 +40,7 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
     return tf.tensordot(tf.reshape(a, (-1,)), tf.reshape(b, (-1,)), 1)
 
 
-@tf.custom_gradient
-def weights(real: Tensor, scale: Tensor, largest: Tensor) -> Any:
+def _weights(real: Tensor, scale: Tensor, largest: Tensor) -> Any:
     """Weights (..., channels) as int8 holds them, of at most so many steps; a scale a channel."""
     steps = real / scale
     rounded = tf.clip_by_value(tf.round(steps), -largest, largest)
@@ -60,7 +58,11 @@ def weights(real: Tensor, scale: Tensor, largest: Tensor) -> Any:
     return rounded * scale, gradient
 
 
-@tf.custom_gradient
-def rounded(x: Tensor) -> Any:
+def _rounded(x: Tensor) -> Any:
     """The nearest whole number, and a gradient of one."""
     return tf.round(x), lambda upstream: upstream
+
+
+activations = tf.custom_gradient(_activations)
+weights = tf.custom_gradient(_weights)
+rounded = tf.custom_gradient(_rounded)

@@ -492,6 +492,18 @@ def in_float(
     yield "ONNX Runtime", onnxruntime(to_onnx(graph), images)
     if everywhere:
         yield "OpenVINO", openvino(to_onnx(graph, for_openvino=True), images)
+    yield "training", in_training(graph, None, images)
+
+
+def in_training(graph: Graph, quantised: Quantised | None, images: Sequence[Array]) -> Array:
+    """What quantisation-aware training computes, of a batch."""
+    from edgecnn.export.qat.network import FloatNetwork, Int8Network
+
+    if quantised is None:
+        network = FloatNetwork(graph, graph.output)
+    else:
+        network = Int8Network(quantised, graph, graph.output)
+    return np.asarray(network(np.concatenate(images)))[:, None]
 
 
 def in_half(graph: Graph) -> Iterator[tuple[str, Array]]:
@@ -507,6 +519,7 @@ def in_int8(quantised: Quantised, images: Sequence[Array] = IMAGES) -> Iterator[
         yield "TFLite", tflite(model, "default", images)
         yield "TFLite without XNNPACK", tflite(model, "plain", images)
         yield "OpenVINO", openvino(to_onnx(graph, quantised, for_openvino=True), images)
+        yield "training", in_training(graph, quantised, images)
 
 
 Case = Callable[[Net], str]
