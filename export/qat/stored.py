@@ -71,8 +71,8 @@ def read_file(path: Path, graph: Graph, of: str) -> Quantised:
             f"{path} cannot be read as trained integers of {graph.name} ({error}): train anew."
         ) from None
     whole = Graph(operators, graph.output, graph.name)
-    fitting = {op.name: op.weights["kernel"].shape for op in whole if op.name in names}
-    if fitting != {name: ints.kernel.shape for name, ints in weights.items()}:
+    fitting = {op.name: op.weights["kernel"].shape for op in whole if "kernel" in op.weights}
+    if any(fitting.get(name) != ints.kernel.shape for name, ints in weights.items()):
         raise DataError(f"{path} does not fit {graph.name} as this version folds it: train anew.")
     in_float = frozenset(decided["float_operators"])
     return Quantised(whole, scales, weights, float_operators=in_float)
