@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, RuntimeUnavailable
+from edgecnn.npz import read_arrays
 from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame, FramePreparer, Preprocessing
 
@@ -120,10 +121,8 @@ class Golden:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what `write` wrote; raises `BundleError` on anything else."""
+        held = read_arrays(path)
         try:
-            # Opened here, since numpy leaves a damaged archive open.
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as found:
-                held = {name: found[name] for name in found.files}
             golden = cls(held["frame"], held["images"], _by_format(held, "answers_"))
             golden._check_shapes()
             more: dict[str, Any] = {}
@@ -138,7 +137,7 @@ class Golden:
                     {name: str(value) for name, value in _by_format(held, "models_").items()},
                     {name: str(value) for name, value in _by_format(held, "engines_").items()},
                 )
-        except Exception as error:  # a damaged archive or array makes numpy raise anything
+        except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
             raise BundleError(f"{path} cannot be read: {error}. Export again.") from error
         known = {one.name: getattr(golden, one.name) for one in fields(cls)}
         return cls(**known | more)

@@ -23,6 +23,7 @@ from edgecnn.binomial import beta_quantile
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, EdgeCnnError
 from edgecnn.head import Head
+from edgecnn.npz import read_arrays
 
 FILE = "answers.npz"
 Basis = Literal["labels", "float network"]
@@ -179,15 +180,15 @@ class Reliability:
             return None
         told: dict[str, Any] = bundle.artifacts[format].details.get("reliability", {})
         try:
-            with np.load(bundle.answers, allow_pickle=False) as file:
-                return cls(
-                    float(told["temperature"]),
-                    told["basis"],
-                    file[f"{format}_true"],
-                    file["classes"],
-                    file[f"{format}_familiar"],
-                )
-        except (KeyError, ValueError, OSError, TypeError) as error:
+            file = read_arrays(bundle.answers)
+            return cls(
+                float(told["temperature"]),
+                told["basis"],
+                file[f"{format}_true"],
+                file["classes"],
+                file[f"{format}_familiar"],
+            )
+        except (KeyError, ValueError, TypeError) as error:
             raise BundleError(f"{bundle.answers} cannot be read: {error}. Export again.") from None
 
     def arrays(self, format: str) -> dict[str, NDArray[Any]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError
 from edgecnn.head import Head
+from edgecnn.npz import read_arrays
 from edgecnn.opencv import opencv
 from edgecnn.reliability import familiarity
 
@@ -66,11 +67,10 @@ class Usual:
         if bundle.answers is None:
             return None
         try:
-            with np.load(bundle.answers, allow_pickle=False) as file:
-                prefix = f"{format}_usual_"
-                found = {key.removeprefix(prefix): file[key] for key in file if prefix in key}
+            prefix, file = f"{format}_usual_", read_arrays(bundle.answers)
+            found = {key.removeprefix(prefix): file[key] for key in file if prefix in key}
             return cls({name: found[name] for name in found if name != "said"}, found["said"])
-        except (KeyError, ValueError, OSError) as error:
+        except KeyError as error:
             raise BundleError(f"{bundle.answers} cannot be read: {error}. Export again.") from None
 
     def arrays(self, format: str) -> dict[str, NDArray[Any]]:

@@ -13,6 +13,7 @@ from edgecnn.bundle import Bundle
 from edgecnn.export.accuracy import Probabilities, Truths
 from edgecnn.export.held_out import HeldOut
 from edgecnn.head import Head
+from edgecnn.npz import read_arrays
 from edgecnn.reliability import FILE, Basis, Reliability, familiarity, log_odds, of_each, tempered
 from edgecnn.spread import NORMAL_975
 from edgecnn.usual import Usual
@@ -208,8 +209,7 @@ def keep(folder: Path, fitted: dict[str, Fitted], kept: Bundle | None) -> None:
     """Write what `Reliability.load` reads, with what an earlier export says of artifacts `kept`."""
     arrays: dict[str, Any] = {}
     if kept is not None and kept.answers is not None:
-        with np.load(kept.answers, allow_pickle=False) as file:
-            arrays |= file
+        arrays |= read_arrays(kept.answers)
     for name, found in fitted.items():
         arrays |= found.reliability.arrays(name) | found.usual.arrays(name)
     np.savez_compressed(folder / FILE, **arrays)

@@ -1,17 +1,22 @@
 """Bundles that somebody made to do harm: one line says what is wrong, and no engine sees them."""
 
+import io
 import json
 import os
 import shutil
 import time
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgecnn.bundle import MANIFEST, Bundle, describe_file
 from edgecnn.errors import BundleError
+from edgecnn.golden import Golden
 from edgecnn.targets.engines import probe
 
 Attack = Callable[[Path], None]
@@ -161,3 +166,60 @@ def test_a_damaged_file_reaches_no_engine(bundle: Path, name: str, damage: str) 
     (bundle / name).write_bytes(damaged[damage])
     with pytest.raises(BundleError, match="was changed since export"):
         Bundle.load(bundle)
+
+
+def arrays(bundle: Path, write: Callable[[zipfile.ZipFile], object]) -> Path:
+    """A golden.npz of somebody's own."""
+    with zipfile.ZipFile(bundle / "golden.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        write(archive)
+    return bundle / "golden.npz"
+
+
+def array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], data: bytes) -> None:
+    with archive.open(name, "w", force_zip64=True) as member:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(member, header)
+        member.write(data)
+
+
+class Harmful:
+    """An object whose unpickling does something."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exit, (3,)
+
+
+BOMBS: dict[str, Callable[[zipfile.ZipFile], object]] = {
+    "large": lambda archive: [
+        array(archive, f"{i}.npy", (10**8,), bytes(10**8)) for i in range(3)
+    ],
+    "larger than any memory": lambda archive: array(
+        archive, "frame.npy", (10**15,), b""
+    ),
+    "pickled": lambda archive: archive.writestr("frame.npy", pickled()),
+    "a shape of nothing": lambda archive: array(archive, "frame.npy", (0, 0, 3), b""),
+    "no arrays": lambda archive: archive.writestr("../../frame.npy", b"x"),
+    "empty": lambda archive: None,
+}
+
+
+def pickled() -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, np.array([Harmful()], dtype=object), allow_pickle=True)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("write", BOMBS.values(), ids=BOMBS.keys())
+def test_arrays_that_are_bombs(bundle: Path, write: Callable[[zipfile.ZipFile], object]) -> None:
+    path = arrays(bundle, write)
+    with pytest.raises(BundleError, match="cannot be read"):
+        Golden.load(path)
+
+
+def test_a_bomb_is_not_unpacked(bundle: Path) -> None:
+    path = arrays(bundle, BOMBS["large"])
+    tracemalloc.start()
+    with pytest.raises(BundleError, match="it unpacks to 300 MB"):
+        Golden.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
