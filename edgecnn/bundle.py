@@ -5,7 +5,7 @@ Read with numpy and the standard library alone, since a board has no more.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
@@ -142,6 +142,7 @@ class Bundle:
             _check_file(path, file)
         if trusted:
             refuse_unlisted(path, files)
+        _refuse_unlisted_parts(path, files)
         try:
             labels = read_labels(path / labels_file.path)
         except DataError as error:
@@ -197,14 +198,31 @@ def describe_file(folder: Path, name: str) -> File:
 
 def refuse_unlisted(folder: Path, files: Sequence[File]) -> None:
     """Raise `BundleError` where a bundle holds a file that is none of these, with no hash."""
+    for name in _unlisted(folder, files):
+        raise BundleError(
+            f"{folder} holds {name!a}, which its manifest does not list and no signature covers: "
+            "remove it."
+        )
+
+
+def _refuse_unlisted_parts(folder: Path, files: Sequence[File]) -> None:
+    """Raise `BundleError` where a file names another that has no hash: ONNX's external data."""
+    for name in _unlisted(folder, files):
+        last = PurePosixPath(name).name.encode(errors="surrogateescape")
+        for file in files:
+            if last in (folder / file.path).read_bytes():
+                raise BundleError(
+                    f"{folder / file.path} names {name!a}, which the manifest does not list: "
+                    "remove it, or export again."
+                )
+
+
+def _unlisted(folder: Path, files: Sequence[File]) -> Iterator[str]:
     listed = {MANIFEST, SIGNATURE, *(str(PurePosixPath(file.path)) for file in files)}
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         if name not in listed and (path.is_symlink() or not path.is_dir()):
-            raise BundleError(
-                f"{folder} holds {name!a}, which its manifest does not list and no signature "
-                "covers: remove it."
-            )
+            yield name
 
 
 def _read(path: Path) -> bytes:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from edgecnn.bundle import MANIFEST, Bundle, describe_file
-from edgecnn.errors import BundleError
+from edgecnn.errors import BundleError, RuntimeUnavailable
 from edgecnn.golden import Golden
+from edgecnn.targets.classifier import load
 from edgecnn.targets.engines import probe
 
 Attack = Callable[[Path], None]
@@ -190,12 +192,8 @@ class Harmful:
 
 
 BOMBS: dict[str, Callable[[zipfile.ZipFile], object]] = {
-    "large": lambda archive: [
-        array(archive, f"{i}.npy", (10**8,), bytes(10**8)) for i in range(3)
-    ],
-    "larger than any memory": lambda archive: array(
-        archive, "frame.npy", (10**15,), b""
-    ),
+    "large": lambda archive: [array(archive, f"{i}.npy", (10**8,), bytes(10**8)) for i in range(3)],
+    "larger than any memory": lambda archive: array(archive, "frame.npy", (10**15,), b""),
     "pickled": lambda archive: archive.writestr("frame.npy", pickled()),
     "a shape of nothing": lambda archive: array(archive, "frame.npy", (0, 0, 3), b""),
     "no arrays": lambda archive: archive.writestr("../../frame.npy", b"x"),
@@ -223,3 +221,37 @@ def test_a_bomb_is_not_unpacked(bundle: Path) -> None:
         Golden.load(path)
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("place", ["beside", "below", "outside", "absolute"])
+def test_weights_that_have_no_hash(bundle: Path, tmp_path: Path, place: str) -> None:
+    """ONNX's external data: what the model names, ONNX Runtime reads."""
+    outside = tmp_path / "secret.bin"
+    location = {
+        "beside": "more.bin",
+        "below": "below/more.bin",
+        "outside": "../secret.bin",
+        "absolute": str(outside),
+    }[place]
+    model = onnx.load(bundle / "model.onnx")
+    tensor = max(model.graph.initializer, key=lambda one: one.ByteSize())
+    data = onnx.numpy_helper.to_array(tensor).tobytes()
+    tensor.CopyFrom(
+        onnx.TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
+    )
+    onnx.external_data_helper.set_external_data(_emptied(tensor), location, 0, len(data))
+    tensor.ClearField("raw_data")
+    target = bundle / location
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(data)
+    onnx.save(model, bundle / "model.onnx")
+    described = vars(describe_file(bundle, "model.onnx"))
+    edited(lambda manifest: manifest["artifacts"]["onnx"].update(files=[described]))(bundle)
+    message = "names '(below/)?more.bin'" if place in ("beside", "below") else "cannot open"
+    with pytest.raises((BundleError, RuntimeUnavailable), match=message):
+        load(bundle, "onnxruntime")
+
+
+def _emptied(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    tensor.raw_data = b" "  # what the helper wants to see before it makes it external
+    return tensor
