@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from edgecnn.atomic import atomic_folder
 from edgecnn.calibration.quality import refuse_useless
 from edgecnn.errors import UNREADABLE, DataError
 from edgecnn.pictures import Picture, list_pictures
+from edgecnn.shell import typed
 from edgecnn.whole_pictures import broken, refuse
 
 SCHEMA = 1
@@ -54,11 +54,11 @@ class CalibrationSet:
         manifest_file = folder / MANIFEST
         if not manifest_file.is_file():
             pictures = [Picture(path) for path in list_pictures(folder)]
-            command = shlex.join(["edgecnn", "calibrate", str(folder), "--out", "SET"])
+            command = typed("edgecnn", "calibrate", folder, "--out", "SET", "--skip-bad")
             refuse(
                 broken(pictures),
                 folder,
-                f"choose among the others with `{command} --skip-bad` and give that SET",
+                f"choose among the others with `{command}` and give that SET",
             )
             refuse_useless(pictures)
             used, held_out = split(pictures)

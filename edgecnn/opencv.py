@@ -6,14 +6,20 @@ from types import ModuleType
 
 from edgecnn.errors import MissingLibrary
 
+LARGEST_PICTURE = 1 << 28
+"""Pixels, more than any camera has; OpenCV looks into a picture's head before it decodes."""
+
 
 @functools.cache
 def opencv() -> ModuleType:
-    """The `cv2` module, quiet. Its FFmpeg reads the environment when a stream is opened.
+    """The `cv2` module, quiet, which takes no picture of more than `LARGEST_PICTURE`.
+
+    Its FFmpeg reads the environment when a stream is opened, the limit when it is imported.
 
     Raises `MissingLibrary` on a system without a desktop, where the usual wheel does not load.
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(LARGEST_PICTURE))
     try:
         import cv2
     except ModuleNotFoundError:

@@ -14,7 +14,7 @@ from edgecnn import labels_csv
 from edgecnn.errors import DataError
 from edgecnn.head import Head
 from edgecnn.labels_csv import LABELS_CSV
-from edgecnn.opencv import build_has, opencv
+from edgecnn.opencv import LARGEST_PICTURE, build_has, opencv
 from edgecnn.picture_files import find_pictures, matching, not_read_here
 from edgecnn.preprocessing import Frame, FramePreparer, Preprocessing
 
@@ -77,7 +77,15 @@ def read_picture(path: Path) -> Frame:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.") from None
-    frame = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    try:
+        frame = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error as error:
+        if "MAX_IMAGE" not in str(error):
+            raise DataError(f"{path} cannot be decoded: {error.err}.") from None
+        raise DataError(
+            f"{path} has more pixels than any camera ({LARGEST_PICTURE / 1e6:.0f} million): scale "
+            "it down."
+        ) from None
     if frame is None:
         if kind := undecoded(data.tobytes()):
             raise DataError(not_read_here(path, kind))

@@ -11,7 +11,6 @@ import binascii
 import hashlib
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Self
 
 from edgecnn.errors import EdgeCnnError, SignatureError
+from edgecnn.shell import typed
 
 SIGNATURE = "manifest.json.sig"
 NAMESPACE = "edgecnn-bundle"
@@ -131,7 +131,7 @@ def user_keys() -> Path:
 def check_key(key: Path) -> None:
     """Raise `SignatureError` where there is no such key."""
     if not key.is_file():
-        command = shlex.join(["ssh-keygen", "-t", "ed25519", "-f", str(key)])
+        command = typed("ssh-keygen", "-t", "ed25519", "-f", key)
         raise SignatureError(f"There is no key {key}: `{command}` makes one.")
 
 

@@ -22,6 +22,7 @@ from edgecnn.export.twin import in_float32
 from edgecnn.graph import Graph
 from edgecnn.labels import checked
 from edgecnn.preprocessing import NAMED, Preprocessing
+from edgecnn.shell import typed
 
 if TYPE_CHECKING:
     import keras
@@ -371,7 +372,8 @@ def _random(entry: zoo.Architecture, reason: str = "") -> Network:
     model = zoo.build(entry.name)
     note = (
         f"{entry.name} has random weights: its predictions mean nothing, while latency and memory "
-        f"are real. Train it (`edgecnn train {entry.name} --data DIR`) or give --weights FILE."
+        f"are real. Train it (`{typed('edgecnn', 'train', entry.name, '--data', 'DIR')}`) or give "
+        "--weights FILE."
     )
     return Network(
         model,

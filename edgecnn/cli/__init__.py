@@ -11,6 +11,7 @@ import click
 
 from edgecnn import __version__
 from edgecnn.errors import EdgeCnnError
+from edgecnn.strict_json import hidden
 
 COMMANDS = {
     "demo": "a network and pictures that come with edgecnn",
@@ -159,4 +160,7 @@ def _write_any_text() -> None:
 
 
 def _say(message: str) -> None:
-    click.echo(f"edgecnn: {' '.join(message.split())}", err=True)
+    """On one line; what a terminal would obey, in a file's name for one, is spelled out."""
+    line = " ".join(message.split())
+    shown = "".join(ascii(one)[1:-1] if hidden(one) else one for one in line)
+    click.echo(f"edgecnn: {shown}", err=True)

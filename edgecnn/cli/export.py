@@ -1,7 +1,6 @@
 """`edgecnn export`."""
 
 import json
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from edgecnn.cli.options import parse_size
 from edgecnn.export.methods import METHODS
 from edgecnn.head import KINDS
 from edgecnn.preprocessing import NAMED
+from edgecnn.shell import typed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -267,7 +267,7 @@ def show(bundle: "Bundle") -> None:
     )
     for line in _worth(bundle):
         console.print(line, highlight=False, soft_wrap=True)
-    command = shlex.join(["edgecnn", "run", str(bundle.path), "--source", "0"])
+    command = typed("edgecnn", "run", bundle.path, "--source", "0")
     # In one piece, to be copied; brackets in a folder's name are no markup.
     console.print(
         f"[bold]{escape(str(bundle.path))}[/bold]  ← {escape(command)}",

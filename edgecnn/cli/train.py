@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from edgecnn.checkpoint import Checkpoint, newest
 from edgecnn.errors import EdgeCnnError
 from edgecnn.head import KINDS
 from edgecnn.preprocessing import NAMED
+from edgecnn.shell import typed
 from edgecnn.training.settings import CHOICES, Settings
 
 DEFAULTS = Settings()
@@ -206,7 +206,7 @@ def _print_summary(checkpoint: Checkpoint) -> None:
         f"best epoch {details['best_epoch']} of {details['epochs']}, {details['seconds']:.0f} s"
     )
     click.echo(f"checkpoint {checkpoint.path}")
-    click.echo(f"next: edgecnn export {shlex.quote(_export_argument(checkpoint))} --int8")
+    click.echo(f"next: {typed('edgecnn', 'export', _export_argument(checkpoint), '--int8')}")
 
 
 def _print_accuracy(details: dict[str, Any]) -> None:

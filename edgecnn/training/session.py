@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import shlex
 import shutil
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from edgecnn.checkpoint import MANIFEST, MODEL, Checkpoint
 from edgecnn.data import Dataset, open_source
 from edgecnn.errors import DataError, EdgeCnnError, require
 from edgecnn.preprocessing import Preprocessing
+from edgecnn.shell import typed
 from edgecnn.training.run import (
     PICTURES_FOLDER,
     STATE_FOLDER,
@@ -176,8 +176,9 @@ def _train(run: Run, dataset: Dataset) -> Checkpoint | None:
             run_phases(network, preprocessing, inputs, settings, state, folder, distribution)
         except KeyboardInterrupt:
             log.warning(
-                "Stopped after epoch %d. Go on with: edgecnn train %s --resume --out %s",
-                *(len(state.history), run.architecture, shlex.quote(str(run.path))),
+                "Stopped after epoch %d. Go on with: %s",
+                len(state.history),
+                typed("edgecnn", "train", run.architecture, "--resume", "--out", run.path),
             )
             raise
         if distribution.worker > 0:

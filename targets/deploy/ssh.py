@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from edgecnn.errors import DeployError
+from edgecnn.shell import typed
 
 CONNECT_S = 10
 SILENT_S, SILENCES = 5, 3
@@ -147,7 +148,9 @@ def why_not_connected(host: str, said: str) -> str:
             "`ssh-keygen -R` and connect once by hand"
         )
     if "Host key verification failed" in said:
-        return f"its host key is not known: run `ssh {host}` once by hand, and compare the key"
+        by_hand = typed("ssh", host)
+        return f"its host key is not known: run `{by_hand}` once by hand, and compare the key"
     if "Permission denied" in said:
-        return f"it takes none of your keys: `ssh-copy-id {host}` (passwords are never asked for)"
+        copy = typed("ssh-copy-id", host)
+        return f"it takes none of your keys: `{copy}` (passwords are never asked for)"
     return f"it cannot be reached: {last_lines(said) or 'ssh gives no reason'}"

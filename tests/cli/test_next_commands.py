@@ -1,5 +1,7 @@
 """Commands that are printed to be copied work as they stand, whatever a folder is called."""
 
+import ast
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -7,10 +9,19 @@ from pathlib import Path
 import pytest
 
 from edgecnn.bundle import Bundle
+from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.checkpoint import Checkpoint
-from edgecnn.cli import export, train
+from edgecnn.cli import COMMANDS, export, train
+from edgecnn.errors import DataError, SignatureError
 from edgecnn.preprocessing import Preprocessing
+from edgecnn.signature import check_key
+from edgecnn.targets.deploy.ssh import why_not_connected
 
+ROOT = Path(__file__).parents[2]
+COMMAND = re.compile(
+    r"`(edgecnn|ssh|ssh-[a-z-]+|pip|sudo|openssl)\b[^`]*\{\}"
+    rf"|(?<!-m )edgecnn ({'|'.join(COMMANDS)}) [^.]*\{{\}}"
+)
 NAMES = ["my pictures (2)", "it's $HOME & more", "[red]brackets[/red]"]
 
 
@@ -37,3 +48,39 @@ def test_the_command_after_training(
     )
     command = capsys.readouterr().out.splitlines()[-1].removeprefix("next: ")
     assert shlex.split(command) == ["edgecnn", "export", str(tmp_path / name), "--int8"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_commands_in_errors(name: str, tmp_path: Path) -> None:
+    def command(said: object) -> list[str]:
+        return shlex.split(str(said).split("`")[1])
+
+    with pytest.raises(SignatureError) as no_key:
+        check_key(tmp_path / name)
+    assert command(no_key.value) == ["ssh-keygen", "-t", "ed25519", "-f", str(tmp_path / name)]
+    host = f"pi@{name}"
+    refused = why_not_connected(host, "Permission denied (publickey).")
+    assert command(refused) == ["ssh-copy-id", host]
+    assert command(why_not_connected(host, "Host key verification failed.")) == ["ssh", host]
+    (tmp_path / name).mkdir(parents=True)
+    (tmp_path / name / "broken.jpg").write_bytes(b"x")
+    with pytest.raises(DataError) as broken:
+        CalibrationSet.load(tmp_path / name)
+    words = ["edgecnn", "calibrate", str(tmp_path / name), "--out", "SET", "--skip-bad"]
+    assert command(broken.value) == words
+
+
+def test_no_command_is_written_with_words_that_a_shell_would_take_apart() -> None:
+    """Words from outside go through `edgecnn.shell.typed`."""
+    wrong = []
+    for package in ("edgecnn", "export", "targets", "calibration"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.JoinedStr):
+                    text = "".join(
+                        part.value if isinstance(part, ast.Constant) else "{}"
+                        for part in node.values
+                    )
+                    if COMMAND.search(text):
+                        wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}: {text}")
+    assert wrong == []

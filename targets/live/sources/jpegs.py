@@ -19,7 +19,11 @@ START = b"\xff\xd8"
 START_OR_END = re.compile(rb"\xff[\xd8\xd9]")
 SCAN = 0xDA
 APPLICATION = range(0xE0, 0xF0)  # the segments a thumbnail can be in
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""Markers behind which a picture's size stands."""
 MAX_BYTES = 64 << 20
+MAX_PIXELS = 1 << 26
+"""A peer that says more would take a board's memory with a few bytes."""
 
 
 class JpegStream:
@@ -104,9 +108,25 @@ class JpegStream:
 
 
 def decode(picture: bytes) -> Frame | None:
-    """A JPEG's pixels, BGR uint8 `(height, width, 3)`, or None if it cannot be decoded."""
+    """A JPEG's pixels, BGR uint8 `(height, width, 3)`, or None if it cannot be decoded.
+
+    One of more than `MAX_PIXELS` is not tried.
+    """
     if not picture:
         return None
     cv2 = opencv()
+    if _pixels(picture) > MAX_PIXELS:
+        return None
     image: Frame | None = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
     return image
+
+
+def _pixels(picture: bytes) -> int:
+    """Of a JPEG, from its frame header; 0 where it has none."""
+    at = 2
+    while at + 9 <= len(picture) and picture[at] == 0xFF and picture[at + 1] != SCAN:
+        if picture[at + 1] in FRAMES:
+            height, width = picture[at + 5 : at + 7], picture[at + 7 : at + 9]
+            return int.from_bytes(height, "big") * int.from_bytes(width, "big")
+        at += 2 + int.from_bytes(picture[at + 2 : at + 4], "big")
+    return 0

@@ -13,6 +13,7 @@ from edgecnn import __version__
 from edgecnn.errors import SourceError, SourceTimeout
 from edgecnn.preprocessing import Frame
 from edgecnn.targets.live.sources.jpegs import JpegStream, decode
+from edgecnn.targets.live.sources.timed_http import Http, Https, TimedResponse
 from edgecnn.targets.live.urls import user_and_password, without_login, without_password
 
 MULTIPART = ("multipart/x-mixed-replace", "multipart/mixed")
@@ -25,7 +26,7 @@ class MjpegDevice:
     endless = True
     age_s = 0.0
 
-    def __init__(self, url: str, response: Any, timeout_s: float) -> None:
+    def __init__(self, url: str, response: TimedResponse, timeout_s: float) -> None:
         self._url = url
         self._response = response
         self._timeout_s = timeout_s
@@ -34,6 +35,7 @@ class MjpegDevice:
 
     def wait(self) -> bool:
         """Block until the next picture has come; False if the server closed."""
+        self._response.renew()
         try:
             picture = self._stream.next()
         except TimeoutError:
@@ -112,7 +114,11 @@ class _Basic(_ClosesRefusal, urllib.request.HTTPBasicAuthHandler):
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
     # A camera stands in the local network: a proxy for the web does not lead there.
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    handlers: list[urllib.request.BaseHandler] = [
+        urllib.request.ProxyHandler({}),
+        Http(),
+        Https(),
+    ]
     if login := user_and_password(url):
         logins = urllib.request.HTTPPasswordMgrWithDefaultRealm()
         logins.add_password(None, without_login(url), *login)
