@@ -7,7 +7,6 @@ graph that the writers use, and learns from the float network's answers. Picture
 import contextlib
 import logging
 import math
-import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from edgecnn.checkpoint import CALIBRATION, INTEGERS, MODEL, Checkpoint
 from edgecnn.errors import DataError, require
 from edgecnn.labels import LABELS, read_labels, write_labels
 from edgecnn.preprocessing import Preprocessing
+from edgecnn.shell import typed
 from edgecnn.training.run import (
     PICTURES_FOLDER,
     RUN,
@@ -241,8 +241,9 @@ def _fit(run: Run, both: Any, inputs: "Inputs", kind: "Answers", state: State) -
             )
     except KeyboardInterrupt:
         log.warning(
-            "Stopped after epoch %d. Go on with: edgecnn train --resume --out %s",
-            *(len(state.history), shlex.quote(str(run.path))),
+            "Stopped after epoch %d. Go on with: %s",
+            len(state.history),
+            typed("edgecnn", "train", "--resume", "--out", run.path),
         )
         raise
     best = state.history[state.best_epoch - 1]
