@@ -191,8 +191,13 @@ class Harmful:
         return exit, (3,)
 
 
+def three_large_arrays(archive: zipfile.ZipFile) -> None:
+    for index in range(3):
+        array(archive, f"{index}.npy", (10**8,), bytes(10**8))
+
+
 BOMBS: dict[str, Callable[[zipfile.ZipFile], object]] = {
-    "large": lambda archive: [array(archive, f"{i}.npy", (10**8,), bytes(10**8)) for i in range(3)],
+    "large": three_large_arrays,
     "larger than any memory": lambda archive: array(archive, "frame.npy", (10**15,), b""),
     "pickled": lambda archive: archive.writestr("frame.npy", pickled()),
     "a shape of nothing": lambda archive: array(archive, "frame.npy", (0, 0, 3), b""),

@@ -78,7 +78,7 @@ def test_no_command_is_written_with_words_that_a_shell_would_take_apart() -> Non
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.JoinedStr):
                     text = "".join(
-                        part.value if isinstance(part, ast.Constant) else "{}"
+                        str(part.value) if isinstance(part, ast.Constant) else "{}"
                         for part in node.values
                     )
                     if COMMAND.search(text):

@@ -66,9 +66,9 @@ def test_none_takes_the_memory_and_each_is_one_line(tmp_path: Path) -> None:
     found = dict(line.split(maxsplit=1) for line in lines)
     for kind in ("bmp", "jpg", "png", "ppm"):
         assert "has more pixels than any camera (268 million)" in found[f"'bomb.{kind}'"]
-    for name in ("cut.jpg", "empty.jpg", "page.jpg"):
-        assert "is not a picture OpenCV can read" in found[f"'{name}'"]
-    for name in ("caf\\udce9.png", "really-a-png.jpg", "red\\x1b[31m.png"):
-        assert found[f"'{name}'"] == "40 40 3"
+    for broken in ("cut.jpg", "empty.jpg", "page.jpg"):
+        assert "is not a picture OpenCV can read" in found[f"'{broken}'"]
+    for whole in ("caf\\udce9.png", "really-a-png.jpg", "red\\x1b[31m.png"):
+        assert found[f"'{whole}'"] == "40 40 3"
     assert found["'one.png'"] == "1 1 3"
     assert int(peak.split()[1]) < 300, "megabytes; one bomb decoded takes 2,700"
