@@ -7,6 +7,7 @@ knows four kinds of name and refuses the rest: nothing in the file is ever run.
 """
 
 import pickle
+import pickletools
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from edgecnn.errors import WeightsError
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
+MOST_MEMOS = 1_000_000
+"""A state dict remembers some ten things for each tensor."""
 STORAGES = {
     "DoubleStorage": np.dtype("<f8"),
     "FloatStorage": np.dtype("<f4"),
@@ -110,12 +113,14 @@ def read_torch_legacy(path: Path) -> dict[str, NDArray[Any]]:
 
 def _read(stream: IO[bytes]) -> dict[str, NDArray[Any]]:
     def load() -> Any:
+        _refuse_bomb(stream)
         return _StateDictUnpickler(stream).load()
 
     if load() != MAGIC or load() != PROTOCOL:
         raise ValueError("no legacy header")
     if load().get("little_endian") is not True:
         raise ValueError("its numbers are big-endian")
+    _refuse_bomb(stream)
     unpickler = _StateDictUnpickler(stream)
     state = unpickler.load()
     values = {key: _read_values(stream, unpickler.storages[key]) for key in load()}
@@ -127,6 +132,15 @@ def _read(stream: IO[bytes]) -> dict[str, NDArray[Any]]:
             raise TypeError(f"entry {name!r} is no tensor")
         tensors[name] = tensor.view(values[tensor.storage.key])
     return tensors
+
+
+def _refuse_bomb(stream: IO[bytes]) -> None:
+    """Raise for a pickle that wants a memo longer than it can fill."""
+    start = stream.tell()
+    for opcode, argument, _ in pickletools.genops(stream):
+        if opcode.name.endswith("PUT") and int(argument or 0) > MOST_MEMOS:
+            raise ValueError(f"it remembers {argument} things")
+    stream.seek(start)
 
 
 def _read_values(stream: IO[bytes], storage: _Storage) -> NDArray[Any]:

@@ -31,8 +31,19 @@ import cv2
 import numpy as np
 
 Work = Callable[[], object]
+HANGS_S = 300.0
 LATEST = 1.5
 """Times what it takes: now and then it comes to its end."""
+
+
+def have_imported() -> None:
+    """Import, but not begin, what takes long to import: the moments are to fall into the work."""
+    import tensorflow  # noqa: F401
+
+    import edgecnn.calibration
+    import edgecnn.export.pipeline
+    import edgecnn.targets.classifier
+    import edgecnn.training.session  # noqa: F401
 
 
 class Lost(AssertionError):
@@ -62,10 +73,16 @@ def child(work: Work) -> int:
 def finish(work: Work) -> float:
     """Do it to its end; returns the seconds."""
     started = time.monotonic()
-    _, status = os.waitpid(child(work), 0)
-    if status:
-        raise Lost(f"it failed: {Path(os.environ['CRASH_LOG']).read_text()}")
+    if kill(work, HANGS_S) is None:
+        raise Lost("it hangs")
     return time.monotonic() - started
+
+
+def asked(question: Callable[[], str]) -> str:
+    """Its answer, found in a process of its own: one that has used TensorFlow cannot be forked."""
+    with tempfile.NamedTemporaryFile("r+") as file:
+        finish(lambda: Path(file.name).write_text(question()))
+        return file.read()
 
 
 def kill(work: Work, after_s: float) -> float | None:
@@ -122,21 +139,23 @@ class Export(Case):
         import keras
         from keras import layers
 
-        from edgecnn.export.pipeline import export
-
-        self._export, self._models, self.pictures = export, [], folder / "pictures"
+        self.pictures, self.out = folder / "pictures", folder / "bundle"
         write_pictures(self.pictures)
-        keras.utils.set_random_seed(0)
-        for name in ("one", "two"):
-            taken = keras.Input((16, 16, 3))
-            x = layers.Conv2D(4, 3, activation="relu")(taken)
-            x = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(x))
-            self._models.append(keras.Model(taken, x, name=name))
-        self.out = folder / "bundle"
+
+        def make() -> None:
+            for name in ("one", "two"):
+                taken = keras.Input((16, 16, 3))
+                x = layers.Conv2D(4, 3, activation="relu")(taken)
+                x = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(x))
+                keras.Model(taken, x, name=name).save(self.pictures / f"{name}.keras")
+
+        finish(make)
 
     def work(self, number: int) -> object:
-        return self._export(
-            self._models[number % 2],
+        from edgecnn.export.pipeline import export
+
+        return export(
+            self.pictures / f"{('one', 'two')[number % 2]}.keras",
             formats=("onnx",),
             calibration=self.pictures,
             out=self.out,
@@ -360,14 +379,14 @@ def killed(name: str, count: int, chance: random.Random) -> dict[str, Any]:
         finish(lambda: case.work(0))
         took = {kind: finish(lambda n=kind: case.work(n)) for kind in range(case.kinds)}  # type: ignore[misc]
         states, number, at_work, most = Counter[str](), 0, 0, 0
-        before = case.state()
+        before = asked(case.state)
         while at_work < count:
             number += 1
             kind = number % case.kinds
             ended = kill(lambda n=number: case.work(n), chance.uniform(0, LATEST * took[kind]))  # type: ignore[misc]
             at_work += ended is None
             took[kind] = ended or took[kind]  # it is faster once files are in memory
-            state = case.state()
+            state = asked(case.state)
             if state == "none" and before not in ("none", "kept", "finished"):
                 raise Lost(f"{name} {number}: {before} is gone")
             states[state] += 1
@@ -375,7 +394,7 @@ def killed(name: str, count: int, chance: random.Random) -> dict[str, Any]:
             most = max(most, len(case.left()))
         case.wait()
         finish(lambda: case.work(number + 1))
-        case.state()
+        asked(case.state)
         return {
             "killed": name,
             "times_at_work": at_work,
@@ -434,7 +453,7 @@ def _outcome(case: Export, number: int, refusal: type[Exception]) -> str:
     code = os.waitstatus_to_exitcode(status)
     if code not in (0, 2):
         raise Lost(f"no clear line: {Path(os.environ['CRASH_LOG']).read_text()}")
-    state = case.state()
+    state = asked(case.state)
     if (state == "none") != (code == 2):
         raise Lost(f"it ended with {code} and left {state}")
     return "refused" if code else "whole"
@@ -450,7 +469,7 @@ def at_once(count: int) -> dict[str, Any]:
             codes = [os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]) for number in numbers]
             if codes != [0, 0]:
                 raise Lost(f"{codes}: {Path(os.environ['CRASH_LOG']).read_text()}")
-            states[case.state()] += 1
+            states[asked(case.state)] += 1
         return {"two_at_once": count, "states": dict(states), "left": case.left()}
 
 
@@ -469,6 +488,7 @@ def main() -> None:
     if os.getuid() == 0:
         parts["disks"] = lambda: full_disks(given.count // 2, chance)
     parts["at once"] = lambda: at_once(given.count // 5)
+    have_imported()
     with tempfile.NamedTemporaryFile() as log:
         os.environ["CRASH_LOG"] = log.name
         for name, part in parts.items():

@@ -146,3 +146,11 @@ def test_packaged_weights_read_whole(number: int) -> None:
     trainable = sum(v.size for k, v in tensors.items() if k.rsplit(".", 1)[1] in ("weight", "bias"))
     assert trainable == (4_652_008, 5_416_680, 6_092_072)[number]
     assert all(np.isfinite(v).all() for v in tensors.values())
+
+
+def test_a_memo_of_gigabytes_is_not_made(tmp_path: Path) -> None:
+    """Found by fuzzing: one instruction of five bytes makes the unpickler's memo that long."""
+    bomb = tmp_path / "bomb.pth"
+    bomb.write_bytes(b"\x80\x02N" + b"r" + (2**31 - 1).to_bytes(4, "little") + b".")
+    with pytest.raises(WeightsError, match="it remembers 2147483647 things"):
+        read_torch_legacy(bomb)
