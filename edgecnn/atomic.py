@@ -24,7 +24,7 @@ def atomic_folder(destination: Path, *, replaces: str) -> Iterator[Path]:
     that was killed meanwhile is cleared up by the next one here. Raises `BundleError`.
     """
     destination = destination.absolute()
-    _clear_up(destination)
+    clear_up(destination)
     if destination.exists() and not destination.is_dir():
         raise BundleError(f"{destination} is a file: choose another --out.")
     in_use = destination.is_dir() and any(destination.iterdir())
@@ -102,8 +102,9 @@ def _lock(folder: Path) -> int | None:
     return descriptor
 
 
-def _clear_up(destination: Path) -> None:
+def clear_up(destination: Path) -> None:
     """Remove what killed programs left beside it, and give back what one had moved away."""
+    destination = destination.absolute()
     name = re.compile(rf"\.{re.escape(destination.name)}({MAKING}|{REPLACED})\w{{8}}")
     if not destination.parent.is_dir():
         return

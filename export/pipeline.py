@@ -11,7 +11,7 @@ import numpy as np
 
 from edgecnn.analysis import analyze_graph
 from edgecnn.arguments import one_of
-from edgecnn.atomic import atomic_folder
+from edgecnn.atomic import atomic_folder, clear_up
 from edgecnn.bundle import (
     FORMATS,
     MANIFEST,
@@ -149,6 +149,7 @@ def export(
     with clock.step("lower and fold"):
         request = Request.of(network, pictures, options, head, progress)
         mark = fingerprint(request)
+    clear_up(out)  # also where nothing is to be done
     kept = find(out, mark)
     if kept is not None:
         progress.note(f"{out} already holds this very export, in {', '.join(kept.artifacts)}.")

@@ -188,9 +188,7 @@ class Training(Case):
     def _train(self, out: Path) -> object:
         from edgecnn.training.session import train
 
-        return train(
-            "lenet5", self.folder / "pictures", out=out, epochs=6, batch=16, weights="random"
-        )
+        return train("lenet5", self.folder / "pictures", out=out, epochs=4, batch_size=16)
 
     def work(self, number: int) -> object:
         from edgecnn.checkpoint import MANIFEST
