@@ -5,6 +5,8 @@ import urllib.parse
 
 from edgecnn.errors import SourceError
 
+LEFT_OUT = "".join(map(chr, range(0x21)))
+"""What urllib passes over at the beginning of an address."""
 SECRET = re.compile(
     r"([?&][^=&#]*(?:pass|pwd|token|secret|key|auth|sig)[^=&#]*=)[^&#]*", re.IGNORECASE
 )
@@ -17,7 +19,11 @@ def without_password(url: str) -> str:
     A password may hold what ends an address elsewhere (`/`, `?`, `#`): where one may stand,
     everything up to the last `@` is left out.
     """
-    scheme, separator, rest = url.partition("//" if url.startswith("//") else "://")
+    bare = re.sub("[\t\r\n]", "", url).lstrip(LEFT_OUT)
+    if bare.startswith("//"):
+        scheme, separator, rest = bare.partition("//")
+    else:
+        scheme, separator, rest = url.partition("://")
     if not separator:
         return url
     place = re.split(r"[/?#]", rest, maxsplit=1)[0]

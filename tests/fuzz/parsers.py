@@ -638,6 +638,8 @@ FOUND: tuple[tuple[str, bytes], ...] = (
     ("MQTT addresses", b"mqtt://|\xfb)Q\xdd]\x93h"),
     ("web addresses", b"0.0.0.0:80\nloca\xff\xff"),
     ("addresses with passwords", b"//_0:2147483648z\x9d\xf6\xc7ON@"),
+    ("addresses with passwords", b"\0//:1234567890@"),
+    ("addresses with passwords", b" /\n/:1234567890@"),
     ("the fleet's messages", b"2147483648"),
     ("options", b"majority:159223372036854775807"),
     ("the fleet's messages", b"\xbeo\x9fb\xacL\t\xc2\x82\x06\xe7\xe3\xaak"),
