@@ -11,10 +11,11 @@ traceback printed; exits with 1 if there is one.
 import argparse
 import json
 import logging
+import os
 import re
-import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -51,29 +52,27 @@ def one(name: str, runs: int, out: Path) -> None:
         ],
         lambda data: parsers.feed(name, data),
     )
-    try:
-        atheris.Fuzz()
-    finally:
-        shutil.rmtree(parsers.scratch(), ignore_errors=True)
+    atheris.Fuzz()
 
 
 def fuzz(name: str, runs: int, out: Path) -> dict[str, Any]:
     """Run one parser in a process of its own; returns what happened."""
+    from tests.fuzz import parsers
+
     words = ["--one", name, "--runs", str(runs), "--out", str(out)]
     started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.fuzz", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
+    with tempfile.TemporaryDirectory(prefix="edgecnn-fuzz-", dir=parsers.memory()) as scratch:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.fuzz.fuzz", *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=os.environ | {parsers.SCRATCH: scratch},
+        )
     said = done.stdout + done.stderr
     stats = {key: int(value) for key, value in re.findall(r"stat::(\w+):\s+(\d+)", said)}
     covered = re.findall(r"cov: (\d+)", said)
-    for folder in Path("/dev/shm").glob("edgecnn-fuzz-*"):
-        if time.time() - folder.stat().st_mtime > 60:
-            shutil.rmtree(folder, ignore_errors=True)
     found = {
         "parser": name,
         "runs": stats.get("number_of_executed_units", 0),

@@ -27,6 +27,7 @@ from edgecnn.bundle import MANIFEST, Bundle
 from edgecnn.errors import EdgeCnnError
 from edgecnn.targets.engines import probe
 
+SCRATCH = "EDGECNN_FUZZ_FOLDER"
 Feed = Callable[[bytes], object]
 STRANGE: tuple[Any, ...] = (
     *(None, True, 0, -1, 2**63, 1e308, float("nan"), float("inf"), "", "\0", "a" * 5000, "../x"),
@@ -52,8 +53,13 @@ class Parser:
 @cache
 def scratch() -> Path:
     """A folder in memory, one for each process."""
-    place = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    return Path(tempfile.mkdtemp(prefix="edgecnn-fuzz-", dir=place))
+    given = os.environ.get(SCRATCH)
+    return Path(given or tempfile.mkdtemp(prefix="edgecnn-fuzz-", dir=memory()))
+
+
+def memory() -> str | None:
+    """Where files are in memory; None if nowhere."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def written(name: str, data: bytes) -> Path:
@@ -433,8 +439,7 @@ def source(data: bytes) -> object:
     if _live_device(word, Wish(), 1.0):
         return None
     if word.startswith("synthetic"):
-        # A size as large as memory is the user's own wish.
-        return None if len(word) > 20 else open_frames(word)
+        return open_frames(word)
     if "*" in word or "?" in word or "[" in word:
         return None
     return open_frames(str(scratch() / "absent" / word.replace("/", "_")[:100]))
@@ -640,6 +645,7 @@ FOUND: tuple[tuple[str, bytes], ...] = (
     ("addresses with passwords", b"//_0:2147483648z\x9d\xf6\xc7ON@"),
     ("addresses with passwords", b"\0//:1234567890@"),
     ("addresses with passwords", b" /\n/:1234567890@"),
+    ("sources", b"synthetic:99999x9999"),
     ("the fleet's messages", b"2147483648"),
     ("options", b"majority:159223372036854775807"),
     ("the fleet's messages", b"\xbeo\x9fb\xacL\t\xc2\x82\x06\xe7\xe3\xaak"),

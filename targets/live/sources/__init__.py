@@ -27,6 +27,8 @@ from edgecnn.targets.live.sources.source import FrameSource, Wish
 from edgecnn.targets.live.urls import without_password
 
 DEFAULT_TIMEOUT_S = 5.0
+LARGEST_SIDE = 8192
+"""Of a test pattern; of more the memory would be full."""
 _SYNTHETIC = re.compile(r"synthetic(?::(\d+)x(\d+))?(?:@(\d+(?:\.\d+)?))?")
 
 
@@ -116,6 +118,8 @@ def _synthetic_size(match: re.Match[str], size: tuple[int, int] | None) -> tuple
     size = (int(width), int(height)) if width else size or SIZE
     if min(size) < 1 or (fps and float(fps) <= 0):
         raise SourceError(f"{match[0]}: size and rate must be positive, as in synthetic:640x480@30")
+    if max(size) > LARGEST_SIDE:
+        raise SourceError(f"{match[0]}: no side may have more than {LARGEST_SIDE} pixels.")
     return size
 
 
