@@ -1,6 +1,7 @@
 """A folder that appears whole or not at all, whatever ends the program that makes it."""
 
 import ctypes
+import errno
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from edgecnn.errors import BundleError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAKING, REPLACED = ".making-", ".replaced-"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
@@ -45,6 +47,13 @@ def atomic_folder(destination: Path, *, replaces: str) -> Iterator[Path]:
         yield folder
         folder.chmod(0o755)
         _put(folder, destination)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise BundleError(
+            f"Cannot write to {destination.parent}: {error.strerror}. Make room, or choose another "
+            "--out."
+        ) from error
     finally:
         # By now this is what was replaced, or what was never finished, or nothing.
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,5 +1,6 @@
 """A folder that appears whole or not at all, also for programs that are killed."""
 
+import errno
 import subprocess
 import sys
 import threading
@@ -9,11 +10,13 @@ import pytest
 
 from edgecnn import atomic
 from edgecnn.atomic import atomic_folder
+from edgecnn.errors import BundleError
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from edgecnn.atomic import atomic_folder
+from edgecnn.errors import BundleError
 with atomic_folder(Path(sys.argv[1]), replaces="whole") as folder:
     (folder / "whole").write_text("new")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -108,3 +111,17 @@ def test_there_is_a_whole_folder_at_every_moment(tmp_path: Path) -> None:
     over.set()
     reader.join()
     assert not missed
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_the_old(tmp_path: Path) -> None:
+    put(tmp_path / "b", "old")
+
+    def fill() -> None:
+        with atomic_folder(tmp_path / "b", replaces="whole") as folder:
+            (folder / "whole").write_text("new")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(BundleError, match="No space left on device. Make room"):
+        fill()
+    assert names(tmp_path) == ["b"]
+    assert (tmp_path / "b" / "whole").read_text() == "old"
