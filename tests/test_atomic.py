@@ -121,7 +121,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_the_old(tmp_path: Path) -> Non
             (folder / "whole").write_text("new")
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(BundleError, match="No space left on device. Make room"):
+    with pytest.raises(BundleError, match=r"No space left on device\. Make room"):
         fill()
     assert names(tmp_path) == ["b"]
     assert (tmp_path / "b" / "whole").read_text() == "old"
