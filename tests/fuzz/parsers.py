@@ -438,10 +438,10 @@ def source(data: bytes) -> object:
         return None
     if _live_device(word, Wish(), 1.0):
         return None
-    if word.startswith("synthetic"):
+    if word.startswith("synthetic") and "/" not in word:
         return open_frames(word)
-    if "*" in word or "?" in word or "[" in word:
-        return None
+    if set(word) & set("*?[~"):
+        return None  # what lies on the disk is not to be looked for
     return open_frames(str(scratch() / "absent" / word.replace("/", "_")[:100]))
 
 
@@ -646,6 +646,7 @@ FOUND: tuple[tuple[str, bytes], ...] = (
     ("addresses with passwords", b"\0//:1234567890@"),
     ("addresses with passwords", b" /\n/:1234567890@"),
     ("sources", b"synthetic:99999x9999"),
+    ("sources", b"synthetic\0?"),
     ("the fleet's messages", b"2147483648"),
     ("options", b"majority:159223372036854775807"),
     ("the fleet's messages", b"\xbeo\x9fb\xacL\t\xc2\x82\x06\xe7\xe3\xaak"),

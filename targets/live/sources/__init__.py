@@ -129,6 +129,8 @@ def _open_files(uri: str) -> FrameSource:
     from edgecnn.targets.live.sources.picture_files import Pictures
     from edgecnn.targets.live.sources.video import VideoFile
 
+    if "\0" in uri:
+        raise SourceError("A source's name has no zero byte in it.")
     path = Path(uri).expanduser()
     if path.is_dir():
         return Pictures(uri, list_pictures(path))
