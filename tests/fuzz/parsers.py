@@ -647,6 +647,7 @@ FOUND: tuple[tuple[str, bytes], ...] = (
     ("addresses with passwords", b" /\n/:1234567890@"),
     ("sources", b"synthetic:99999x9999"),
     ("sources", b"synthetic\0?"),
+    ("sources", b"synthetic:" + b"g" * 300),
     ("the fleet's messages", b"2147483648"),
     ("options", b"majority:159223372036854775807"),
     ("the fleet's messages", b"\xbeo\x9fb\xacL\t\xc2\x82\x06\xe7\xe3\xaak"),

@@ -27,7 +27,7 @@ from edgecnn.targets.live.sources.source import FrameSource, Wish
 from edgecnn.targets.live.urls import without_password
 
 DEFAULT_TIMEOUT_S = 5.0
-LARGEST_SIDE = 8192
+LARGEST_SIDE = 4096
 """Of a test pattern; of more the memory would be full."""
 _SYNTHETIC = re.compile(r"synthetic(?::(\d+)x(\d+))?(?:@(\d+(?:\.\d+)?))?")
 
@@ -132,6 +132,11 @@ def _open_files(uri: str) -> FrameSource:
     if "\0" in uri:
         raise SourceError("A source's name has no zero byte in it.")
     path = Path(uri).expanduser()
+    try:
+        path.exists()
+    except OSError as error:  # a name that no file can have
+        shown = without_password(uri)[:60]
+        raise SourceError(f"No such source: {shown}...: {error.strerror}.") from None
     if path.is_dir():
         return Pictures(uri, list_pictures(path))
     if path.exists() and is_unreadable(path) and path.suffix.lower() != ".gif":
