@@ -29,7 +29,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 WARM_UP = 30
@@ -137,6 +136,7 @@ def pictures_of(folder: Path, most: int) -> list[np.ndarray]:
 
 def made() -> dict[str, list[np.ndarray]]:
     """What is no picture of anything: digits, textures, noise."""
+    import cv2
     import skimage
     from sklearn.datasets import load_digits
 
