@@ -13,7 +13,6 @@ pictures is in between, so that the promises are exact for pictures like these.
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -246,9 +245,5 @@ class Reliability:
 
         Of pictures like the held-out ones at most a share `x` gets `x` or less.
         """
-        place = int(self._familiar_sorted.searchsorted(familiarity(values), side="right"))
+        place = int(self.familiar.searchsorted(familiarity(values), side="right"))
         return (1 + place) / (1 + len(self.familiar))
-
-    @cached_property
-    def _familiar_sorted(self) -> Values:
-        return np.sort(self.familiar)

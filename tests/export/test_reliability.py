@@ -208,7 +208,7 @@ def test_more_than_the_pictures_can_promise(lenet5_bundle: Path) -> None:
 def test_a_bundle_of_before_answers_as_before(lenet5_bundle: Path, tmp_path: Path) -> None:
     old = shutil.copytree(lenet5_bundle, tmp_path / "old")
     manifest = json.loads((old / MANIFEST).read_text())
-    del manifest["answers"]
+    (old / manifest.pop("answers")["path"]).unlink()
     (old / MANIFEST).write_text(json.dumps(manifest))
     classifier = load(old, "litert")
     said = classifier(digit(3))
@@ -227,6 +227,22 @@ def test_a_changed_byte_is_found(lenet5_bundle: Path, tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(EdgeCnnError, match="was changed since export"):
         Bundle.load(broken)
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "binary"])
+def test_all_labels_that_hold_are_among_those_named(kind: Any) -> None:
+    outputs = 1 if kind == "binary" else 4
+    head = Head.of(kind, outputs)
+    rng = np.random.default_rng(0)
+    values = rng.beta(0.5, 0.8, (3000, outputs)).astype(np.float32)
+    holds = rng.random(values.shape) < values
+    classes = holds[:, 0].astype(int) if kind == "binary" else holds
+    known = fitted(values[:500], values[:500], classes[:500], head).reliability
+    for covered in Promises.of(known, values[500:], classes[500:], head).coverage:
+        low, high = Rank.of(1 - covered.share, 500).interval
+        assert low - 0.01 < covered.covered < high + 0.01
+    with pytest.raises(EdgeCnnError, match="--reject needs"):
+        known.check_rejection(0.1)
 
 
 def test_promises_are_judged_on_other_pictures() -> None:
