@@ -15,6 +15,7 @@ from edgecnn.targets.live.web.access import Access
 from edgecnn.targets.live.web.broadcast import Broadcast
 from edgecnn.targets.live.web.metrics import Metrics
 from edgecnn.targets.live.web.status import Status
+from edgecnn.targets.live.web.visitors import ASK_S, Visitors
 
 COOKIE = "edgecnn_token"
 STATUS_S = 0.25
@@ -45,7 +46,10 @@ class Server:
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self.pictures, self.explanations, self._events = Broadcast(), Broadcast(), Broadcast()
-        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0.1)
+        self._visitors: Visitors | None = None
+        runner = web.AppRunner(
+            self._app(), access_log=None, shutdown_timeout=0.1, keepalive_timeout=ASK_S
+        )
         # A failure to start, such as an address in use, is raised here and not in the thread.
         started: Future[int] = Future()
         self._thread = threading.Thread(
@@ -92,10 +96,15 @@ class Server:
         self._loop.close()
 
     async def _serve(self, runner: web.AppRunner, started: "Future[int]") -> None:
+        listening: asyncio.Server | None = None
         try:
             await runner.setup()
-            await web.TCPSite(runner, self._access.host, self._access.port).start()
-            started.set_result(runner.addresses[0][1])
+            assert runner.server is not None
+            self._visitors = Visitors(runner.server)
+            listening = await self._loop.create_server(
+                self._visitors, self._access.host, self._access.port, reuse_address=True
+            )
+            started.set_result(listening.sockets[0].getsockname()[1])
             while not self._stopping.is_set():
                 if self._events.readers:
                     self._events.publish(b"data: " + self._status.to_json() + b"\n\n")
@@ -106,11 +115,15 @@ class Server:
                 raise
             started.set_exception(error)
         finally:
+            if listening is not None:
+                listening.close()
             await runner.cleanup()
 
     def _app(self) -> web.Application:
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            assert self._visitors is not None
+            self._visitors.asks(request)
             return self._refusal(request) or await handler(request)
 
         app = web.Application(middlewares=[guard])
@@ -175,10 +188,10 @@ class Server:
 
 async def _stream(request: web.Request, source: Broadcast, content_type: str) -> web.StreamResponse:
     response = web.StreamResponse(headers={**HEADERS, "Content-Type": content_type})
-    await response.prepare(request)
     number = 0
     source.readers += 1
     try:
+        await response.prepare(request)
         while True:
             number, message = await source.newer_than(number)
             await response.write(message)
