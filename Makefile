@@ -10,7 +10,7 @@ RUNS ?= 1000000
 COUNT ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full test-arm check types fuzz crash soak bench docs pictures clean
+.PHONY: help setup demo test test-full test-arm check types fuzz crash soak bench docs pictures lock audit clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -77,6 +77,16 @@ docs: setup  ## The documentation as a site, in .cache/site
 pictures: setup $(SAMPLES)/complete  ## Those of the README and the documentation, from real runs
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pictures]'
 	$(BIN)/python examples/pictures.py $(SAMPLES)
+
+lock: setup  ## Write requirements-board.txt: versions and hashes of a board's installation
+	$(BIN)/pip install --quiet --disable-pip-version-check pip-tools
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --extra mqtt --constraint constraints.txt \
+		--output-file requirements-board.txt pyproject.toml
+
+audit: setup  ## Known vulnerabilities of the pinned packages; needs internet
+	$(BIN)/pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --disable-pip --no-deps --requirement constraints.txt
 
 clean:  ## Remove everything that make made
 	rm -rf $(VENV) .cache demo build dist *.egg-info

@@ -5,8 +5,10 @@ models need them too.
 """
 
 import asyncio
+import logging
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 LIMIT = 100
 ASK_S = 10.0
@@ -18,6 +20,7 @@ class Visitors:
     def __init__(self, server: web.Server) -> None:
         self._server = server
         self._asked: set[web.RequestHandler] = set()
+        logging.getLogger("aiohttp.server").addFilter(_is_ours)
 
     def __call__(self) -> asyncio.BaseProtocol:
         """For a connection that was just accepted."""
@@ -41,3 +44,9 @@ class Visitors:
 class _Closed(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Not what a visitor does wrong, who would fill the log with tracebacks."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or not issubclass(kind, HttpProcessingError)

@@ -83,7 +83,10 @@ def test_connections_that_are_opened_and_left(
 
 
 @pytest.mark.parametrize("request_", REFUSED.values(), ids=REFUSED.keys())
-def test_what_no_browser_sends(page: WebPage, request_: bytes) -> None:
+def test_what_no_browser_sends(
+    page: WebPage, request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
     with socket.create_connection(("127.0.0.1", port(page)), 5) as visitor:
         with contextlib.suppress(ConnectionError):
             visitor.sendall(request_)
@@ -94,3 +97,4 @@ def test_what_no_browser_sends(page: WebPage, request_: bytes) -> None:
     assert answer == b"" or answer.split()[1] in (b"400", b"403", b"404", b"405", b"431")
     assert b"root:" not in answer
     assert status(page) == 200
+    assert "Traceback" not in caplog.text
