@@ -49,11 +49,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STEPS = 400
+STEPS = 300
 """As many batches make the default number of epochs."""
 DEFAULTS: dict[str, Any] = {
     "batch_size": 16,
-    "learning_rate": 1.5e-3,
+    "learning_rate": 1e-2,
     "weight_decay": 0.0,
     "patience": 0,
 }
@@ -93,7 +93,7 @@ def train_qat(
     `edgecnn.export` takes. `data` is a source as `edgecnn.data` describes, whose labels play no
     part, or a folder of pictures without any, a calibration set for one; None takes the pictures
     that a checkpoint has for calibration. `settings` are fields of `edgecnn.training.Settings`,
-    of those in `SETTINGS`; without `epochs` some 400 steps are taken.
+    of those in `SETTINGS`; without `epochs` some 300 steps are taken.
 
     The checkpoint's `model.keras` is the float network as it was. Raises what `train` and
     `export` raise.
@@ -194,7 +194,7 @@ def go_on(run: Run) -> Checkpoint:
     end, kind = _answers(graph, request.head)
     with contextlib.redirect_stdout(sys.stderr):
         keras.utils.set_random_seed(settings.seed)
-        int8 = Int8Network(start, graph, end)
+        int8 = Int8Network(start, end)
         both = distilling(
             int8, FloatNetwork(graph, end), network.preprocessing.shape[1:], settings.augment
         )

@@ -23,16 +23,17 @@ from edgecnn.export.qat import fake_quantise
 from edgecnn.export.qat.compute import Tensor, compute, one_by_one
 from edgecnn.export.quantise import FIXED
 from edgecnn.export.quantised import IntWeights, Quantised, Scale, largest_weight
-from edgecnn.graph import Array, Graph, Operator
+from edgecnn.graph import Graph, Operator
 from edgecnn.operators import kind_of
 
 GAIN = 1.4
 """By how much a scale may grow or shrink in all: what engines can hold of two scales' ratio has
 been seen to by the quantiser, with room for this."""
-SLOWNESS = 0.1
-"""The logarithm of a scale learns at this share of the rate at which a weight learns in steps."""
-CENTRE = 0.45
-"""How far from its integer a weight may start, in steps: roundings that were chosen stay chosen."""
+OFFSETS = 0.1
+"""Biases and zero points, in steps of their tensor, learn at this share of the weights' rate: one
+of them moves a whole channel, or all of them."""
+SCALES = 0.01
+"""And the logarithms of scales at this one."""
 
 
 class FloatNetwork(keras.layers.Layer):  # type: ignore[misc]
@@ -51,14 +52,11 @@ class FloatNetwork(keras.layers.Layer):  # type: ignore[misc]
 
 
 class Int8Network(keras.layers.Layer):  # type: ignore[misc]
-    """The same with the integers of a `Quantised`, which learn.
+    """The same with the integers of a `Quantised`, which learn."""
 
-    `real` is the float graph that these were made of.
-    """
-
-    def __init__(self, quantised: Quantised, real: Graph, end: str) -> None:
+    def __init__(self, quantised: Quantised, end: str) -> None:
         super().__init__(name="int8_network")
-        self._start, self._end, self._real = quantised, end, real.by_name
+        self._start, self._end = quantised, end
         self._source = _sources(quantised)
         self._learning = _learning(quantised, self._source)
 
@@ -66,15 +64,25 @@ class Int8Network(keras.layers.Layer):  # type: ignore[misc]
         """Make what learns."""
         start = self._start
 
-        def variable(name: str, value: Any) -> Any:
+        def variable(name: str, value: Any, low: float = -np.inf, high: float = np.inf) -> Any:
             array = np.asarray(value, np.float32)
             return self.add_weight(
-                array.shape, lambda _, dtype: tf.constant(array, dtype), name=name.replace("/", ".")
+                array.shape,
+                lambda _, dtype: tf.constant(array, dtype),
+                name=name.replace("/", "."),
+                # Not where it is read: beyond the bound it would have no gradient to come back by.
+                constraint=lambda now: keras.ops.clip(now, low, high),
             )
 
-        self._gains = {name: variable(f"{name}_gain", 0.0) for name in self._learning}
+        least, most = -np.log(GAIN) / SCALES, np.log(GAIN) / SCALES
+        self._gains = {
+            name: variable(f"{name}_gain", 0.0, least, np.log(grown) / SCALES)
+            for name, grown in self._learning.items()
+        }
         self._zero_points = {
-            name: variable(f"{name}_zero_point", start.scales[name].zero_point)
+            name: variable(
+                f"{name}_zero_point", start.scales[name].zero_point / OFFSETS, 0.0, 255.0 / OFFSETS
+            )
             for name in self._learning
             # Where nothing is negative, a zero point of 0 is also what a ReLU is computed by.
             if 0 < start.scales[name].zero_point < 255 and not start.symmetric
@@ -82,12 +90,14 @@ class Int8Network(keras.layers.Layer):  # type: ignore[misc]
         self._steps, self._biases, self._weight_gains = {}, {}, {}
         for name, ints in start.weights.items():
             step = ints.scales * np.float64(start.scales[start.graph[name].inputs[0]].scale)
-            kernel = _near(ints, self._real[name].weights["kernel"])
-            self._steps[name] = variable(f"{name}_kernel", kernel)
+            # From the very middle of a step: a rounding changes only where many batches agree.
+            self._steps[name] = variable(f"{name}_kernel", ints.kernel)
             self._biases[name] = variable(
-                f"{name}_bias", ints.bias * step / start.scales[name].scale
+                f"{name}_bias", ints.bias * step / (start.scales[name].scale * OFFSETS)
             )
-            self._weight_gains[name] = variable(f"{name}_weight_gain", np.zeros(ints.scales.size))
+            self._weight_gains[name] = variable(
+                f"{name}_weight_gain", np.zeros(ints.scales.size), least, most
+            )
 
     def call(self, pictures: Tensor) -> Tensor:
         """The tensor `end`, (batch, values)."""
@@ -124,9 +134,9 @@ class Int8Network(keras.layers.Layer):  # type: ignore[misc]
         start = self._start.scales[name]
         scale, point = tf.constant(start.scale), tf.constant(float(start.zero_point))
         if source in self._gains:
-            scale *= _gain(self._gains[source], self._learning[source])
+            scale *= _gain(self._gains[source])
         if source in self._zero_points:
-            point = fake_quantise.rounded(tf.clip_by_value(self._zero_points[source], 0.0, 255.0))
+            point = fake_quantise.rounded(self._zero_points[source] * OFFSETS)
         return scale, point
 
     def _weights_of(self, op: Operator) -> tuple[Tensor, Tensor, Tensor]:
@@ -136,7 +146,7 @@ class Int8Network(keras.layers.Layer):  # type: ignore[misc]
         real = tf.reshape(kernel, (-1, ints.scales.size)) * ints.scales
         held = fake_quantise.weights(real, scales, float(largest_weight(8)))
         step = tf.stop_gradient(self._scale(op.inputs[0])[0] * scales)
-        bias = self._biases[op.name] * self._start.scales[op.name].scale
+        bias = self._biases[op.name] * (self._start.scales[op.name].scale * OFFSETS)
         return tf.reshape(held, kernel.shape), scales, fake_quantise.rounded(bias / step) * step
 
     def quantised(self) -> Quantised:
@@ -197,15 +207,8 @@ def _constants(op: Operator) -> dict[str, Tensor]:
     return {name: tf.constant(value, tf.float32) for name, value in op.weights.items()}
 
 
-def _gain(variable: Any, most: float = GAIN) -> Tensor:
-    return tf.exp(tf.clip_by_value(variable * SLOWNESS, -np.log(GAIN), np.log(most)))
-
-
-def _near(ints: IntWeights, kernel: Array) -> Array:
-    """A kernel in steps, as near as may be to what it was, that rounds to the integers."""
-    steps = kernel.reshape(-1, ints.scales.size) / ints.scales
-    whole = ints.kernel.reshape(steps.shape).astype(np.float32)
-    return np.clip(steps, whole - CENTRE, whole + CENTRE).reshape(kernel.shape)
+def _gain(variable: Any) -> Tensor:
+    return tf.exp(variable * SCALES)
 
 
 def _sources(quantised: Quantised) -> dict[str, str]:

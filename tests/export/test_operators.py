@@ -502,7 +502,7 @@ def in_training(graph: Graph, quantised: Quantised | None, images: Sequence[Arra
     if quantised is None:
         network = FloatNetwork(graph, graph.output)
     else:
-        network = Int8Network(quantised, graph, graph.output)
+        network = Int8Network(quantised, graph.output)
     return np.asarray(network(np.concatenate(images)))[:, None]
 
 
