@@ -2,7 +2,7 @@
 
 import re
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from edgecnn.bundle import MANIFEST, Weights, file_sha256
@@ -11,6 +11,8 @@ from edgecnn.errors import ExportError, require
 if TYPE_CHECKING:
     import keras
 
+LARGEST_TEXT = 64 << 20
+"""Bytes of a network's description; that of the zoo's largest has under one million."""
 SUFFIXES = (".keras", ".h5", ".hdf5")
 REBUILD = "build it in Python and give the model itself: edgecnn.export(model, ...)"
 
@@ -37,6 +39,8 @@ def read_model(path: Path) -> "keras.Model":
         raise ExportError(f"{path} does not exist: give a .keras or .h5 file, or a network's name.")
     if path.suffix == ".keras" and not zipfile.is_zipfile(path):
         raise ExportError(f"{path} is damaged, or no file that Keras wrote: save the model anew.")
+    if path.suffix == ".keras":
+        _check_archive(path)
     if path.suffix.lower() not in SUFFIXES:
         raise ExportError(f"{path} is no Keras model: export takes a .keras or .h5 file.")
     keras = require("keras", what="Export", package="Keras", extra="export")
@@ -49,6 +53,19 @@ def read_model(path: Path) -> "keras.Model":
     if not isinstance(found, keras.Model):
         raise ExportError(f"{path} holds a {type(found).__name__}, not a whole model.")
     return found
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse what no Keras writes, before anything is unpacked."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    for member in members:
+        name = PurePosixPath(member.filename.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts:
+            raise ExportError(f"{path} holds {member.filename!a}, a file outside of itself.")
+        if name.suffix == ".json" and member.file_size > LARGEST_TEXT:
+            size = f"{member.file_size >> 20} MB"
+            raise ExportError(f"{path}: {member.filename!a} would be {size}, which no Keras wrote.")
 
 
 def _explained(path: Path, reason: str) -> str:
