@@ -90,7 +90,7 @@ def promises(bundle: Any, images: np.ndarray, classes: np.ndarray) -> None:
     from scipy import stats
 
     from edgecnn.export.reliability import CalibrationError
-    from edgecnn.reliability import SHARES, Rank, Reliability, of_each
+    from edgecnn.reliability import SHARES, Rank, Reliability, TooFewPictures, of_each
 
     for name, format, values in engines(bundle, images):
         known = Reliability.load(bundle, format)
@@ -109,7 +109,11 @@ def promises(bundle: Any, images: np.ndarray, classes: np.ndarray) -> None:
         rng = np.random.default_rng(0)
         half = len(true) // 2
         for share in SHARES:
-            k = Rank.of(1 - share, half).k
+            try:
+                k = Rank.of(1 - share, half).k
+            except TooFewPictures as error:
+                print(f"{name}: coverage {share:.0%}: {error}")
+                continue
             covered = []
             for _ in range(200):
                 drawn = rng.permutation(true)

@@ -45,7 +45,7 @@ def lines(prediction: Prediction) -> list[str]:
     found = [f"{top.probability:6.1%}  {top.label}" for top in prediction.top[:LINES]]
     if prediction.decision:
         found.insert(0, f"= {prediction.decision.answer}")
-    elif prediction.held is not None:
+    elif prediction.held is not None or prediction.answer != prediction.label:
         # The most probable label need not be one that holds.
         found.insert(0, prediction.answer)
     latency = prediction.latency_ms

@@ -27,7 +27,8 @@ class Terminal:
         """Print one line."""
         latency, decision, alarm = prediction.latency_ms, prediction.decision, prediction.alarm
         filled = round(prediction.probability * BAR)
-        each = prediction.held is not None
+        # What is said need not be the most probable label.
+        each = prediction.held is not None or prediction.answer != prediction.label
         others = prediction.top[:3] if each else prediction.top[1:3]
         line = Text.assemble(
             (f"{prediction.frame:6d} ", "dim"),
