@@ -62,9 +62,9 @@ soak: setup  ## Run live among faults for MINUTES=30: does it grow, lose or die?
 
 bench: setup $(SAMPLES)/complete  ## Measure against named peers, ratios in one run
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
-	$(BIN)/python benchmarks/export.py
+	$(BIN)/python -m benchmarks.export
 	$(BIN)/edgecnn export mobilenet_v2 --int8 --weights random --out .cache/bench/mobilenet_v2-int8
-	$(BIN)/python benchmarks/live.py .cache/bench/mobilenet_v2-int8
+	$(BIN)/python -m benchmarks.live .cache/bench/mobilenet_v2-int8
 	$(BIN)/python benchmarks/sinks.py .cache/bench/mobilenet_v2-int8
 	$(BIN)/edgecnn export efficientnet_lite0 --int8 --out .cache/bench/efficientnet_lite0-int8
 	$(BIN)/python benchmarks/start.py .cache/bench/efficientnet_lite0-int8 \

@@ -3,11 +3,10 @@
 Each recipe runs in a fresh process, one after another in the same run, on the same Keras model
 and the same calibration pictures:
 
-- TFLite: `tf.lite.TFLiteConverter` with a representative data set, full integer;
-- ONNX: tf2onnx through `model.export`, then ONNX Runtime's `quantize_static`, QDQ;
-- OpenVINO: `ov.convert_model` on the exported model, then NNCF's `quantize`.
+`tf.lite.TFLiteConverter`, ONNX Runtime's `quantize_static` behind tf2onnx, and NNCF's `quantize`
+behind `ov.convert_model`, as in `peers.py`.
 
-    make bench          (or: python benchmarks/export.py [--pictures 100])
+    make bench          (or: python -m benchmarks.export [--pictures 100])
 
 Prints seconds and peak resident memory of each process, and the ratio. Ours includes importing
 TensorFlow, building the model, and verifying all three artifacts against Keras.
@@ -20,10 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.peers import PEERS
 
 ARCHITECTURE = "resnet34"
 
@@ -65,74 +68,23 @@ def ours(folder: Path, count: int) -> None:
     edgecnn.export(ARCHITECTURE, calibration=chosen, weights="random", out=folder / "bundle")
 
 
-def tflite(folder: Path, count: int) -> None:
-    """TensorFlow's converter."""
-    import tensorflow as tf
-
+def theirs(name: str, folder: Path, count: int) -> None:
+    """A library's own recipe."""
     model, floats = model_and_floats(count)
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([x[None]] for x in floats)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.uint8
-    (folder / "model.tflite").write_bytes(converter.convert())
+    PEERS[name].make(model, floats, folder)
 
 
-def onnx(folder: Path, count: int) -> None:
-    """Keras's ONNX export and ONNX Runtime's static quantisation."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    model, floats = model_and_floats(count)
-    model(floats[:1])  # the export refuses a model that was never called
-    model.export(folder / "float.onnx", format="onnx", verbose=False)
-    quant_pre_process(
-        str(folder / "float.onnx"), str(folder / "ready.onnx"), skip_symbolic_shape=True
-    )
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(folder / "ready.onnx"))
-    name = session.get_inputs()[0].name
-    del session
-
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self._rest = iter(floats)
-
-        def get_next(self) -> dict[str, Any] | None:
-            image = next(self._rest, None)
-            return None if image is None else {name: image[None]}
-
-    quantize_static(
-        str(folder / "ready.onnx"),
-        str(folder / "model.onnx"),
-        Reader(),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-    )
-
-
-def openvino(folder: Path, count: int) -> None:
-    """Keras's OpenVINO export and NNCF."""
-    import nncf
-    import openvino as ov
-
-    model, floats = model_and_floats(count)
-    model.export(folder / "saved", format="tf_saved_model", verbose=False)
-    converted = ov.convert_model(folder / "saved")
-    data = nncf.Dataset([x[None] for x in floats])
-    quantised = nncf.quantize(converted, data, subset_size=count)
-    ov.save_model(quantised, folder / "model.xml")
-
-
-RECIPES = {"edgecnn": ours, "tflite": tflite, "onnx": onnx, "openvino": openvino}
+RECIPES: dict[str, Callable[[Path, int], None]] = {
+    "edgecnn": ours,
+    **{name: partial(theirs, name) for name in ("TFLiteConverter", "quantize_static", "NNCF")},
+}
 
 
 def measured(name: str, count: int) -> dict[str, float]:
     """Run one recipe in a fresh process."""
-    command = [sys.executable, __file__, "--only", name, "--pictures", str(count)]
+    command = [sys.executable, "-m", "benchmarks.export", "--only", name, "--pictures", str(count)]
     start = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     seconds = time.perf_counter() - start
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stderr[-2000:]}")
@@ -155,7 +107,7 @@ def main() -> None:
     for name in RECIPES:
         figures = found[name] = measured(name, arguments.pictures)
         print(
-            f"{name:10} {figures['seconds']:7.1f} s   peak {figures['peak_gb']:.2f} GB", flush=True
+            f"{name:16} {figures['seconds']:7.1f} s   peak {figures['peak_gb']:.2f} GB", flush=True
         )
     theirs = sum(figures["seconds"] for name, figures in found.items() if name != "edgecnn")
     print(f"edgecnn / the three one after another: {found['edgecnn']['seconds'] / theirs:.2f}")

@@ -1,7 +1,7 @@
 """The live loop on a 640x480 synthetic camera: what it costs beyond the engine itself.
 
     edgecnn export mobilenet_v2 --int8 --weights random
-    python benchmarks/live.py exports/mobilenet_v2-int8 [--threads 1] [--only speed]
+    python -m benchmarks.live exports/mobilenet_v2-int8 [--threads 1] [--only speed]
 
 - speed: on every frame of a camera at 30 a second, in turn and in changing order: edgecnn's
   frame-to-label time, the engine's own call on a picture that is already there, and the usual
@@ -30,6 +30,7 @@ import cv2
 import numpy as np
 import psutil
 
+from benchmarks.engines import ENGINES
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
@@ -56,33 +57,6 @@ def captured(count: int) -> Iterator[Captured]:
             yield frame
 
 
-def own_call(model: Path, runtime: str, threads: int, picture: np.ndarray) -> Callable[[], Any]:
-    """The engine's own call, without a line of ours; the picture is set beforehand."""
-    if runtime == "litert":
-        from ai_edge_litert.interpreter import Interpreter
-
-        interpreter = Interpreter(model_path=str(model), num_threads=threads)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture)
-        return interpreter.invoke
-    if runtime == "onnxruntime":
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        session = onnxruntime.InferenceSession(
-            str(model), options, providers=["CPUExecutionProvider"]
-        )
-        feed = {session.get_inputs()[0].name: picture}
-        return lambda: session.run(None, feed)
-    import openvino
-
-    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-    request = openvino.Core().compile_model(str(model), "CPU", settings).create_infer_request()
-    request.set_input_tensor(openvino.Tensor(picture))
-    return request.infer
-
-
 def usual_recipe(classifier: Classifier) -> Callable[[np.ndarray], int]:
     """What most scripts do: float32 arithmetic on every pixel, then quantise it back."""
     p = classifier.bundle.preprocessing
@@ -106,13 +80,12 @@ def speed(bundle: Path, runtime: str, threads: int, frames: int) -> None:
     )
     picture = np.random.default_rng(0).integers(0, 255, classifier.session.input_shape, np.uint8)
     # An engine of its own for each: weights that another left in the cache help nobody.
-    bare, recipe = (
-        own_call(model, runtime, threads, picture),
-        usual_recipe(load(bundle, runtime, threads)),
-    )
+    bare = ENGINES[runtime](model, threads)
+    bare.show(picture)
+    recipe = usual_recipe(load(bundle, runtime, threads))
     contenders: dict[str, Callable[[Captured], Any]] = {
         "edgecnn, frame to label": classifier.predict,
-        "the engine's own call": lambda _: bare(),
+        "the engine's own call": lambda _: bare.invoke(),
         "usual float32 recipe": lambda frame: recipe(frame.image),
     }
     times: dict[str, list[float]] = {name: [] for name in contenders}

@@ -1,7 +1,7 @@
 """The TFLite writer: float, half, or full-integer int8, straight into the flatbuffer schema.
 
 TFLite computes int8 on tensors whose scale it reads from the file, so what `Quantised` decided is
-written as it is; the picture enters as uint8 and becomes int8 by flipping a bit.
+written as it is; the picture enters as uint8.
 """
 
 from collections.abc import Sequence
@@ -234,11 +234,14 @@ class _Writer:
         own = Scale(op.attributes["scale"], 0 if between else int(zero_point))
         picture = self.tensor(op.name, op.shape, T.UINT8, scale=own)
         self.picture = picture
-        if scale:
-            flipped = self.result(f"{op.name}/int8", op.shape, scale)
-            return self.add(B.QUANTIZE, [picture], flipped, schema.QuantizeOptionsT())
         real = self.tensor(f"{op.name}/real", op.shape, T.FLOAT32)
         self.add(B.DEQUANTIZE, [picture], real, schema.DequantizeOptionsT())
+        if scale:
+            # To int8 by way of float, which is exact: XNNPACK does both in 0.02 ms for 224×224,
+            # where LiteRT's own uint8 to int8 takes 0.14 on one thread.
+            self._real[op.name] = real
+            flipped = self.result(f"{op.name}/int8", op.shape, scale)
+            return self.add(B.QUANTIZE, [real], flipped, schema.QuantizeOptionsT())
         if not between:
             return real
         # The file's zero points are integers: one between two of them is taken off in float.
