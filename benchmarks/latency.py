@@ -1,6 +1,5 @@
 """Model files of one engine against each other, in rounds that take turns."""
 
-import statistics
 import time
 from pathlib import Path
 from typing import Any

@@ -1,22 +1,25 @@
-"""Bias correction: what rounding the weights adds to a layer's mean output is taken off its bias.
+"""Bias correction: what rounding adds to a layer's mean output is taken off its bias.
 
 A convolution is linear, so the mean of its error over all pictures and positions is its weights'
 rounding error applied to the mean picture it reads (Nagel et al., Data-Free Quantization Through
 Weight Equalization and Bias Correction, 2019, section 4.2, with measured means).
 """
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.export.quantised import IntWeights, Quantised
-from edgecnn.export.statistics import GraphRun
+from edgecnn.export.quantised import Quantised
+from edgecnn.export.statistics import GraphRun, channels_last
 from edgecnn.export.windows import windows
 from edgecnn.graph import Array, Graph, Operator
+from edgecnn.operators import FUNCTIONS
 
-PASSES = 32
-"""Bound on how often the network runs over the pictures for a correction in sequence."""
+FOLLOWING = 0.2
+"""Share of a channel's values between its clamps, below which its bias moves too little of it."""
+LARGEST_BIAS = -(2**31) + 1, 2**31 - 1
 
 
 def correct_biases(graph: Graph, quantised: Quantised, means: dict[str, Array]) -> Quantised:
@@ -24,52 +27,104 @@ def correct_biases(graph: Graph, quantised: Quantised, means: dict[str, Array]) 
     weights = dict(quantised.weights)
     for op in graph:
         if op.name in weights:
-            mean_input = means[op.inputs[0]]
-            _correct(op, quantised, weights, mean_input, mean_input)
+            ints, mean_input = weights[op.name], means[op.inputs[0]]
+            wanted = mean_output(op, mean_input, op.weights["kernel"])
+            found = mean_output(op, mean_input, ints.real_kernel())
+            # In the quantised graph a layer may read its input at another scale.
+            (source,) = quantised.graph[op.name].inputs
+            step = ints.scales.astype(np.float64) * np.float32(quantised.scales[source].scale)
+            bias = np.round((op.weights["bias"] + wanted - found) / step)
+            weights[op.name] = replace(ints, bias=bias.astype(np.int32))
     return replace(quantised, weights=weights)
 
 
 def correct_biases_in_sequence(
-    graph: Graph,
-    quantised: Quantised,
-    images: NDArray[np.uint8],
+    graph: Graph, quantised: Quantised, images: NDArray[np.uint8]
 ) -> Quantised:
     """Also take off what arrives from the layers before, whose activations were rounded too.
 
     Layers are corrected in order, each by what the quantised network with all earlier corrections
-    really feeds it, over uint8 pictures (count, H, W, C).
+    really makes of uint8 pictures (count, H, W, C): the mean of each channel is brought to the
+    float network's *behind* its ReLU, where only what the ReLU lets through follows the bias. (In
+    front of it, what is thrown away would decide: MobileNetV2's last layers lose by that.) The
+    network is not run from its beginning for each layer: see `_Arrived`.
     """
-    layers = [op for op in graph if op.name in quantised.weights]
-    # Over the very same pictures: otherwise their difference would count as an error.
-    means = GraphRun(graph, sorted({op.inputs[0] for op in layers})).mean(images)
-    size = -(-len(layers) // PASSES)
-    for start in range(0, len(layers), size):
-        group = layers[start : start + size]
-        read = {op.name: quantised.graph[op.name].inputs[0] for op in group}
-        arriving = GraphRun(quantised.graph, sorted({*read.values()}), quantised).mean(images)
-        weights = dict(quantised.weights)
-        for op in group:
-            _correct(op, quantised, weights, means[op.inputs[0]], arriving[read[op.name]])
-        quantised = replace(quantised, weights=weights)
+    wanted = GraphRun(graph, [op.name for op in graph if op.name in quantised.weights]).mean(images)
+    arrived = _Arrived(quantised.graph.input.name, images)
+    alone = _alone(quantised)
+    for op in quantised.graph:
+        if op.name in wanted:
+            ints = quantised.weights[op.name]
+            mean, following = _seen(op, arrived.values(op.name, quantised))
+            error = wanted[op.name].reshape(-1, mean.size).mean(axis=0) - mean
+            step = ints.scales.astype(np.float64) * np.float32(quantised.scales[op.inputs[0]].scale)
+            shift = np.where(following >= FOLLOWING, error / np.maximum(following, FOLLOWING), 0)
+            bias = np.clip(ints.bias + np.round(shift / step), *LARGEST_BIAS).astype(np.int32)
+            corrected = replace(ints, bias=bias)
+            quantised = replace(quantised, weights={**quantised.weights, op.name: corrected})
+        if op.name in alone:
+            arrived = arrived.further(op.name, quantised)
     return quantised
 
 
-def _correct(
-    op: Operator,
-    quantised: Quantised,
-    weights: dict[str, IntWeights],
-    mean_input: Array,
-    arriving: Array,
-) -> None:
-    """Set the bias so that the mean output is the float network's, given the mean arriving."""
-    ints = weights[op.name]
-    wanted = mean_output(op, mean_input, op.weights["kernel"])
-    found = mean_output(op, arriving, ints.real_kernel())
-    # In the quantised graph a layer may read its input at another scale.
-    (source,) = quantised.graph[op.name].inputs
-    step = ints.scales.astype(np.float64) * np.float32(quantised.scales[source].scale)
-    bias = np.round((op.weights["bias"] + wanted - found) / step)
-    weights[op.name] = replace(ints, bias=bias.astype(np.int32))
+def _seen(op: Operator, values: Iterator[Array]) -> tuple[Array, Array]:
+    """Mean of each channel of a layer's results, and the share of them that follows its bias."""
+    means, shares = [], []
+    high = FUNCTIONS[op.fused].high if op.fused else None
+    for value in values:
+        flat = value.reshape(-1, value.shape[-1])
+        between = (flat > 0) & (flat < (np.inf if high is None else 0.9999 * high))
+        means.append(flat.mean(axis=0))
+        shares.append(between.mean(axis=0) if op.fused else np.ones(flat.shape[1]))
+    return np.mean(means, axis=0), np.mean(shares, axis=0)
+
+
+@dataclass(frozen=True)
+class _Arrived:
+    """How far pictures have come through a quantised network: all that what follows will read.
+
+    The integers of a tensor are as good a picture as any: the rest of the network is one that
+    begins with them.
+    """
+
+    name: str
+    pictures: NDArray[np.uint8]
+    """(count, H, W, C), at the scale of the tensor of that name."""
+
+    def values(self, name: str, quantised: Quantised) -> Iterator[Array]:
+        """A later tensor for each picture: real numbers, (1, ...), NHWC."""
+        every, scale = quantised.graph.operators, quantised.scales[self.name]
+        first, last = ([op.name for op in every].index(end) for end in (self.name, name))
+        begin = {"scale": scale.scale, "zero_point": scale.zero_point}
+        start = Operator(self.name, "input", [], every[first].shape, begin)
+        part = Graph([start, *every[first + 1 : last + 1]], name, quantised.graph.name)
+        run = GraphRun(part, (), quantised)
+        for picture in self.pictures:
+            yield channels_last(run(picture[None])[0][None])
+
+    def further(self, name: str, quantised: Quantised) -> "_Arrived":
+        """The same pictures where they have come to a later tensor."""
+        scale = quantised.scales[name]
+        pictures = np.empty((len(self.pictures), *quantised.graph[name].shape[1:]), np.uint8)
+        for picture, value in zip(pictures, self.values(name, quantised), strict=True):
+            picture[...] = np.round(value[0] / np.float32(scale.scale)) + scale.zero_point
+        return _Arrived(name, pictures)
+
+
+def _alone(quantised: Quantised) -> set[str]:
+    """Tensors, held as integers, that are all that what follows them reads."""
+    consumers = quantised.graph.consumers()
+    found: set[str] = set()
+    waiting: dict[str, int] = {}
+    for op in quantised.graph:
+        for name in op.inputs:
+            waiting[name] -= 1
+            if not waiting[name]:
+                del waiting[name]
+        waiting[op.name] = sum(reader.inputs.count(op.name) for reader in consumers[op.name])
+        if set(waiting) == {op.name} and op.name in quantised.scales and len(op.shape) == 4:
+            found.add(op.name)
+    return found - {quantised.graph.input.name, quantised.graph.output}
 
 
 def mean_output(op: Operator, mean_input: Array, kernel: Array) -> Array:

@@ -13,9 +13,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.export.heads import tail
 from edgecnn.export.methods import Method
 from edgecnn.export.statistics import GraphRun, Range, features
 from edgecnn.graph import Array, Graph
+from edgecnn.operators import WEIGHTED
 
 BINS = 2048
 OUTLIERS = 1e-4
@@ -34,11 +36,28 @@ def clip(
     if method == "minmax":
         return seen
     counts = histograms(graph, images, seen, on_picture)
+    for name in _decisive(graph):
+        counts.pop(name, None)
     choose = {"percentile": _percentile, "mse": _least(_squared_error), "entropy": _least(_lost)}
     return {
         name: choose[method](counts[name], bounds) if name in counts else bounds
         for name, bounds in seen.items()
     }
+
+
+def _decisive(graph: Graph) -> list[str]:
+    """The logits and what they are only pooled from, where nothing is clipped.
+
+    There the few largest values are the answer: clipped, a picture loses all its confidence.
+    """
+    _, name = tail(graph)
+    found = []
+    while name is not None:
+        found.append(name)
+        op, name = graph[name], None
+        if len(op.inputs) == 1 and op.op not in WEIGHTED:
+            (name,) = op.inputs
+    return found
 
 
 def histograms(

@@ -75,7 +75,8 @@ def with_probabilities(graph: Graph) -> Graph:
 
 
 def tail(graph: Graph) -> tuple[frozenset[str], str | None]:
-    """The operators that make probabilities of logits and carry them out, and the logits' name.
+    """The operators that make probabilities of logits and carry them there and out, and the
+    logits' name.
 
     They compute in float in every engine. The name is None where the network ends otherwise.
     """
@@ -83,9 +84,13 @@ def tail(graph: Graph) -> tuple[frozenset[str], str | None]:
     while op.op == "reshape" or (kind_of(op).moves and len(op.inputs) == 1):
         op = graph[op.inputs[0]]
         names.append(op.name)
-    if op.op == "softmax" or op.attributes.get("kind") in ("sigmoid", "hard_sigmoid"):
-        return frozenset(names), op.inputs[0]
-    return frozenset({graph.output}), None
+    if op.op != "softmax" and op.attributes.get("kind") not in ("sigmoid", "hard_sigmoid"):
+        return frozenset({graph.output}), None
+    consumers, logits = graph.consumers(), graph[op.inputs[0]]
+    while logits.op == "reshape" and len(consumers[logits.name]) == 1:
+        names.append(logits.name)
+        logits = graph[logits.inputs[0]]
+    return frozenset(names), logits.name
 
 
 def _flat(graph: Graph) -> Graph:

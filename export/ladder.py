@@ -59,7 +59,6 @@ def best(tried: list[Rung]) -> Rung:
 def _changes(
     quantiser: Quantiser, tried: list[Rung]
 ) -> Iterator[tuple[str, Callable[[Recipe], Recipe]]]:
-    yield "full bias correction", lambda r: replace(r, bias_correction="full")
     yield "cross-layer equalisation", lambda r: replace(r, equalise=True)
     ranked = rank_layers(quantiser, best(tried).recipe)
     count = 1

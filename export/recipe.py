@@ -32,7 +32,7 @@ class Recipe:
     symmetric: bool = False
     """Zero points of 0 in int8, as NVIDIA TensorRT wants them; half of a ReLU's steps are lost."""
     rounding: Literal["nearest", "adaptive"] = "adaptive"
-    bias_correction: Literal["none", "fast", "full"] = "fast"
+    bias_correction: Literal["none", "fast", "full"] = "full"
     equalise: bool = False
     float_layers: tuple[str, ...] = ()
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from edgecnn.export import formats
-from edgecnn.export.folding import with_whole_zero_point
+from edgecnn.export.folding import fold, with_whole_zero_point
 from edgecnn.export.formats.onnx import write as write_onnx
+from edgecnn.export.formats.onnx.writer import to_onnx
 from edgecnn.export.formats.tflite.writer import to_tflite
 from edgecnn.export.ladder import rank_layers
 from edgecnn.export.quantise import quantise
@@ -169,6 +170,41 @@ def test_the_full_correction_also_makes_up_for_rounded_activations(vanishing: Gr
     assert found["full"] < found["fast"] / 8
 
 
+def test_the_full_correction_holds_over_many_layers() -> None:
+    """Each is corrected once, by what the corrected layers before it feed it, and no more."""
+    rng, images = np.random.default_rng(1), pictures()
+    last = conv("first", picture(), rng.normal(size=(1, 1, 3, 6)))
+    operators = [picture(), last]
+    for i in range(40):
+        turned, _ = np.linalg.qr(rng.normal(size=(6, 6)))
+        last = conv(f"c{i}", last, turned[None, None], 0.1)
+        operators.append(last)
+    graph = network(*operators)
+    quantiser = Quantiser(graph, images)
+    fast, full = (
+        mean_error(graph, quantiser.quantise(replace(PLAIN, bias_correction=kind)), "c39", images)
+        for kind in ("fast", "full")
+    )
+    assert full < fast / 3
+
+
+def test_what_goes_on_beside_a_layer_waits_for_the_correction() -> None:
+    """Two ways from one tensor to a sum: neither is all that the rest reads."""
+    rng, images = np.random.default_rng(2), pictures()
+    image = picture()
+    stem = conv("stem", image, rng.uniform(0, 0.5, (1, 1, 3, 8)), fused="relu")
+    side = conv("side", stem, rng.normal(0, 0.3, (1, 1, 8, 8)), fused="relu")
+    met = result("met", "add", side, stem)
+    last = conv("last", met, rng.normal(0, 0.3, (1, 1, 8, 4)))
+    graph = network(image, stem, side, met, last)
+    quantiser = Quantiser(graph, images)
+    none, full = (
+        mean_error(graph, quantiser.quantise(replace(PLAIN, bias_correction=kind)), "last", images)
+        for kind in ("none", "full")
+    )
+    assert full < none / 2
+
+
 def test_a_zero_point_between_two_integers_costs_nothing() -> None:
     images = pictures()
     image = picture(scale=1 / 127.5, zero_point=127.5)
@@ -215,12 +251,42 @@ def test_each_method_weighs_outliers_in_its_own_way(method: str, least: float, m
     assert min(many.high, -many.low) > 0.95 * OUTLIER, "two in a thousand are no outliers"
 
 
+def test_what_the_answer_is_pooled_from_is_not_clipped() -> None:
+    """One class of one picture has a peak: clipped, that picture would lose its confidence."""
+    images = np.full((16, 64, 64, 2), 10, np.uint8)
+    images[0, :2, :2, 0] = OUTLIER
+    image = picture(2, 64, scale=1.0)
+    maps = conv("maps", image, np.eye(2)[None, None], fused="relu")
+    pooled = Operator("pooled", "global_avg_pool", ["maps"], (1, 2), {"keepdims": False})
+    end = result("p", "softmax", pooled)
+    scales = Quantiser(Graph([image, maps, pooled, end], "p"), images).quantise(Recipe()).scales
+    assert scales["maps"].high >= OUTLIER - scales["maps"].scale
+    beyond = Operator("beyond", "conv", ["maps"], maps.shape, maps.attributes, maps.weights)
+    pooled = replace(pooled, inputs=["beyond"])
+    graph = Graph([image, maps, beyond, pooled, end], "p")
+    assert Quantiser(graph, images).quantise(Recipe()).scales["maps"].high < 0.97 * OUTLIER
+
+
 def logits() -> Graph:
     """Two classes; the first's logit is the mean of the first channel over 100."""
     image = picture(2, scale=1.0)
     pooled = Operator("pooled", "global_avg_pool", ["image"], (1, 2), {"keepdims": False})
     end = dense("logits", pooled, [[0.01, -0.01], [0, 0]])
     return Graph([image, pooled, end, result("p", "softmax", end)], "p")
+
+
+def test_logits_behind_a_reshape_are_held_in_float_all_the_same() -> None:
+    """As MobileNet ends: a 1×1 convolution of what was pooled, reshaped to a vector."""
+    image = picture(2, scale=1.0)
+    pooled = Operator("pooled", "global_avg_pool", ["image"], (1, 1, 1, 2), {"keepdims": True})
+    last = replace(conv("logits", pooled, np.eye(2)[None, None]), fused=None)
+    flat = Operator("flat", "reshape", ["logits"], (1, 2))
+    graph = fold(Graph([image, pooled, last, flat, result("p", "softmax", flat)], "p"))
+    assert [op.op for op in graph] == ["input", "global_avg_pool", "dense", "softmax"]
+    quantised = quantise(graph, observe(graph, np.full((1, SIDE, SIDE, 2), 9, np.uint8)).ranges)
+    nodes = to_onnx(quantised.graph, quantised).graph.node
+    assert nodes[-1].op_type == "Softmax"
+    assert nodes[-2].op_type != "DequantizeLinear"
 
 
 @pytest.mark.parametrize(("representative", "brighter"), [(True, 1.09), (False, 1.45)])
