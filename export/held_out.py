@@ -39,11 +39,6 @@ class HeldOut:
             _check_preprocessing(request, expected, known)
         return cls(images, expected, known)
 
-    def first(self, count: int) -> "HeldOut":
-        """Only so many of them."""
-        known = None if self.truths is None else self.truths[:count]
-        return HeldOut(self.images[:count], self.expected[:count], known)
-
 
 def _truths(request: Request, progress: ExportProgress) -> Truths | None:
     pictures = request.pictures.held_out

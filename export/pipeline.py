@@ -26,7 +26,7 @@ from edgecnn.export import network as networks
 from edgecnn.export import sbom
 from edgecnn.export.calibration_choice import calibration_set
 from edgecnn.export.explain import PLOT, draw, explain
-from edgecnn.export.golden_choice import FEWEST, choose
+from edgecnn.export.golden_choice import choose
 from edgecnn.export.held_out import HeldOut
 from edgecnn.export.job import Clock, Job, hold_to_bound, write_float, write_int8
 from edgecnn.export.manifest import describe
@@ -290,15 +290,22 @@ def _verdict(
     formats: Sequence[str],
     clock: Clock,
 ) -> dict[str, Any]:
-    """Export the same in float32 `beside`, of few pictures, and measure both."""
-    pictures = replace(request.pictures, held_out=request.pictures.held_out[:FEWEST])
-    options = replace(request.options, precision="fp32", max_drop=None)
-    in_float = replace(request, pictures=pictures, options=options)
-    silent = Clock(ExportProgress())
-    manifest = _write_bundle(
-        beside, beside, in_float, held_out.first(FEWEST), formats, silent, kept=None
-    )
-    _write_manifest(beside, manifest)
-    shown = clock.progress
-    found = judge(folder, beside, lambda name: shown.step(f"int8 and float in {name}"))
+    """Export the same in float32 and fp16 `beside`, and measure all three."""
+    bundles, shown = {"int8": folder}, clock.progress
+    wider: dict[str, Precision] = {"float32": "fp32", "fp16": "fp16"}
+    for name, precision in wider.items():
+        options = replace(request.options, precision=precision, max_drop=None)
+        other = replace(request, options=options)
+        path, silent = beside / name, Clock(ExportProgress())
+        path.mkdir()
+        try:
+            manifest = _write_bundle(path, path, other, held_out, formats, silent, kept=None)
+        except ExportError as error:
+            if name == "float32":
+                raise
+            shown.note(f"No fp16 to compare int8 with: {error}")
+            continue
+        _write_manifest(path, manifest)
+        bundles[name] = path
+    found = judge(bundles, lambda name: shown.step(f"int8, fp16 and float32 in {name}"))
     return found.to_json()

@@ -1,7 +1,7 @@
-"""Is int8 worth it here? Each runtime with the int8 artifact and with a float one, on this machine.
+"""Is int8 worth it here? Each runtime with int8, fp16 and float32 artifacts, on this machine.
 
 Not everywhere: a processor without integer units, or an engine that converts back and forth, can
-make int8 the slower one.
+make int8 the slower one, and processors with half-precision arithmetic make fp16 its rival.
 """
 
 import statistics
@@ -16,6 +16,7 @@ from edgecnn.targets.engines import runtimes
 from edgecnn.targets.profiling.measuring import measure
 
 RUNS, SECONDS = 10, 0.3
+PRECISIONS = ("float32", "fp16", "int8")
 NOTICEABLE = 1.1
 """A ratio of latencies nearer to 1 is called a draw: the machine is not ours alone."""
 
@@ -29,20 +30,32 @@ class Cost:
     """Its files."""
     peak_bytes: int
     """Resident memory of the process."""
+    agreement_top1: float | None = None
+    """Fraction of held-out pictures on which it says what Keras says."""
+    top1_drop: float | None = None
+    """Points of top-1 that it lost on them, where their labels are known."""
 
 
 @dataclass(frozen=True)
 class Duel:
-    """One runtime with both."""
+    """One runtime with each precision."""
 
     runtime: str
     int8: Cost
     float32: Cost
+    fp16: Cost | None = None
+    """None where half precision cannot hold the network."""
 
     @property
     def speedup(self) -> float:
-        """How many int8 inferences fit into a float one."""
+        """How many int8 inferences fit into a float32 one."""
         return self.float32.p50_ms / self.int8.p50_ms
+
+    @property
+    def costs(self) -> dict[str, Cost]:
+        """By precision."""
+        costs = {"float32": self.float32, "fp16": self.fp16, "int8": self.int8}
+        return {name: cost for name, cost in costs.items() if cost is not None}
 
 
 @dataclass(frozen=True)
@@ -57,16 +70,21 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """One sentence: the best int8 against the best float."""
+        """One sentence: the best int8 against the best of the others."""
         int8 = min(self.duels, key=lambda duel: duel.int8.p50_ms)
-        other = min(self.duels, key=lambda duel: duel.float32.p50_ms)
-        speedup = other.float32.p50_ms / int8.int8.p50_ms
-        smaller = other.float32.bytes / int8.int8.bytes
+        others = [
+            (precision, duel.runtime, cost)
+            for duel in self.duels
+            for precision, cost in duel.costs.items()
+            if precision != "int8"
+        ]
+        precision, runtime, other = min(others, key=lambda found: found[2].p50_ms)
+        speedup = other.p50_ms / int8.int8.p50_ms
         best = (
-            f"int8 in {int8.runtime} ({int8.int8.p50_ms:.2f} ms) against float in "
-            f"{other.runtime} ({other.float32.p50_ms:.2f} ms)"
+            f"int8 in {int8.runtime} ({int8.int8.p50_ms:.2f} ms) against {precision} in "
+            f"{runtime} ({other.p50_ms:.2f} ms)"
         )
-        size = f"a file {smaller:.1f} times smaller"
+        size = f"a file {other.bytes / int8.int8.bytes:.1f} times smaller"
         if speedup >= NOTICEABLE:
             return f"int8 is worth it here: {best}, {speedup:.1f} times as fast, {size}."
         if speedup > 1 / NOTICEABLE:
@@ -84,34 +102,38 @@ class Verdict:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """What `to_json` gave."""
         duels = (
-            Duel(duel["runtime"], Cost(**duel["int8"]), Cost(**duel["float32"]))
+            Duel(**duel | {name: Cost(**duel[name]) for name in PRECISIONS if duel.get(name)})
             for duel in data["duels"]
         )
         return cls(data["cpu"], data["threads"], tuple(duels), tuple(data["disturbances"]))
 
 
-def judge(int8: Path, float32: Path, on_runtime: Callable[[str], None] = lambda _: None) -> Verdict:
-    """Measure two bundles of the same network, format by format, in fresh processes."""
+def judge(bundles: dict[str, Path], on_runtime: Callable[[str], None] = lambda _: None) -> Verdict:
+    """Measure bundles of one network, by precision, format by format, in fresh processes."""
     board = detect()
-    quantised, real = Bundle.load(int8), Bundle.load(float32)
+    found = {name: Bundle.load(path) for name, path in bundles.items()}
     reasons: list[str] = []
 
     def cost(bundle: Bundle, runtime: str) -> Cost:
-        found = measure(
+        figures = measure(
             bundle.path, runtime, board.threads, runs=RUNS, seconds=SECONDS, target=board.name
         )
-        reasons.extend(found["invalid_reasons"])
+        reasons.extend(figures["invalid_reasons"])
+        artifact = bundle.artifacts[runtimes.get(runtime).format]
+        verification = artifact.details["verification"]
         return Cost(
-            statistics.median(found["samples_ms"]),
-            bundle.artifacts[runtimes.get(runtime).format].bytes,
-            found["memory"]["final"]["peak"],
+            statistics.median(figures["samples_ms"]),
+            artifact.bytes,
+            figures["memory"]["final"]["peak"],
+            verification["agreement_top1"],
+            verification.get("top1_drop"),
         )
 
     def duels() -> Iterator[Duel]:
         for name in runtimes.RUNTIMES:
-            if runtimes.get(name).format in quantised.artifacts:
+            if runtimes.get(name).format in found["int8"].artifacts:
                 on_runtime(name)
-                yield Duel(name, cost(quantised, name), cost(real, name))
+                yield Duel(name, **{key: cost(bundle, name) for key, bundle in found.items()})
 
-    found = tuple(duels())
-    return Verdict(board.cpu, board.threads, found, tuple(dict.fromkeys(reasons)))
+    measured = tuple(duels())
+    return Verdict(board.cpu, board.threads, measured, tuple(dict.fromkeys(reasons)))

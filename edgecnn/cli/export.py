@@ -111,7 +111,7 @@ if TYPE_CHECKING:
 @click.option(
     "--verdict/--no-verdict",
     default=True,
-    help="Measure int8 against float on this machine, or not.  [default: do]",
+    help="Measure int8 against fp16 and float32 on this machine, or not.  [default: do]",
 )
 @click.option(
     "--sign",
@@ -298,20 +298,29 @@ def _show_verdict(console: "Console", verdict: "Verdict") -> None:
     from rich.table import Table
 
     table = Table(
-        title=f"int8 / float32 on {verdict.cpu}, threads: {verdict.threads}", title_justify="left"
+        title=f"each precision on {verdict.cpu}, threads: {verdict.threads}", title_justify="left"
     )
     table.add_column("runtime")
-    for column in ("ms", "faster", "MB", "peak memory, MB"):
+    table.add_column("precision")
+    columns = ["ms", "MB", "peak memory, MB", "agreement"]
+    labelled = all(duel.int8.top1_drop is not None for duel in verdict.duels)
+    if labelled:
+        columns.append("top-1 drop")
+    for column in columns:
         table.add_column(column, justify="right")
     for duel in verdict.duels:
-        a, b = duel.int8, duel.float32
-        table.add_row(
-            duel.runtime,
-            f"{a.p50_ms:.2f} / {b.p50_ms:.2f}",
-            f"{duel.speedup:.1f}×",
-            f"{a.bytes / 1e6:.2f} / {b.bytes / 1e6:.2f}",
-            f"{a.peak_bytes / 1e6:.0f} / {b.peak_bytes / 1e6:.0f}",
-        )
+        for precision, cost in duel.costs.items():
+            row = [
+                duel.runtime,
+                precision,
+                f"{cost.p50_ms:.2f}",
+                f"{cost.bytes / 1e6:.2f}",
+                f"{cost.peak_bytes / 1e6:.0f}",
+                "–" if cost.agreement_top1 is None else f"{cost.agreement_top1:.1%}",
+            ]
+            if labelled:
+                row.append(f"{cost.top1_drop:.2f} pt")
+            table.add_row(*row)
     console.print(table)
     console.print(verdict.sentence, highlight=False)
     if verdict.disturbances:
