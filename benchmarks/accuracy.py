@@ -19,6 +19,7 @@ most of their accuracy and is no part of the comparison. Their files are in that
 - ms: medians in the same engine, in rounds that take turns; a ratio is the median over the rounds.
 
 `--out` gets a JSON file for each network and `accuracy.md` with the tables of all that are there.
+What peers made stays in its `files`, and is not made again by the next run.
 """
 
 import argparse
@@ -143,6 +144,16 @@ def in_process(name: str, folder: Path) -> dict[str, Any]:
     return said
 
 
+def kept_or_made(name: str, folder: Path) -> dict[str, Any]:
+    """What a peer made in an earlier run into the same folder, else in a fresh process."""
+    record = folder / "made.json"
+    if not record.exists():
+        made = in_process(name, folder)
+        record.write_text(json.dumps(made))
+    found: dict[str, Any] = json.loads(record.read_text())
+    return found
+
+
 def artifacts(asked: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """What each tool made, and why others made nothing."""
     found: list[dict[str, Any]] = []
@@ -160,7 +171,7 @@ def artifacts(asked: argparse.Namespace, folder: Path) -> tuple[list[dict[str, A
             continue
         print(f"{name} ...", file=sys.stderr, flush=True)
         try:
-            made = in_process(name, folder / name)
+            made = kept_or_made(name, folder / name)
         except ChildProcessError as error:
             print(error, file=sys.stderr)
             skipped.append(f"{name} failed: {str(error).splitlines()[-1]}")

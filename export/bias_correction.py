@@ -98,9 +98,8 @@ class _Arrived:
         begin = {"scale": scale.scale, "zero_point": scale.zero_point}
         start = Operator(self.name, "input", [], every[first].shape, begin)
         part = Graph([start, *every[first + 1 : last + 1]], name, quantised.graph.name)
-        run = GraphRun(part, (), quantised)
-        for picture in self.pictures:
-            yield channels_last(run(picture[None])[0][None])
+        for value, _ in GraphRun(part, (), quantised).over(self.pictures):
+            yield channels_last(value[None])
 
     def further(self, name: str, quantised: Quantised) -> "_Arrived":
         """The same pictures where they have come to a later tensor."""
