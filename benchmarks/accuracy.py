@@ -25,6 +25,7 @@ What peers made stays in its `files`, and is not made again by the next run.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -157,6 +158,7 @@ def kept_or_made(name: str, folder: Path) -> dict[str, Any]:
 def artifacts(asked: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """What each tool made, and why others made nothing."""
     found: list[dict[str, Any]] = []
+    shutil.rmtree(folder / OURS, ignore_errors=True)  # else an export of the very same is kept
     made = in_process(OURS, folder / OURS)
     bundle = Bundle.load(folder / OURS / "bundle")
     for runtime in ENGINES:
