@@ -1,15 +1,14 @@
 """int8 by tools that need a Python environment of their own, from one float ONNX file to another.
 
-    PYTHON benchmarks/onnx_peers.py aimet|quark|modelopt FLOAT.onnx PICTURES.npy OUT.onnx
+    PYTHON benchmarks/onnx_peers.py aimet|modelopt FLOAT.onnx PICTURES.npy OUT.onnx
 
 `benchmarks.accuracy --with aimet=PYTHON` starts this in the environment whose Python it is told:
-`pip install aimet-onnx`, `pip install amd-quark onnxruntime torch` or
-`pip install 'nvidia-modelopt[onnx]'` in each. PICTURES are (count, H, W, C), as the network takes
+`pip install aimet-onnx` and
+`pip install 'nvidia-modelopt[onnx]'`. PICTURES are (count, H, W, C), as the network takes
 them. Nothing of edgecnn is imported.
 """
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,22 +34,6 @@ def aimet(source: Path, feeds: Feeds, out: Path) -> None:
     onnx.save(sim.to_onnx_qdq(export_int32_bias=True, prequantize_constants=True), out)
 
 
-def quark(source: Path, feeds: Feeds, out: Path) -> None:
-    """AMD's Quark."""
-    from onnxruntime.quantization import CalibrationDataReader
-    from quark.onnx import ModelQuantizer, QConfig
-
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self._rest: Iterator[dict[str, Any]] = iter(feeds)
-
-        def get_next(self) -> dict[str, Any] | None:
-            return next(self._rest, None)
-
-    quantizer = ModelQuantizer(QConfig.get_default_config("A8W8"))
-    quantizer.quantize_model(str(source), str(out), Reader())
-
-
 def modelopt(source: Path, feeds: Feeds, out: Path) -> None:
     """NVIDIA's Model Optimizer, which writes for TensorRT: symmetric activations."""
     from modelopt.onnx.quantization import quantize
@@ -68,7 +51,7 @@ def modelopt(source: Path, feeds: Feeds, out: Path) -> None:
     )
 
 
-TOOLS = {"aimet": aimet, "quark": quark, "modelopt": modelopt}
+TOOLS = {"aimet": aimet, "modelopt": modelopt}
 
 
 def main() -> None:
