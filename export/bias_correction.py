@@ -121,7 +121,9 @@ def _alone(quantised: Quantised) -> set[str]:
             if not waiting[name]:
                 del waiting[name]
         waiting[op.name] = sum(reader.inputs.count(op.name) for reader in consumers[op.name])
-        if set(waiting) == {op.name} and op.name in quantised.scales and len(op.shape) == 4:
+        # One for each picture: a layer over time makes several of it, as if they were pictures.
+        picture = len(op.shape) == 4 and op.shape[0] == 1
+        if set(waiting) == {op.name} and op.name in quantised.scales and picture:
             found.add(op.name)
     return found - {quantised.graph.input.name, quantised.graph.output}
 
