@@ -399,7 +399,8 @@ def test_a_fleet_behind_a_password(start_broker: Callable[..., Mosquitto], tmp_p
 @needs_broker
 def test_a_board_that_answers_nothing(broker: Mosquitto) -> None:
     url = f"mqtt://127.0.0.1:{broker.port}/robots"
-    health = {"bundle": "colours-int8", "bundle_version": "0123", "silent_s": 30.0}
+    names = {"bundle": "colours-int8", "bundle_version": "0123"}
+    health = names | {"since": 1.0, "silent_s": 30.0}
     with contextlib.closing(Mqtt(f"{url}/eye")) as sink:
         until(lambda: sink._online, "the connection")
         sink.tell("health", health)
