@@ -27,8 +27,11 @@ WIDEST = 1152
 """Inputs of an output from which a layer is left alone: over so many, rounding errors average out
 by themselves, and the factor costs the third power."""
 
-POSITIONS = 256
-"""Windows of a picture that are looked at, spread over it: their neighbours say the same."""
+WINDOWS = 2048
+"""That a layer's covariance is of, spread over all pictures: more of them say the same."""
+
+TOGETHER = 8
+"""Pictures whose windows are multiplied at once: to add up their products would take longer."""
 
 DAMPING = 0.01
 """Of the mean variance, added to every variance: no picture says all about the next."""
@@ -76,17 +79,26 @@ def covariances(graph: Graph, images: NDArray[np.uint8]) -> dict[str, Array]:
     sums = {name: np.zeros((shape[0], 1, shape[1])) for name, shape in shapes.items()}
     counts = dict.fromkeys(shapes, 0)
     origins: dict[str, Array] = {}
+
+    def add(name: str, parts: list[Array]) -> None:
+        value = np.concatenate(parts, axis=1)
+        if name not in origins:
+            origins[name] = value.mean(axis=1, keepdims=True)
+        # Counted from a point among them: far from zero, small differences would be lost.
+        value -= origins[name]
+        products[name] += _square(value)
+        sums[name] += value.sum(axis=1, keepdims=True)
+        counts[name] += value.shape[1]
+
+    places = -(-WINDOWS // len(images))
     run = GraphRun(graph, sorted({op.inputs[0] for op in layers}))
-    for _, tensors in run.over(images):
+    held: dict[str, list[Array]] = {op.name: [] for op in layers}
+    for number, (_, tensors) in enumerate(run.over(images), start=1):
         for op in layers:
-            value = sampled(op, channels_last(tensors[op.inputs[0]]))
-            if op.name not in origins:
-                origins[op.name] = value.mean(axis=1, keepdims=True)
-            # Counted from a point among them: far from zero, small differences would be lost.
-            value -= origins[op.name]
-            products[op.name] += _square(value)
-            sums[op.name] += value.sum(axis=1, keepdims=True)
-            counts[op.name] += value.shape[1]
+            held[op.name].append(sampled(op, channels_last(tensors[op.inputs[0]]), places))
+            if number % TOGETHER == 0 or number == len(images):
+                add(op.name, held[op.name])
+                held[op.name] = []
     # In place: those of DenseNet-201 take 1 GB.
     for name, total in sums.items():
         mean = total / counts[name]
@@ -105,13 +117,13 @@ def _square(value: Array) -> Array:
     return stacked
 
 
-def sampled(op: Operator, value: Array) -> Array:
-    """What the layer sees at up to `POSITIONS` places, float32 (groups, places, inputs)."""
+def sampled(op: Operator, value: Array, most: int) -> Array:
+    """What the layer sees at so many places at most, float32 (groups, places, inputs)."""
     if op.op == "dense":
         return value.reshape(1, -1, inputs_of(op)).copy()
     every = windows(op, value)
     rows, columns, _, kh, kw = every.shape
-    places = np.linspace(0, rows * columns - 1, min(POSITIONS, rows * columns)).astype(int)
+    places = np.linspace(0, rows * columns - 1, min(most, rows * columns)).astype(int)
     seen = every[places // columns, places % columns]
     groups = groups_of(op)
     seen = seen.reshape(len(places), groups, -1, kh, kw).transpose(1, 0, 3, 4, 2)
