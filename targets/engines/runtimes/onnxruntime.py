@@ -5,7 +5,7 @@ import platform
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnx
 MMAP_THRESHOLD_BYTES = 32 * 2**20
 """glibc's `DEFAULT_MMAP_THRESHOLD_MAX` on 64-bit systems."""
 CPU = ("CPUExecutionProvider",)
+ERROR, FATAL = 3, 4
+"""What ONNX Runtime logs at least; its warnings about unused initialisers are noise."""
 TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 
@@ -101,7 +103,7 @@ class OnnxRuntimeSession:
     """An inference session.
 
     `providers` are ONNX Runtime's execution providers by preference, a name or a pair of name
-    and options.
+    and options. `settings` are entries of its session's configuration.
     """
 
     def __init__(
@@ -112,6 +114,8 @@ class OnnxRuntimeSession:
         *,
         trace: Path | None = None,
         providers: Sequence[str | tuple[str, dict[str, str]]] = CPU,
+        settings: Mapping[str, str] | None = None,
+        severity: int = ERROR,
     ) -> None:
         self.engine, self.threads = engine, threads
         try:
@@ -124,9 +128,14 @@ class OnnxRuntimeSession:
         if trace:
             options.enable_profiling = True
             options.profile_file_prefix = str(trace)
-        options.log_severity_level = 3  # errors: warnings about unused initialisers are noise
+        options.log_severity_level = severity
+        for name, value in (settings or {}).items():
+            options.add_session_config_entry(name, value)
         try:
-            session = ort.InferenceSession(str(model), options, providers=list(providers))
+            # It would go on with other providers, after a word on stdout where the answers go.
+            session = ort.InferenceSession(
+                str(model), options, providers=list(providers), enable_fallback=0
+            )
         except Exception as error:  # its exceptions share no base class of their own
             raise RuntimeUnavailable(f"{engine} cannot open {model}: {error}") from None
         ends = session.get_inputs(), session.get_outputs()

@@ -155,6 +155,18 @@ def test_a_fall_back_to_the_cpu_is_refused_and_said() -> None:
 
 
 @pytest.mark.usefixtures("gpu_claimed")
+def test_a_library_that_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = tmp_path / "libonnxruntime_providers_cuda.so"
+    provider.touch()
+    monkeypatch.setitem(nvidia.LIBRARIES, "CUDAExecutionProvider", str(provider))
+    said = r"cannot load CUDA: .*libonnxruntime_providers_shared\.so.*onnxruntime-gpu\[cuda,cudnn\]"
+    with pytest.raises(RuntimeUnavailable, match=said):
+        runtimes.get("onnxruntime-cuda").open(INT8, 1)
+
+
+@pytest.mark.usefixtures("gpu_claimed")
 @pytest.mark.filterwarnings("ignore:Specified provider:UserWarning")
 def test_a_robot_goes_on_with_the_next_engine(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, colour_bundle: Path
