@@ -39,7 +39,7 @@ test-full: setup $(SAMPLES)/complete  ## Also the tests that take minutes each
 
 test-arm: setup $(SAMPLES)/complete  ## The board's code on emulated boards; Debian, as root
 	tests/arm/prepare.sh .cache/arm $(LEVEL)
-	$(BIN)/pytest -m '$(EMULATED)' tests/arm
+	$(BIN)/pytest --numprocesses 2 -m '$(EMULATED)' tests/arm
 
 check: setup types  ## Format, lint, types
 	$(BIN)/ruff format .

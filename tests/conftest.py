@@ -1,9 +1,11 @@
 """Heavy material, made once per run and shared: samples, a trained network, real bundles."""
 
+import fcntl
 import importlib.util
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -39,11 +41,12 @@ ONE_BY_ONE = ("export/test_zoo.py", "export/test_nvidia.py", "zoo/test_networks.
 """Files that share nothing between their many long tests: any worker takes the next."""
 
 MORE_OF_THE_SAME = {
-    *("densenet169", "densenet201", "resnet101", "resnet152", "senet154", "vgg19"),
+    *("densenet169", "densenet201", "resnet101", "resnet152", "senet154", "vgg19", "zfnet"),
+    *("resnet34", "resnet50", "mobilenet_v3_large"),
     *("efficientnet_b1", "efficientnet_b2", "efficientnet_b3"),
     *("efficientnet_lite1", "efficientnet_lite2", "inception_v4"),
 }
-"""Networks of the same layers as a smaller one of their family."""
+"""Networks of the same layers as another, mostly a smaller one of their family."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -135,28 +138,61 @@ def edgecnn_cli(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def lenet5_run(work: Path, edgecnn_cli: Cli) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A folder that the first worker to ask for it fills, and all others find."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if WORKER == "alone" else base.parent) / "once"
+    shared.mkdir(exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, complete = shared / name, shared / f"{name}.complete"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not complete.exists():
+                folder.mkdir(exist_ok=True)
+                make(folder)
+                complete.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def types_once(once: Callable[..., Path], edgecnn_cli: Cli) -> Callable[..., Path]:
+    """Runs a command in the folder of that name, unless another worker has."""
+
+    def types(folder: str, *words: str) -> Path:
+        def run(cwd: Path) -> None:
+            done = edgecnn_cli(*words, cwd=cwd)
+            assert done.returncode == 0, done.stderr
+
+        return once(folder, run)
+
+    return types
+
+
+@pytest.fixture(scope="session")
+def lenet5_run(work: Path, types_once: Callable[..., Path]) -> Path:
     """LeNet-5 trained on digits by the command line."""
-    done = edgecnn_cli("train", "lenet5", "--data", "digits")
-    assert done.returncode == 0, done.stderr
-    (run,) = (work / "runs").glob("lenet5-*")
-    return run
+    (run,) = (types_once("lenet5-run", "train", "lenet5", "--data", "digits") / "runs").iterdir()
+    return shutil.copytree(run, work / "runs" / run.name)
 
 
 @pytest.fixture(scope="session")
-def lenet5_bundle(work: Path, lenet5_run: Path, edgecnn_cli: Cli) -> Path:
-    """`edgecnn export lenet5 --int8` after that training."""
-    done = edgecnn_cli("export", "lenet5", "--int8")
-    assert done.returncode == 0, done.stderr
-    return work / "exports" / "lenet5-int8"
+def lenet5_bundle(work: Path, lenet5_run: Path, types_once: Callable[..., Path]) -> Path:
+    """`edgecnn export --int8` of that training."""
+    made = types_once("lenet5-int8", "export", str(lenet5_run), "--int8", "--out", "bundle")
+    return shutil.copytree(made / "bundle", work / "exports" / "lenet5-int8")
 
 
 @pytest.fixture(scope="session")
-def lite0_bundle(work: Path, edgecnn_cli: Cli) -> Path:
+def lite0_bundle(work: Path, types_once: Callable[..., Path]) -> Path:
     """`edgecnn export efficientnet_lite0 --int8`, really pretrained."""
-    done = edgecnn_cli("export", "efficientnet_lite0", "--int8")
-    assert done.returncode == 0, done.stderr
-    return work / "exports" / "efficientnet_lite0-int8"
+    if given := os.environ.get("EDGECNN_TESTS_LITE0"):  # just made by `make demo`
+        return Path(given)
+    made = types_once("lite0-int8", "export", "efficientnet_lite0", "--int8")
+    (bundle,) = (made / "exports").iterdir()
+    return shutil.copytree(bundle, work / "exports" / bundle.name)
 
 
 SIDE = 16

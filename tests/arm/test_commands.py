@@ -11,6 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.arm
 FRAMES = 5
+DEMO = Path(__file__).parents[2] / "edgecnn" / "demo" / "bundle"
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -59,10 +60,10 @@ def test_run_classifies_as_here(
         assert frame["probability"] == pytest.approx(expected["probability"], abs=2e-6)
 
 
-def test_a_profile_is_never_valid(raspberrypi5: Any, lite0_bundle: Path) -> None:
+def test_a_profile_is_never_valid(raspberrypi5: Any) -> None:
     """Its worker processes are emulated too, and say so."""
     few = ("--runs", "1", "--seconds", "0", "--processes", "1", "--threads", "1")
-    done = raspberrypi5.edgecnn("profile", lite0_bundle, "--runtime", "litert", *few, "--json")
+    done = raspberrypi5.edgecnn("profile", DEMO, "--runtime", "litert", *few, "--json")
     assert done.returncode == 0, done.stderr
     (run,) = json.loads(done.stdout)["runs"]
     assert not run["valid"]
