@@ -395,7 +395,8 @@ def main() -> None:
     if asked.what == "cost":
         cost(bundle)
         return
-    images, classes = load_pictures(asked.data, bundle)
+    pictures = load_pictures(asked.data, bundle)
+    images, classes = np.concatenate([*pictures.chunks()]), pictures.truths
     if asked.what == "promises":
         promises(bundle, images, np.asarray(classes))
     elif asked.what == "strangers":

@@ -1,7 +1,7 @@
 """Pictures on disk: finding, reading and identifying them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,8 @@ from edgecnn.head import Head
 from edgecnn.labels_csv import LABELS_CSV
 from edgecnn.opencv import LARGEST_PICTURE, build_has, opencv
 from edgecnn.picture_files import find_pictures, matching, not_read_here
-from edgecnn.preprocessing import Frame, FramePreparer, Preprocessing
+from edgecnn.preparation import all_prepared, prepared_chunks
+from edgecnn.preprocessing import Frame, Preprocessing
 
 SEVERAL = "|"
 """Between the labels of a picture that has several."""
@@ -194,10 +195,13 @@ def truths(pictures: Sequence[Picture], labels: Sequence[str], head: Head) -> ND
     return np.array(class_indices(pictures, labels), np.int64)
 
 
+def chunks(
+    pictures: Sequence[Picture], preprocessing: Preprocessing
+) -> Iterator[NDArray[np.uint8]]:
+    """The pictures as network input, some at a time; see `edgecnn.preparation`."""
+    return prepared_chunks(lambda index: pictures[index].read(), len(pictures), preprocessing)
+
+
 def prepare(pictures: Sequence[Picture], preprocessing: Preprocessing) -> np.ndarray[Any, Any]:
     """All pictures as network input, uint8 `(count, height, width, channels)`."""
-    preparer = FramePreparer(preprocessing)
-    images = np.empty((len(pictures), *preprocessing.shape[1:]), np.uint8)
-    for image, picture in zip(images, pictures, strict=True):
-        image[...] = preparer(picture.read())[0]
-    return images
+    return all_prepared(lambda index: pictures[index].read(), len(pictures), preprocessing)

@@ -1,6 +1,6 @@
 """Accuracy of a bundle: each runtime on labelled pictures, beside the float network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,18 @@ from edgecnn.arguments import at_least
 from edgecnn.bundle import Bundle
 from edgecnn.errors import DataError, RuntimeUnavailable
 from edgecnn.export.accuracy import Accuracy, Agreement, Drop, Probabilities, Truths
-from edgecnn.export.float_network import float_answers
+from edgecnn.export.float_network import found_float
 from edgecnn.export.promises import Promises
 from edgecnn.export.thresholds import Thresholds
+from edgecnn.export.verify import reference as reference_answers
 from edgecnn.head import Head
-from edgecnn.pictures import Picture, labelled_pictures, prepare, truths
+from edgecnn.pictures import Picture, chunks, labelled_pictures, truths
 from edgecnn.quiet import import_keras
 from edgecnn.reliability import Reliability
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.engines import runtimes
 from edgecnn.targets.engines.loading import prove
+from edgecnn.targets.engines.sessions import Sessions
 
 
 @dataclass(frozen=True)
@@ -111,41 +113,44 @@ def evaluate(
     if reference:
         import_keras()  # takes seconds: what is no bundle was said before
     head = bundle.head
-    images, classes = load(str(source), bundle)
+    pictures = load(str(source), bundle)
+    classes = pictures.truths
     notes: list[str] = []
     if head.kind == "binary" and not classes.any():
         notes.append(f"No picture of {source} has the label '{bundle.labels[-1]}'.")
-    expected = float_answers(bundle, images, notes, reference) if reference else None
+    engines = list(_engines(bundle, threads or detect().threads, notes, self_check))
+    float_network = found_float(bundle, notes, reference) if reference else None
+    outputs = head.outputs(len(bundle.labels))
+    answers = {engine.name: np.empty((len(classes), outputs), np.float32) for engine in engines}
+    expected = None if float_network is None else np.empty((len(classes), outputs), np.float32)
+    begun = 0
+    for chunk in pictures.chunks():
+        rows = slice(begun, begun := begun + len(chunk))
+        if float_network is not None and expected is not None:
+            expected[rows] = reference_answers(
+                float_network, chunk, bundle.manifest.get("head_added")
+            )
+        for engine in engines:
+            for row, answer in zip(answers[engine.name][rows], engine.answers(chunk), strict=True):
+                row[...] = answer
+                on_picture()
     results: dict[str, Result] = {}
-    for name in runtimes.RUNTIMES:
-        runtime = runtimes.get(name)
-        if runtime.format not in bundle.artifacts:
-            continue
-        try:
-            session = runtime.open(bundle.model_file(runtime.format), threads or detect().threads)
-            if self_check:
-                prove(bundle, name, session)
-        except RuntimeUnavailable as error:
-            notes.append(str(error))
-            continue
-        answers = np.empty((len(images), head.outputs(len(bundle.labels))), np.float32)
-        for answer, image in zip(answers, images, strict=True):
-            answer[...] = session.infer(image[None])
-            on_picture()
+    for engine in engines:
         # Accuracy is of what is said, and that of calibrated probabilities.
-        known = Reliability.load(bundle, runtime.format)
-        said = answers if known is None else known.calibrated(answers, head)
-        promises = Promises.of(known, answers, classes, head)
-        found = _judged(name, said, classes, expected, head, promises)
+        known = Reliability.load(bundle, engine.format)
+        given = answers[engine.name]
+        said = given if known is None else known.calibrated(given, head)
+        promises = Promises.of(known, given, classes, head)
+        found = _judged(engine.name, said, classes, expected, head, promises)
         if thresholds:
             of_each = Thresholds.of(said, classes, bundle.labels, head)
             found = replace(found, thresholds=of_each)
-        results[runtime.format] = found
+        results[engine.format] = found
     if not results:
         raise RuntimeUnavailable(f"No engine here runs {bundle.path}. {' '.join(notes)}")
     return Evaluation(
         str(source),
-        len(images),
+        len(classes),
         None if expected is None else Accuracy.of(expected, classes, head=head),
         results,
         tuple(notes),
@@ -169,19 +174,47 @@ def _judged(
     return Result(runtime, accuracy, comparison, drop, promises)
 
 
-def load(source: str, bundle: Bundle) -> tuple[NDArray[np.uint8], Truths]:
-    """Labelled pictures as the bundle's input (count, H, W, C), and what they show."""
-    path = Path(source)
+def _engines(
+    bundle: Bundle, threads: int, notes: list[str], self_check: bool
+) -> Iterator[Sessions]:
+    """The bundle in each runtime that is here, with a note for each that is not."""
+    for name in runtimes.RUNTIMES:
+        runtime = runtimes.get(name)
+        if runtime.format not in bundle.artifacts:
+            continue
+        try:
+            sessions = Sessions.open(runtime, bundle.model_file(runtime.format), threads)
+            if self_check:
+                prove(bundle, name, sessions.first)
+        except RuntimeUnavailable as error:
+            notes.append(str(error))
+        else:
+            yield sessions
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Pictures as a bundle's input, a chunk at a time, and what they show."""
+
+    truths: Truths
+    chunks: Callable[[], Iterator[NDArray[np.uint8]]]
+    """From the first picture on, uint8 (some, H, W, C)."""
+
+
+def load(source: str, bundle: Bundle) -> Labelled:
+    """Labelled pictures, or the test split of a data set."""
+    path, preprocessing = Path(source), bundle.preprocessing
     if path.exists() and not (path / "test").is_dir():
         pictures = labelled_pictures(path, empty_labels=bundle.head.kind != "softmax")
-        classes = truths(pictures, bundle.labels, bundle.head)
-        return prepare(pictures, bundle.preprocessing), classes
+        return Labelled(
+            truths(pictures, bundle.labels, bundle.head), lambda: chunks(pictures, preprocessing)
+        )
     dataset = data.open_source(source)
     test = dataset.test
     if len(test) == 0:
         raise DataError(f"{source} has no test pictures.")
     by_class = _as_ours(dataset.labels, bundle, source)
-    return test.prepared(bundle.preprocessing), by_class[test.targets]
+    return Labelled(by_class[test.targets], lambda: test.prepared_chunks(preprocessing))
 
 
 def _as_ours(theirs: Sequence[str], bundle: Bundle, source: str) -> Truths:

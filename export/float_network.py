@@ -4,41 +4,35 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edgecnn.bundle import Bundle
 from edgecnn.checkpoint import RUNS
 from edgecnn.errors import EdgeCnnError, ExportError
 from edgecnn.export import network as networks
-from edgecnn.export.accuracy import Probabilities
 from edgecnn.export.keras_file import read_model, weights_of
 from edgecnn.export.network import Network
-from edgecnn.export.verify import reference
 
 
-def float_answers(
-    bundle: Bundle, images: NDArray[np.uint8], notes: list[str], given: bool | Path | str = True
-) -> Probabilities | None:
-    """What the float network says of uint8 pictures, or None and a note why it is not here.
+def found_float(
+    bundle: Bundle, notes: list[str], given: bool | Path | str = True
+) -> Network | None:
+    """The float network, or None and a note why it is not here.
 
     `given` is a file to take it from, whatever the bundle says. Raises `EdgeCnnError` for one that
     cannot be read or does not fit.
     """
-    if not isinstance(given, bool):
-        network = _in_file(bundle, Path(given))
-        if not _same(network, bundle):
-            notes.append(
-                f"{given} is not the very file that the bundle was made from: what is compared is "
-                "this network with that one's artifacts."
-            )
-    else:
+    if isinstance(given, bool):
         try:
-            network = _found(bundle)
+            return _found(bundle)
         except EdgeCnnError as error:
             notes.append(f"No comparison with the float network: {error}")
             return None
-    return reference(network, images, bundle.manifest.get("head_added"))
+    network = _in_file(bundle, Path(given))
+    if not _same(network, bundle):
+        notes.append(
+            f"{given} is not the very file that the bundle was made from: what is compared is "
+            "this network with that one's artifacts."
+        )
+    return network
 
 
 def _found(bundle: Bundle) -> Network:

@@ -1,9 +1,9 @@
 """What is exported: a Keras model with its labels, preprocessing and the origin of its weights."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 RANDOM_SEED = 0
 """Random weights are the same at each export, so that two exports can be compared."""
 BATCH = 8
+MANY = 32
+"""Pictures from which on compiling the model takes less time than it saves."""
 IN_MEMORY = "a Keras model in memory"
 
 
@@ -59,7 +61,15 @@ class Network:
 
     def answers(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `answers`."""
-        return answers(self.model, self.preprocessing, images, self.output)
+        call = self._as_graph if len(images) >= MANY else None
+        return answers(self.model, self.preprocessing, images, self.output, call)
+
+    @cached_property
+    def _as_graph(self) -> Callable[[Any], Any]:
+        """The model as TensorFlow compiles it: five times faster once that is done, or more."""
+        import tensorflow as tf
+
+        return tf.function(lambda given: self.model(given, training=False))  # type: ignore[no-any-return]
 
     def labels_for(self, outputs: int, binary: bool) -> tuple[str, ...]:
         """Its labels, which must be as many as a head of so many outputs has."""
@@ -84,19 +94,22 @@ def answers(
     preprocessing: Preprocessing,
     images: NDArray[np.uint8],
     output: int = 0,
+    call: Callable[[Any], Any] | None = None,
 ) -> NDArray[np.float32]:
     """What a Keras model itself gives in float32 for uint8 pictures (count, H, W, C).
 
-    (count, values), as they are: nothing of what export does to a network is in between.
+    (count, values), as they are: nothing of what export does to a network is in between. `call`
+    stands for the model, with the same answers.
     """
-    batch = model.inputs[0].shape[0] or BATCH
-    short = -len(images) % batch if model.inputs[0].shape[0] else 0
+    call = call or partial(model, training=False)
+    batch = model.inputs[0].shape[0] or max(1, min(BATCH, len(images)))
+    short = -len(images) % batch  # a batch of another size would be compiled by itself
     given = np.concatenate([images, np.repeat(images[-1:], short, axis=0)])
     batches = []
     with in_float32(model):
         for start in range(0, len(given), batch):
             pictures = preprocessing.normalise(given[start : start + batch])
-            result = _chosen(model(_as_expected(model, pictures), training=False), output)
+            result = _chosen(call(_as_expected(model, pictures)), output)
             batches.append(np.asarray(result, np.float32))
     return np.concatenate(batches).reshape(len(given), -1)[: len(images)]
 

@@ -15,12 +15,9 @@ from numpy.typing import NDArray
 
 from edgecnn.errors import DataError
 from edgecnn.opencv import opencv
-from edgecnn.parallel import in_order
 from edgecnn.pictures import Picture
-from edgecnn.preprocessing import Frame, FramePreparer, Preprocessing
-
-CHUNK = 256
-"""Pictures prepared by one thread at a time."""
+from edgecnn.preparation import all_prepared, prepared_chunks
+from edgecnn.preprocessing import Frame, Preprocessing
 
 
 class Frames(Protocol):
@@ -139,29 +136,13 @@ class Split:
         """Hash of each picture."""
         return tuple(self.frames.digest(i) for i in range(len(self)))
 
-    def prepared_chunks(
-        self, preprocessing: Preprocessing, size: int = CHUNK
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Network input in order, `size` pictures at a time, prepared by parallel threads."""
-
-        def prepare(start: int) -> NDArray[np.uint8]:
-            preparer = FramePreparer(preprocessing)
-            indices = range(start, min(start + size, len(self)))
-            chunk = np.empty((len(indices), *preprocessing.shape[1:]), np.uint8)
-            for image, index in zip(chunk, indices, strict=True):
-                image[...] = preparer(self.frames[index])[0]
-            return chunk
-
-        return in_order(prepare, range(0, len(self), size), ahead=2)
+    def prepared_chunks(self, preprocessing: Preprocessing) -> Iterator[NDArray[np.uint8]]:
+        """Network input in order; see `edgecnn.preparation`."""
+        return prepared_chunks(self.frames.__getitem__, len(self), preprocessing)
 
     def prepared(self, preprocessing: Preprocessing) -> NDArray[np.uint8]:
         """All pictures as network input, uint8 `(count, height, width, channels)`."""
-        images = np.empty((len(self), *preprocessing.shape[1:]), np.uint8)
-        filled = 0
-        for chunk in self.prepared_chunks(preprocessing):
-            images[filled : filled + len(chunk)] = chunk
-            filled += len(chunk)
-        return images
+        return all_prepared(self.frames.__getitem__, len(self), preprocessing)
 
 
 @dataclass(frozen=True)

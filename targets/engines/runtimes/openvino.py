@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import RuntimeUnavailable
+from edgecnn.parallel import cores
 from edgecnn.targets.engines.layer_times import RUNS, LayerTime, medians
 from edgecnn.targets.engines.memory_model import NetworkMemory
 from edgecnn.targets.engines.session import check_contract
@@ -153,6 +154,9 @@ def settings_for(device: str, threads: int, count: bool) -> dict[str, Any]:
         # Without the hint float layers run in bfloat16 or float16 where the CPU has them, and
         # neither answers nor times can be compared. GPUs and NPUs are made for float16.
         settings |= {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+        if threads < cores():
+            # Each of several sessions would hold its threads to the same cores.
+            settings["ENABLE_CPU_PINNING"] = False
     return settings
 
 
