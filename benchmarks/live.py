@@ -110,11 +110,12 @@ class SlowSession:
         self._session = session
         self.engine, self.threads = session.engine, session.threads
         self.input_shape, self.classes = session.input_shape, session.classes
+        self.features = session.features
 
-    def infer(self, image: np.ndarray) -> np.ndarray:
+    def infer(self, image: np.ndarray, features: np.ndarray | None = None) -> np.ndarray:
         """Sleep, then infer."""
         time.sleep(SLOW_S)
-        return self._session.infer(image)
+        return self._session.infer(image, features)
 
 
 def age(bundle: Path, runtime: str, seconds: float) -> None:

@@ -35,15 +35,16 @@ class Unreliable:
         self._session, self._chance, self._left = session, chance, 0
         self.engine, self.threads = session.engine, session.threads
         self.input_shape, self.classes = session.input_shape, session.classes
+        self.features = session.features
 
-    def infer(self, image: np.ndarray) -> np.ndarray:
+    def infer(self, image: np.ndarray, features: np.ndarray | None = None) -> np.ndarray:
         """As the engine, or `RuntimeUnavailable`."""
         if not self._left and self._chance.random() < FAILS:
             self._left = self._chance.randint(1, 3)
         if self._left:
             self._left -= 1
             raise RuntimeUnavailable("the soak makes it fail")
-        return self._session.infer(image)
+        return self._session.infer(image, features)
 
 
 def jumping_clock(chance: random.Random) -> None:

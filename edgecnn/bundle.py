@@ -95,6 +95,8 @@ class Bundle:
     artifacts: dict[str, Artifact]
     head: Head = SOFTMAX
     """What the network's outputs mean."""
+    features: int = 0
+    """How many values of its last layer's input the model gives beside them: mostly none."""
     golden: Path | None = None
     """Pictures with the answers they got at export; see `edgecnn.golden`."""
     answers: Path | None = None
@@ -132,6 +134,7 @@ class Bundle:
             architecture, precision = manifest["architecture"], manifest["precision"]
             _check_names(architecture, precision, weights, artifacts)
             others = {key: File(**manifest[key]) for key in OTHER_FILES if key in manifest}
+            features = _count(manifest.get("features", 0))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise BundleError(
                 f"{path / MANIFEST} is incomplete: {error!r}. Export again."
@@ -157,6 +160,7 @@ class Bundle:
             labels=labels,
             artifacts=artifacts,
             head=_read_head(path, manifest, len(labels)),
+            features=features,
             golden=_path(path, others.get("golden")),
             answers=_path(path, others.get("answers")),
             files=tuple(files),
@@ -265,6 +269,12 @@ def _check_names(
         raise ValueError(f"{', '.join(sorted(unknown))} are no formats")
     if empty := [name for name, artifact in artifacts.items() if not artifact.files]:
         raise ValueError(f"{empty[0]} has no files")
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"features are a number of values, not {value!a}")
+    return value
 
 
 def _read_head(path: Path, manifest: dict[str, Any], labels: int) -> Head:

@@ -84,6 +84,8 @@ class Graph:
     operators: list[Operator]
     output: str
     name: str = "network"
+    features: str | None = None
+    """The tensor that is given beside the output, `(1, features)`, where one was asked for."""
 
     def __iter__(self) -> Iterator[Operator]:
         return iter(self.operators)

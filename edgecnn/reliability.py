@@ -22,6 +22,7 @@ from edgecnn.binomial import beta_quantile
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, EdgeCnnError
 from edgecnn.head import Head
+from edgecnn.neighbours import Neighbours
 from edgecnn.npz import read_arrays
 
 FILE = "answers.npz"
@@ -46,23 +47,30 @@ def log_odds(values: Values, head: Head) -> Values:
 
 def tempered(values: Values, temperature: float, head: Head) -> Values:
     """Probabilities `(..., outputs)` after their logits are divided by a temperature."""
-    logits = log_odds(values, head) / np.float32(temperature)
+    return _cooled(log_odds(values, head), temperature, head)
+
+
+def _cooled(logits: Values, temperature: float, head: Head) -> Values:
+    """Probabilities of `logits`, in their place."""
+    logits *= np.float32(1 / temperature)
     if head.kind == "softmax":
-        logits -= logits.max(axis=-1, keepdims=True)
+        logits -= np.maximum.reduce(logits, axis=-1, keepdims=True)
         np.exp(logits, out=logits)
-        logits /= logits.sum(axis=-1, keepdims=True)
+        logits /= np.add.reduce(logits, axis=-1, keepdims=True)
         return logits
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+    np.exp(np.negative(logits, out=logits), out=logits)
+    logits += 1
+    return np.reciprocal(logits, out=logits)
 
 
-def familiarity(values: Values) -> NDArray[np.float32]:
-    """How far the best logit stands out of the mean one, of `softmax` probabilities.
+def prominence(logits: Values) -> Values:
+    """How far the best logit stands out of the mean one, `(...)` of `softmax`'s `(..., outputs)`.
 
     The largest logit (Hendrycks et al., Scaling Out-of-Distribution Detection for Real-World
     Settings, 2022), as far as probabilities still tell it.
     """
-    logits = np.log(np.maximum(values, SMALLEST))
-    return np.asarray(logits.max(axis=-1) - logits.mean(axis=-1), np.float32)
+    mean = np.add.reduce(logits, axis=-1) / np.float32(logits.shape[-1])
+    return np.asarray(np.maximum.reduce(logits, axis=-1) - mean)
 
 
 def of_each(values: Values, head: Head) -> Values:
@@ -170,7 +178,10 @@ class Reliability:
     classes: NDArray[np.int32]
     """What it shows, `(count,)`; -1 where any number of labels may hold."""
     familiar: Values
-    """`familiarity` of every held-out picture, sorted; empty where the head has none."""
+    """How familiar every held-out picture is, sorted: by its nearness to `neighbours`, else, of
+    `softmax`, by its `prominence`; empty where there is neither."""
+    neighbours: Neighbours | None = None
+    """Calibration pictures, of an artifact that gives features."""
 
     @classmethod
     def load(cls, bundle: Bundle, format: str) -> Self | None:
@@ -186,21 +197,49 @@ class Reliability:
                 file[f"{format}_true"],
                 file["classes"],
                 file[f"{format}_familiar"],
+                Neighbours.read(file[f"{format}_neighbours"], bundle.features)
+                if bundle.features
+                else None,
             )
         except (KeyError, ValueError, TypeError) as error:
             raise BundleError(f"{bundle.answers} cannot be read: {error}. Export again.") from None
 
     def arrays(self, format: str) -> dict[str, NDArray[Any]]:
         """What `load` reads from the file."""
-        return {
+        found: dict[str, NDArray[Any]] = {
             f"{format}_true": self.true,
             f"{format}_familiar": self.familiar,
             "classes": self.classes,
         }
+        if self.neighbours is not None:
+            found[f"{format}_neighbours"] = self.neighbours.rows.astype(np.float16)
+        return found
 
     def calibrated(self, values: Values, head: Head) -> Values:
         """Probabilities that mean what they say, of the engine's own `(..., outputs)`."""
         return tempered(values, self.temperature, head)
+
+    def read(
+        self, values: Values, head: Head, features: Values | None = None
+    ) -> tuple[Values, float | None]:
+        """Of one picture `(outputs,)`: `calibrated`, and how familiar it is, if that is known.
+
+        The latter is a p-value, from 1 / (n + 1) to 1: of pictures like the held-out ones at most
+        a share `x` gets `x` or less. `features`, `(features,)`, are those of a model that gives
+        any.
+        """
+        logits = log_odds(values, head)  # once for both: this is in every frame's way
+        share = None
+        if len(self.familiar):
+            near = self.neighbours
+            score = prominence(logits) if near is None else near.nearness(_given(features))
+            share = float(self.shares(score))
+        return _cooled(logits, self.temperature, head), share
+
+    def shares(self, scores: Values) -> NDArray[np.float64]:
+        """The share of pictures that are as strange or stranger, of scores like `familiar`."""
+        places = self.familiar.searchsorted(scores, side="right")
+        return np.asarray((1 + places) / (1 + len(self.familiar)))
 
     def lowest(self, coverage: Coverage, names: tuple[str, ...]) -> Values:
         """From which probability on each answer is possible, `(answers,)` of the engine's own.
@@ -235,15 +274,13 @@ class Reliability:
         """Raise `EdgeCnnError` where pictures cannot be rejected at that rate."""
         if not len(self.familiar):
             raise EdgeCnnError(
-                "--reject needs a network that says one label of many, and a bundle exported "
-                "since edgecnn measures what held-out pictures are like."
+                "--reject needs a network that says one label of many, or one that gives its "
+                "features: export with --features."
             )
         Rank.of(rate, len(self.familiar))
 
-    def share_less_familiar(self, values: Values) -> float:
-        """How familiar a picture is: a p-value, from 1 / (n + 1) to 1.
 
-        Of pictures like the held-out ones at most a share `x` gets `x` or less.
-        """
-        place = int(self.familiar.searchsorted(familiarity(values), side="right"))
-        return (1 + place) / (1 + len(self.familiar))
+def _given(features: Values | None) -> Values:
+    if features is None:
+        raise ValueError("This artifact's reliability is of its features, and none are given.")
+    return features

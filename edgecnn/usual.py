@@ -14,11 +14,12 @@ from edgecnn.errors import BundleError
 from edgecnn.head import Head
 from edgecnn.npz import read_arrays
 from edgecnn.opencv import opencv
-from edgecnn.reliability import familiarity
+from edgecnn.reliability import Reliability
 
 Values = NDArray[np.float32]
 LOOKS = ("brightness", "contrast", "sharpness")
-SAYINGS = ("confidence", "familiarity")
+KEPT = (*LOOKS, "confidence")
+"""Those that stand in the file."""
 
 
 def look(image: NDArray[np.uint8]) -> dict[str, float]:
@@ -34,28 +35,29 @@ def look(image: NDArray[np.uint8]) -> dict[str, float]:
     return {"brightness": mean, "contrast": deviation, "sharpness": edges / (deviation + 1)}
 
 
-def saying(values: Values, head: Head) -> dict[str, float]:
-    """`SAYINGS` of an engine's own probabilities `(outputs,)`."""
+def saying(values: Values, head: Head, familiarity: float | None) -> dict[str, float]:
+    """What an engine's own probabilities `(outputs,)` say, and how familiar the picture is."""
     found = {"confidence": head.margin(values)}
-    return found | ({"familiarity": float(familiarity(values))} if head.kind == "softmax" else {})
+    return found if familiarity is None else found | {"familiarity": familiarity}
 
 
 @dataclass(frozen=True)
 class Usual:
     """Of held-out pictures, and of one artifact."""
 
-    measures: dict[str, Values]
-    """Of `LOOKS` and `SAYINGS`, sorted, `(count,)`; `SAYINGS` may lack one."""
+    measures: dict[str, NDArray[Any]]
+    """Of `LOOKS` and `saying`, sorted, `(count,)`."""
     said: NDArray[np.int64]
     """How often each answer was given, `(answers,)`; none where any number of labels may hold."""
 
     @classmethod
-    def of(cls, images: NDArray[np.uint8], values: Values, head: Head) -> Self:
+    def of(cls, images: NDArray[np.uint8], values: Values, head: Head, known: Reliability) -> Self:
         """Of pictures `(count, height, width, channels)` and what an artifact gave for them."""
-        rows = [look(i) | saying(v, head) for i, v in zip(images, values, strict=True)]
+        rows = [look(i) | saying(v, head, None) for i, v in zip(images, values, strict=True)]
         measures = {
             name: np.sort(np.array([row[name] for row in rows], np.float32)) for name in rows[0]
         }
+        measures |= _familiarity(known)
         if head.kind == "sigmoid":
             return cls(measures, np.empty(0, np.int64))
         answers = 2 if head.kind == "binary" else values.shape[1]
@@ -64,15 +66,22 @@ class Usual:
     @classmethod
     def load(cls, bundle: Bundle, format: str) -> Self | None:
         """That of a bundle's artifact; None where it was exported before there was any."""
-        if bundle.answers is None:
+        known = Reliability.load(bundle, format)
+        if known is None or bundle.answers is None:
             return None
         try:
-            prefix, file = f"{format}_usual_", read_arrays(bundle.answers)
-            found = {key.removeprefix(prefix): file[key] for key in file if prefix in key}
-            return cls({name: found[name] for name in found if name != "said"}, found["said"])
+            file = read_arrays(bundle.answers)
+            measures = {name: file[f"{format}_usual_{name}"] for name in KEPT}
+            return cls(measures | _familiarity(known), file[f"{format}_usual_said"])
         except KeyError as error:
             raise BundleError(f"{bundle.answers} cannot be read: {error}. Export again.") from None
 
     def arrays(self, format: str) -> dict[str, NDArray[Any]]:
         """What `load` reads from the file."""
-        return {f"{format}_usual_{k}": v for k, v in (self.measures | {"said": self.said}).items()}
+        kept = {name: self.measures[name] for name in KEPT}
+        return {f"{format}_usual_{k}": v for k, v in (kept | {"said": self.said}).items()}
+
+
+def _familiarity(known: Reliability) -> dict[str, NDArray[Any]]:
+    """Of held-out pictures, which `known` keeps."""
+    return {"familiarity": known.shares(known.familiar)} if len(known.familiar) else {}

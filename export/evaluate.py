@@ -23,7 +23,7 @@ from edgecnn.quiet import import_keras
 from edgecnn.reliability import Reliability
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.engines import runtimes
-from edgecnn.targets.engines.loading import prove
+from edgecnn.targets.engines.loading import check_ends, prove
 from edgecnn.targets.engines.sessions import Sessions
 
 
@@ -184,6 +184,7 @@ def _engines(
             continue
         try:
             sessions = Sessions.open(runtime, bundle.model_file(runtime.format), threads)
+            check_ends(bundle, sessions.first)
             if self_check:
                 prove(bundle, name, sessions.first)
         except RuntimeUnavailable as error:

@@ -5,15 +5,18 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle
 from edgecnn.errors import CheckFailed
 from edgecnn.export import formats
+from edgecnn.export.features import count as feature_count
+from edgecnn.export.features import quantised_with_features, with_features
 from edgecnn.export.formats.about import About
 from edgecnn.export.held_out import HeldOut
 from edgecnn.export.ladder import Rung, best, climb
@@ -29,6 +32,7 @@ from edgecnn.export.verify import (
     open_artifact,
     verify,
 )
+from edgecnn.neighbours import Neighbours
 from edgecnn.pictures import prepare
 from edgecnn.targets.engines.session import Session
 
@@ -82,6 +86,9 @@ class Job:
         """Write every format not kept into the folder and run it on the held-out pictures."""
         self.quantised = quantised
         graph = quantised.graph if quantised else self.request.graph
+        if self.request.options.features:
+            quantised = quantised and quantised_with_features(quantised)
+            graph = quantised.graph if quantised else with_features(graph)
         network, precision = self.request.network, self.request.options.precision
         about = About(
             network.architecture,
@@ -90,6 +97,7 @@ class Job:
             network.preprocessing,
             self.request.labels,
             self.request.head,
+            feature_count(graph),
         )
         for name in missing(self.formats, self.kept):
             # An engine may have its file mapped into memory: it is closed before that is rewritten.
@@ -107,6 +115,22 @@ class Job:
                     self.request.head,
                     self.clock.progress.advance,
                 )
+
+    def neighbours(self, name: str) -> Neighbours | None:
+        """What that artifact's features are of calibration pictures, where it gives any."""
+        session = self.sessions[name]
+        if not session.features:
+            return None
+        features = np.empty((len(self._known), session.features), np.float32)
+        for row, image in zip(features, self._known, strict=True):
+            session.infer(image[None], row)
+        return Neighbours.of(features)
+
+    @cached_property
+    def _known(self) -> NDArray[np.uint8]:
+        """Calibration pictures that others are held against."""
+        pictures = Neighbours.chosen(self.request.pictures.pictures)
+        return prepare(pictures, self.request.network.preprocessing)
 
     def attempt(self, quantiser: Quantiser, name: str, recipe: Recipe) -> Rung:
         """Quantise by a recipe, and say what it lost."""

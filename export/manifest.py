@@ -31,6 +31,7 @@ def describe(
     fitted: dict[str, Fitted],
     kept: Bundle | None,
     layers: dict[str, dict[str, float]],
+    features: int,
     ram_analysis: RamAnalysis,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
@@ -64,6 +65,7 @@ def describe(
         "labels": asdict(describe_file(folder, LABELS)),
         **request.head.to_json(),
         **({"head_added": request.added} if request.added else {}),
+        **({"features": features} if features else {}),
         **_origin(request, out),
         "golden": asdict(describe_file(folder, golden.FILE)),
         "answers": asdict(describe_file(folder, reliability.FILE)),

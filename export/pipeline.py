@@ -66,6 +66,7 @@ def export(
     max_drop: float | None = None,
     explain_layers: bool = False,
     verdict: bool = False,
+    features: bool = False,
     preprocessing: Preprocessing | str | None = None,
     labels: Sequence[str] | None = None,
     input_shape: Sequence[int] | None = None,
@@ -97,7 +98,9 @@ def export(
     that, in percentage points, on the held-out pictures; where they have no labels, every
     picture on which it disagrees with the float network counts as lost. With `explain_layers`
     the bundle also says how far each layer of each int8 artifact is from float; with `verdict`,
-    what each costs on this machine beside a float one (see `edgecnn.export.verdict`).
+    what each costs on this machine beside a float one (see `edgecnn.export.verdict`). With
+    `features` the artifacts also give what the network's last layer reads (see
+    `edgecnn.export.features`), by which pictures of other things are told apart better.
 
     `sign_with` is the key to sign the finished bundle with, as in `edgecnn.sign`.
     """
@@ -116,6 +119,7 @@ def export(
         max_drop=max_drop,
         explain_layers=explain_layers,
         verdict=verdict,
+        features=features,
     )
     if head is not None:
         one_of("head", head, KINDS)
@@ -197,7 +201,7 @@ def _write_bundle(
     with clock.step("golden vectors"):
         _golden(job).write(folder)
     fitted = {
-        name: Fitted.of(held_out, found.answers, request.head)
+        name: Fitted.of(held_out, found.answers, request.head, found.features, job.neighbours(name))
         for name, found in job.found.items()
         if found.answers is not None
     }
@@ -216,6 +220,7 @@ def _write_bundle(
         fitted=fitted,
         kept=job.kept,
         layers=layers,
+        features=job.sessions[formats[0]].features,
         ram_analysis=analyze_graph(
             request.graph,
             request.trained,

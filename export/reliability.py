@@ -13,8 +13,9 @@ from edgecnn.bundle import Bundle
 from edgecnn.export.accuracy import Probabilities, Truths
 from edgecnn.export.held_out import HeldOut
 from edgecnn.head import Head
+from edgecnn.neighbours import Neighbours
 from edgecnn.npz import read_arrays
-from edgecnn.reliability import FILE, Basis, Reliability, familiarity, log_odds, of_each, tempered
+from edgecnn.reliability import FILE, Basis, Reliability, log_odds, of_each, prominence, tempered
 from edgecnn.spread import NORMAL_975
 from edgecnn.usual import Usual
 
@@ -166,8 +167,15 @@ class Fitted:
     """As it stands in the manifest, with the artifact."""
 
     @classmethod
-    def of(cls, held_out: HeldOut, values: Probabilities, head: Head) -> Self:
-        """From an artifact's answers on held-out pictures.
+    def of(
+        cls,
+        held_out: HeldOut,
+        values: Probabilities,
+        head: Head,
+        features: NDArray[np.float32] | None = None,
+        neighbours: Neighbours | None = None,
+    ) -> Self:
+        """From an artifact's answers on held-out pictures, and its features where it gives any.
 
         The error after is cross-validated: no picture is judged by a temperature that it had a
         part in.
@@ -185,9 +193,8 @@ class Fitted:
             found,
             basis,
             *_true(values, classes, head),
-            familiar=np.sort(familiarity(values))
-            if head.kind == "softmax"
-            else np.empty(0, np.float32),
+            familiar=np.sort(_familiar(values, head, features, neighbours)),
+            neighbours=neighbours,
         )
         details: dict[str, Any] = {
             "temperature": found,
@@ -202,7 +209,7 @@ class Fitted:
                 "raw": before.to_json() | {"bins": before.bins},
                 "calibrated": after.to_json() | {"bins": after.bins},
             }
-        return cls(reliability, Usual.of(held_out.images, values, head), details)
+        return cls(reliability, Usual.of(held_out.images, values, head, reliability), details)
 
 
 def keep(folder: Path, fitted: dict[str, Fitted], kept: Bundle | None) -> None:
@@ -228,6 +235,19 @@ def _cross_fitted(values: Probabilities, wanted: Numbers, head: Head) -> Probabi
         own = fold == number
         found[own] = tempered(values[own], temperature(values[~own], wanted[~own], head), head)
     return found
+
+
+def _familiar(
+    values: Probabilities,
+    head: Head,
+    features: NDArray[np.float32] | None,
+    neighbours: Neighbours | None,
+) -> Probabilities:
+    if features is not None and neighbours is not None:
+        return np.stack([neighbours.nearness(one) for one in features])
+    if head.kind == "softmax":
+        return prominence(log_odds(values, head))
+    return np.empty(0, np.float32)
 
 
 def _true(

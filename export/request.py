@@ -38,6 +38,8 @@ class Options:
     explain_layers: bool
     verdict: bool
     """Whether int8 is measured against float on this machine."""
+    features: bool
+    """Whether the artifacts give features beside the probabilities."""
 
     @classmethod
     def of(
@@ -50,6 +52,7 @@ class Options:
         max_drop: float | None,
         explain_layers: bool,
         verdict: bool,
+        features: bool,
     ) -> Self:
         """What was asked for; raises `UnknownName` or `EdgeCnnError` for what there is not."""
         one_of("precision", precision, get_args(Precision))
@@ -59,7 +62,7 @@ class Options:
         if max_drop is not None:
             at_least("max_drop", max_drop, 0, whole=False)
         recipe = Recipe(method, weight_bits=weight_bits, symmetric=symmetric)
-        return cls(precision, recipe, max_drop, explain_layers, verdict)
+        return cls(precision, recipe, max_drop, explain_layers, verdict, features)
 
     def to_json(self) -> dict[str, Any]:
         """All of them, by name."""

@@ -39,6 +39,8 @@ class Verification:
     """The last three where the pictures have labels."""
     answers: Probabilities | None = field(default=None, repr=False, compare=False)
     """What it gave, (count, outputs); None for an artifact of an earlier export."""
+    features: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    """Likewise, (count, features), where it gives any."""
 
     @property
     def points_lost(self) -> float:
@@ -194,16 +196,20 @@ def verify(
 ) -> Verification:
     """Run an artifact on uint8 pictures (count, H, W, C) and compare it with Keras."""
     answers = np.empty_like(expected)
-    for answer, image in zip(answers, images, strict=True):
-        answer[...] = session.infer(image[None])
+    features = None
+    if session.features:
+        features = np.empty((len(images), session.features), np.float32)
+    for n, image in enumerate(images):
+        answers[n] = session.infer(image[None], None if features is None else features[n])
         on_picture()
     comparison = Agreement.of(expected, answers, head=head)
     if classes is None:
-        return Verification(comparison, answers=answers)
+        return Verification(comparison, answers=answers, features=features)
     return Verification(
         comparison,
         Accuracy.of(expected, classes, head=head).top1,
         Accuracy.of(answers, classes, head=head).top1,
         Drop.of(expected, answers, classes, head=head),
         answers,
+        features,
     )

@@ -55,9 +55,10 @@ class Said:
 
 def answerer(
     bundle: Bundle, format: str, head: Head, count: int, options: AnswerOptions
-) -> Callable[[Outputs], Said]:
+) -> Callable[[Outputs, Outputs | None], Said]:
     """Turns an artifact's outputs `(outputs,)` into what is said, with at most `count` labels.
 
+    Where it gives features, they are the second thing that it is told.
     Raises `EdgeCnnError` for what the bundle does not know enough to promise.
     """
     read = reader(head, bundle.labels, count)
@@ -67,16 +68,21 @@ def answerer(
             raise EdgeCnnError(
                 f"{bundle.path} is of before export measured what answers are worth: export again."
             )
-        return lambda values: Said(values, *read(values))
+        return lambda values, _: Said(values, *read(values))
     lowest = known.lowest(options.coverage, names) if options.coverage else None
     if options.reject:
         known.check_rejection(options.reject)
+        if head.kind == "sigmoid":
+            raise EdgeCnnError(
+                "--reject says unknown where one label must hold, and here any number of them "
+                "may: `familiarity` in the JSON lines says how strange a picture is."
+            )
 
-    def say(values: Outputs) -> Said:
-        probabilities = values if options.raw else known.calibrated(values, head)
+    def say(values: Outputs, features: Outputs | None) -> Said:
+        probabilities, share = known.read(values, head, features)
+        probabilities = values if options.raw else probabilities
         top, held = read(probabilities)
         possible: tuple[str, ...] | None = None
-        share = known.share_less_familiar(values) if len(known.familiar) else None
         if lowest is not None:
             each = of_each(values, head)
             order = np.flatnonzero(each >= lowest)

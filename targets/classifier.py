@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from edgecnn.arguments import at_least
 from edgecnn.bundle import Bundle
-from edgecnn.errors import BundleError
 from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame, FramePreparer
 from edgecnn.signature import TrustedKeys
@@ -17,7 +16,7 @@ from edgecnn.targets.board.target import detect
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.engines import runtimes
 from edgecnn.targets.engines.choice import choose
-from edgecnn.targets.engines.loading import load_session
+from edgecnn.targets.engines.loading import check_ends, load_session
 from edgecnn.targets.engines.session import Session
 from edgecnn.targets.prediction import Latency, Prediction
 from edgecnn.targets.region import Region
@@ -36,14 +35,7 @@ class Classifier:
         threshold: float | None = None,
         answers: AnswerOptions | None = None,
     ) -> None:
-        labels = len(bundle.labels)
-        expected = (bundle.preprocessing.shape, bundle.head.outputs(labels))
-        if (session.input_shape, session.classes) != expected:
-            raise BundleError(
-                f"{bundle.path}: the model takes {list(session.input_shape)} and gives "
-                f"{session.classes} values, its manifest says {list(expected[0])} and "
-                f"{labels} labels with the head '{bundle.head.kind}': export again."
-            )
+        check_ends(bundle, session)
         self.bundle = bundle
         self.runtime = runtime
         self.session = session
@@ -53,9 +45,11 @@ class Classifier:
         """Which of the bundle's artifacts it runs."""
         self.image = np.empty(bundle.preprocessing.shape, np.uint8)
         """The network's input of the newest frame; valid until the next one."""
+        self.features = np.empty(bundle.features, np.float32) if bundle.features else None
+        """Those of the newest frame, where the model gives any; valid until the next one."""
         self.prepare = FramePreparer(bundle.preprocessing)
         self._say = answerer(
-            bundle, self.format, self.head, min(top, labels), answers or AnswerOptions()
+            bundle, self.format, self.head, min(top, len(bundle.labels)), answers or AnswerOptions()
         )
         opencv()  # imported now, not while the first frame waits
 
@@ -85,9 +79,9 @@ class Classifier:
             frame = frame[self.region.rows_and_columns(frame)]
         self.image = image = self.prepare(frame)
         prepared = time.perf_counter()
-        outputs = self.session.infer(image)
+        outputs = self.session.infer(image, self.features)
         inferred = time.perf_counter()
-        said = self._say(outputs)
+        said = self._say(outputs, self.features)
         end = time.perf_counter()
         asked_at = start if asked_at is None else asked_at
         return Prediction(

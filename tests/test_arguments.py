@@ -21,6 +21,7 @@ ASKED: dict[str, Any] = {
     "max_drop": None,
     "explain_layers": False,
     "verdict": False,
+    "features": False,
 }
 
 

@@ -114,6 +114,11 @@ if TYPE_CHECKING:
     help="Measure int8 against fp16 and float32 on this machine, or not.  [default: do]",
 )
 @click.option(
+    "--features",
+    is_flag=True,
+    help="Also give what the last layer reads: pictures of other things are told apart better.",
+)
+@click.option(
     "--sign",
     "sign_with",
     type=click.Path(path_type=Path),
@@ -140,6 +145,7 @@ def command(
     max_drop: float | None,
     explain_layers: bool,
     verdict: bool,
+    features: bool,
     sign_with: Path | None,
     as_json: bool,
 ) -> None:
@@ -177,6 +183,7 @@ def command(
             symmetric=symmetric,
             # It would be that of a processor which the bundle is not for.
             verdict=verdict and not symmetric,
+            features=features,
             sign_with=sign_with,
             progress=progress,
         )

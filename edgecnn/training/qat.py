@@ -326,6 +326,7 @@ def _request(network: "Network", pictures: "CalibrationSet", head: "Kind | None"
         max_drop=None,
         explain_layers=False,
         verdict=False,
+        features=False,
     )
     return Request.of(network, pictures, options, head, Notes())
 

@@ -18,6 +18,8 @@ class About:
     preprocessing: Preprocessing
     labels: tuple[str, ...]
     head: Head = SOFTMAX
+    features: int = 0
+    """How many are given beside the probabilities; see `edgecnn.export.features`."""
 
     @property
     def value_labels(self) -> tuple[str, ...]:

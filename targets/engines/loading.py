@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from edgecnn.bundle import Bundle
-from edgecnn.errors import RuntimeUnavailable
+from edgecnn.errors import BundleError, RuntimeUnavailable
 from edgecnn.golden import Golden
 from edgecnn.preprocessing import FramePreparer
 from edgecnn.targets.board.target import Target
@@ -31,9 +31,27 @@ def load_session(
     `RuntimeUnavailable`.
     """
     name, session = _open(bundle, board, runtime, threads, fastest=fastest)
+    check_ends(bundle, session)
     if self_check:
         prove(bundle, name, session)
     return name, session
+
+
+def check_ends(bundle: Bundle, session: Session) -> None:
+    """Raise `BundleError` for a model that takes or gives other than its manifest says."""
+    labels = len(bundle.labels)
+    found = session.input_shape, session.classes, session.features
+    expected = bundle.preprocessing.shape, bundle.head.outputs(labels), bundle.features
+    if found != expected:
+        raise BundleError(
+            f"{bundle.path}: the model takes {list(found[0])} and gives {_given(*found[1:])}, "
+            f"its manifest says {list(expected[0])} and {_given(*expected[1:])}, of {labels} "
+            f"labels with the head '{bundle.head.kind}': export again."
+        )
+
+
+def _given(classes: int, features: int) -> str:
+    return f"{classes} values" + (f" and {features} features" if features else "")
 
 
 def prove(bundle: Bundle, runtime: str, session: Session) -> None:

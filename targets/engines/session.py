@@ -21,11 +21,16 @@ class Session(Protocol):
     """`(1, height, width, channels)`."""
     classes: int
     """How many values it gives for a picture: see `edgecnn.head`."""
+    features: int
+    """How many features it gives beside them: mostly none."""
 
-    def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def infer(
+        self, image: NDArray[np.uint8], features: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Probabilities `(outputs,)` of one picture, uint8 `(1, height, width, channels)`.
 
-        Colour is RGB (one channel: grey). The result is the caller's to keep. Raises
+        Colour is RGB (one channel: grey). The result is the caller's to keep. `features`,
+        `(features,)`, is filled with those of the picture; only for a model that gives any. Raises
         `RuntimeUnavailable` if the engine fails.
         """
         ...
@@ -77,27 +82,29 @@ def check_contract(
     model: Path,
     inputs: list[tuple[str, tuple[int, ...]]],
     outputs: list[tuple[str, tuple[int, ...]]],
-) -> tuple[tuple[int, ...], int]:
-    """Hold an opened model to the pixel contract; returns its input shape and classes.
+) -> tuple[tuple[int, ...], int, int]:
+    """Hold an opened model to the pixel contract; returns its input shape, classes and features.
 
     `inputs` and `outputs` are `(dtype, shape)`, a free dimension being -1. The contract: one
-    uint8 `(1, height, width, 1 or 3)` in, one float32 `(1, classes)` out. Raises
+    uint8 `(1, height, width, 1 or 3)` in, one float32 `(1, classes)` out, and behind it, if the
+    manifest says so (see `edgecnn.targets.engines.loading`), one `(1, features)`. Raises
     `RuntimeUnavailable` for anything else.
     """
-    if len(inputs) == 1 and len(outputs) == 1:
-        (in_type, in_shape), (out_type, out_shape) = inputs[0], outputs[0]
+    if len(inputs) == 1 and 1 <= len(outputs) <= 2:
+        (in_type, in_shape), *_ = inputs
         if (
             in_type == "uint8"
             and len(in_shape) == 4
             and in_shape[0] == 1
             and min(in_shape) > 0
             and in_shape[3] in (1, 3)
-            and out_type == "float32"
-            and len(out_shape) == 2
-            and out_shape[0] == 1
-            and out_shape[1] > 0
+            and all(
+                kind == "float32" and len(shape) == 2 and shape[0] == 1 and shape[1] > 0
+                for kind, shape in outputs
+            )
         ):
-            return in_shape, out_shape[1]
+            classes, *features = (shape[1] for _, shape in outputs)
+            return in_shape, classes, sum(features)
 
     def show(tensors: list[tuple[str, tuple[int, ...]]]) -> str:
         return ", ".join(f"{dtype} {list(shape)}" for dtype, shape in tensors) or "nothing"

@@ -30,7 +30,12 @@ from edgecnn.training.state import RunState
 
 Array = np.ndarray
 OPTIONS = Options.of(
-    *("int8", "mse", 8), symmetric=False, max_drop=None, explain_layers=False, verdict=False
+    *("int8", "mse", 8),
+    symmetric=False,
+    max_drop=None,
+    explain_layers=False,
+    verdict=False,
+    features=False,
 )
 
 

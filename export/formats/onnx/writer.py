@@ -502,6 +502,13 @@ class _Writer:
                     node.input[place] = OUTPUT
         self.tensor[self.graph.output] = OUTPUT
 
+    def _features(self, name: str) -> onnx.ValueInfoProto:
+        """Float32, whatever the model computes in."""
+        result = self.tensor[name]
+        if self.dtype == np.float16:
+            result = self.node("Cast", [result], f"{name}/float", to=TensorProto.FLOAT)
+        return helper.make_tensor_value_info(result, TensorProto.FLOAT, self.graph[name].shape)
+
     def model(self, outputs: Sequence[str]) -> onnx.ModelProto:
         graph = self.graph
         self._name_output()
@@ -519,6 +526,8 @@ class _Writer:
             for name in outputs
             if name != graph.output
         ]
+        if graph.features:
+            results.insert(1, self._features(graph.features))
         picture = helper.make_tensor_value_info(INPUT, TensorProto.UINT8, graph.input.shape)
         body = helper.make_graph(self.nodes, graph.name, [picture], results, self.initializers)
         return helper.make_model(

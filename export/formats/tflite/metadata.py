@@ -53,8 +53,10 @@ def with_labels(model: bytes, about: About) -> bytes:
 def _described(about: About) -> bytes:
     """The metadata flatbuffer of a classifier that takes raw pixels."""
     b = flatbuffers.Builder(1024)
-    image, answers = _picture(b, about), _answers(b)
-    network = _table(b, 10, _offset(2, _tables(b, [image])), _offset(3, _tables(b, [answers])))
+    image, given = _picture(b, about), [_answers(b)]
+    if about.features:
+        given.append(_features(b))
+    network = _table(b, 10, _offset(2, _tables(b, [image])), _offset(3, _tables(b, given)))
     said = ", ".join(f"{name} {text}" for name, text in _facts(about).items())
     model = _table(
         b,
@@ -121,6 +123,17 @@ def _answers(b: flatbuffers.Builder) -> int:
         _offset(1, b.CreateString("of each class")),
         _offset(3, content),
         _offset(6, _tables(b, [file])),
+    )
+
+
+def _features(b: flatbuffers.Builder) -> int:
+    content = _table(b, 2, _uint8(0, FEATURE), _offset(1, _table(b, 0)))
+    return _table(
+        b,
+        7,
+        _offset(0, b.CreateString("features")),
+        _offset(1, b.CreateString("what the last layer reads, pooled")),
+        _offset(3, content),
     )
 
 

@@ -581,6 +581,8 @@ class _Writer:
         output = self.real(self.graph.output)
         self.tensors[output].name = "probabilities"
         subgraph.inputs, subgraph.outputs = [self.picture], [output]
+        if self.graph.features:
+            subgraph.outputs.append(self.real(self.graph.features))
         model = schema.ModelT()
         model.version, model.description = 3, "edgecnn"
         model.subgraphs, model.buffers = [subgraph], self.buffers

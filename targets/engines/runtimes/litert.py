@@ -101,12 +101,16 @@ class LiteRtSession:
         except (ImportError, ValueError, RuntimeError) as error:
             raise RuntimeUnavailable(f"{engine} cannot open {model}: {error}") from None
         ends = interpreter.get_input_details(), interpreter.get_output_details()
-        self.input_shape, self.classes = check_contract(model, *map(_described, ends))
-        (taken,), (given,) = ends
+        described = map(_described, ends)
+        self.input_shape, self.classes, self.features = check_contract(model, *described)
+        (taken,), (given, *beside) = ends
         self._interpreter = interpreter
         self._input, self._output = taken["index"], given["index"]
+        self._features = [detail["index"] for detail in beside]
 
-    def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def infer(
+        self, image: NDArray[np.uint8], features: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Probabilities `(classes,)` of one picture; see `Session`."""
         try:
             self._interpreter.set_tensor(self._input, image)
@@ -115,6 +119,8 @@ class LiteRtSession:
             raise RuntimeUnavailable(f"{self.engine} failed: {error}") from None
         # get_tensor copies out of the arena, so the row is the caller's.
         row: NDArray[np.float32] = self._interpreter.get_tensor(self._output)[0]
+        if features is not None:
+            features[:] = self._interpreter.get_tensor(self._features[0])[0]
         return row
 
 

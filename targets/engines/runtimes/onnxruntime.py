@@ -139,9 +139,11 @@ class OnnxRuntimeSession:
         except Exception as error:  # its exceptions share no base class of their own
             raise RuntimeUnavailable(f"{engine} cannot open {model}: {error}") from None
         ends = session.get_inputs(), session.get_outputs()
-        self.input_shape, self.classes = check_contract(model, *map(_described, ends))
-        (taken,), (given,) = ends
-        self._session, self._input, self._output = session, taken.name, [given.name]
+        described = map(_described, ends)
+        self.input_shape, self.classes, self.features = check_contract(model, *described)
+        (taken,), given = ends
+        self._session, self._input = session, taken.name
+        self._outputs = [one.name for one in given]
 
     @property
     def providers(self) -> list[str]:
@@ -161,13 +163,18 @@ class OnnxRuntimeSession:
         """Write the trace that was asked for at the start."""
         return Path(self._session.end_profiling())
 
-    def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def infer(
+        self, image: NDArray[np.uint8], features: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Probabilities `(classes,)` of one picture; see `Session`."""
         try:
             # The picture is read where it lies; only the result is allocated.
-            row: NDArray[np.float32] = self._session.run(self._output, {self._input: image})[0][0]
+            given = self._session.run(self._outputs, {self._input: image})
         except Exception as error:  # see above
             raise RuntimeUnavailable(f"{self.engine} failed: {error}") from None
+        if features is not None:
+            features[:] = given[1][0]
+        row: NDArray[np.float32] = given[0][0]
         return row
 
 

@@ -105,13 +105,14 @@ class OpenVinoSession:
             request = compiled.create_infer_request()
         except (ImportError, RuntimeError) as error:
             raise RuntimeUnavailable(f"{engine} cannot open {model}: {error}") from None
-        self.input_shape, self.classes = check_contract(
-            model, _described(compiled.inputs), _described(compiled.outputs)
-        )
+        described = _described(compiled.inputs), _described(compiled.outputs)
+        self.input_shape, self.classes, self.features = check_contract(model, *described)
         self._compiled, self._request = compiled, request
-        # Both are views of the request's own tensors, filled again and again.
+        # All are views of the request's own tensors, filled again and again.
         self._input = request.get_input_tensor().data
-        self._output = request.get_output_tensor().data
+        self._output, *self._features = (
+            request.get_output_tensor(n).data for n in range(len(compiled.outputs))
+        )
 
     def counters(self) -> list[tuple[str, str, float]]:
         """Name, kind and milliseconds of what ran in the last inference."""
@@ -136,13 +137,17 @@ class OpenVinoSession:
                 found[PRECISIONS.get(precision, precision)] += 1
         return dict(found)
 
-    def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def infer(
+        self, image: NDArray[np.uint8], features: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Probabilities `(classes,)` of one picture; see `Session`."""
         try:
             np.copyto(self._input, image)
             self._request.infer()
         except (ValueError, RuntimeError) as error:
             raise RuntimeUnavailable(f"{self.engine} failed: {error}") from None
+        if features is not None:
+            features[:] = self._features[0][0]
         row: NDArray[np.float32] = self._output[0].copy()
         return row
 

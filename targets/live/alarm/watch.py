@@ -132,11 +132,12 @@ class Watch:
         self._view.add(image)
         if phase >= self._window_s / 2:
             label = None if self._labels is None else int(self._head.decide(prediction.outputs))
-            self.sample(look(image) | saying(prediction.outputs, self._head), label)
+            said = saying(prediction.outputs, self._head, prediction.familiarity)
+            self.sample(look(image) | said, label)
         return self._state(prediction.captured_at)
 
     def sample(self, measures: Mapping[str, float], label: int | None) -> None:
-        """One frame of a window's second half: `LOOKS` and `SAYINGS`, and the answer."""
+        """One frame of a window's second half: `LOOKS` and what was said, and the answer."""
         values = np.array([measures[measure] for measure, _ in self._usual.values()])
         self._signals.append((values - self._thresholds) * self._signs < 0)
         self._label = label

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgecnn.errors import EdgeCnnError
 from edgecnn.head import Head
-from edgecnn.reliability import TooFewPictures
+from edgecnn.reliability import Reliability, TooFewPictures, log_odds, prominence
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.live.alarm import AlarmOptions, Watch
@@ -214,9 +214,17 @@ def test_a_rate_that_is_none(text: str) -> None:
 
 def test_too_few_pictures_to_know_what_is_usual() -> None:
     images = np.zeros((10, 8, 8, 1), np.uint8)
-    few = Usual.of(images, np.full((10, 2), 0.5, np.float32), Head())
+    values = np.full((10, 2), 0.5, np.float32)
+    few = Usual.of(images, values, Head(), ranked(values))
     with pytest.raises(TooFewPictures, match="19 held-out pictures"):
         Watch(few, Head(), AlarmOptions(30))
+
+
+def ranked(values: NDArray[np.float32]) -> Reliability:
+    """What is known of how familiar pictures are, by a network's probabilities."""
+    familiar = np.sort(prominence(log_odds(values, Head())))
+    nothing = np.empty(0, np.float32)
+    return Reliability(1, "labels", nothing, np.empty(0, np.int32), familiar)
 
 
 @pytest.mark.slow
@@ -228,12 +236,13 @@ def test_thirty_days_of_a_correlated_stream_without_change() -> None:
         world = rng.dirichlet(np.ones(10), 4000).astype(np.float32)
         looks = rng.normal(size=(4000, 3))
         held_out = rng.choice(4000, 300, replace=False)
-        usual = Usual.of(np.zeros((300, 4, 4, 1), np.uint8), world[held_out], head)
+        known = ranked(world[held_out])
+        usual = Usual.of(np.zeros((300, 4, 4, 1), np.uint8), world[held_out], head, known)
         for n, name in enumerate(LOOKS):
             usual.measures[name][:] = np.sort(looks[held_out, n])
         watch = Watch(usual, head, AlarmOptions(days))
         seen = [
-            saying(values, head) | dict(zip(LOOKS, row, strict=True))
+            saying(values, head, known.read(values, head)[1]) | dict(zip(LOOKS, row, strict=True))
             for values, row in zip(world, looks.tolist(), strict=True)
         ]
         raised += alarms(watch, seen, world.argmax(axis=1).tolist(), rng, int(days * 86400 / 20))

@@ -342,12 +342,13 @@ class Fails:
         self._session, self._bad, self.count = session, bad, -1
         self.engine, self.threads = session.engine, session.threads
         self.input_shape, self.classes = session.input_shape, session.classes
+        self.features = session.features
 
-    def infer(self, image: np.ndarray) -> np.ndarray:
+    def infer(self, image: np.ndarray, features: np.ndarray | None = None) -> np.ndarray:
         self.count += 1
         if self._bad(self.count):
             raise RuntimeUnavailable("the accelerator was reset")
-        return self._session.infer(image)
+        return self._session.infer(image, features)
 
 
 def test_frames_that_an_engine_fails_on_are_counted(

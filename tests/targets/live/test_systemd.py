@@ -66,13 +66,13 @@ def manager(
 class Engine:
     """An engine that can be made to hang."""
 
-    engine, threads, classes = "stub 1.0", 1, 3
+    engine, threads, classes, features = "stub 1.0", 1, 3, 0
     input_shape: tuple[int, ...] = (1, 16, 16, 3)
 
     def __init__(self) -> None:
         self.go = threading.Event()
 
-    def infer(self, image: np.ndarray) -> np.ndarray:
+    def infer(self, image: np.ndarray, features: np.ndarray | None = None) -> np.ndarray:
         assert self.go.wait(20)
         return np.zeros(3, np.float32)
 

@@ -52,10 +52,12 @@ def test_the_figure_is_loadgens(found: loadgen.SingleStream, logs: Path) -> None
 class Failing:
     """A session whose engine breaks down."""
 
-    engine, threads, classes = "none", 1, 2
+    engine, threads, classes, features = "none", 1, 2, 0
     input_shape: tuple[int, ...] = (1, 4, 4, 3)
 
-    def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def infer(
+        self, image: NDArray[np.uint8], features: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         raise RuntimeUnavailable("broke down")
 
 

@@ -1,0 +1,122 @@
+"""What it costs to say what answers are worth: frame to label, in one process and in turn.
+
+    python -m benchmarks.answers_cost BUNDLE [WITH_FEATURES] [--runtime onnxruntime] [--frames 3000]
+
+Frame to label as it was before any of it (labels and the engine's own probabilities) beside all of
+it: calibrated, coverage, rejection and alarm; of a second bundle, exported with `--features`, with
+these too. Every frame goes through each, in an order drawn anew. The ratio is that of medians, with
+a bootstrap 95% interval over the frames; by the wall's clock, and by the processor's own, which
+counts only this thread and so hardly notices what else the machine does (one engine thread).
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecnn.reliability import Coverage
+from edgecnn.targets.answer import AnswerOptions, Said, reader
+from edgecnn.targets.captured import Captured
+from edgecnn.targets.classifier import Classifier, load
+from edgecnn.targets.live.alarm import AlarmOptions, Watch
+from edgecnn.usual import Usual
+
+WARM_UP = 50
+LEAST_OF = 500
+
+
+@dataclass
+class Way:
+    """One way from a frame to its label."""
+
+    name: str
+    classifier: Classifier
+    watch: Watch | None = None
+
+    def __call__(self, frame: np.ndarray) -> tuple[float, float]:
+        """Seconds by the wall's clock and by this thread's."""
+        wall, own = time.perf_counter(), time.thread_time()
+        prediction = self.classifier.predict(Captured.now(frame, 0))
+        if self.watch is not None:
+            self.watch(prediction, self.classifier.image[0], time.monotonic())
+        return time.perf_counter() - wall, time.thread_time() - own
+
+
+def main() -> None:
+    """Parse and measure."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("with_features", type=Path, nargs="?")
+    parser.add_argument("--runtime", default="onnxruntime")
+    parser.add_argument("--frames", type=int, default=3000)
+    asked = parser.parse_args()
+    before, all_of_it = plain(asked.bundle, asked.runtime), full(asked.bundle, asked.runtime)
+    # Two copies of the weights would differ in what the processor's cache holds.
+    all_of_it.classifier.session = before.classifier.session
+    ways = [before, all_of_it]
+    if asked.with_features:
+        ways.append(full(asked.with_features, asked.runtime, " and features"))
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, (480, 640, 3), np.uint8) for _ in range(8)]
+    times = np.empty((asked.frames, len(ways), 2))
+    for n in range(-WARM_UP, asked.frames):
+        for place in rng.permutation(len(ways)):
+            spent = ways[place](frames[n % 8])
+            if n >= 0:
+                times[n, place] = spent
+    for place, way in enumerate(ways):
+        show(way, times[:, place], times[:, 0], rng)
+
+
+def plain(bundle: Path, runtime: str) -> Way:
+    """As before any of this."""
+    classifier = load(bundle, runtime, 1, answers=AnswerOptions(raw=True))
+    read = reader(classifier.head, classifier.bundle.labels, 5)
+    classifier._say = lambda values, _: Said(values, *read(values))
+    return Way("before", classifier)
+
+
+def full(bundle: Path, runtime: str, beside: str = "") -> Way:
+    """With everything that can be asked for."""
+    asked = AnswerOptions(coverage=Coverage(0.9), reject=0.05)
+    classifier = load(bundle, runtime, 1, answers=asked)
+    usual = Usual.load(classifier.bundle, classifier.format)
+    assert usual is not None
+    return Way(f"all of it{beside}", classifier, Watch(usual, classifier.head, AlarmOptions(30)))
+
+
+def show(way: Way, times: np.ndarray, before: np.ndarray, rng: Any) -> None:
+    """Medians, their ratios, and what reading the outputs takes alone."""
+    said = []
+    for clock, name in enumerate(("wall", "thread")):
+        own, other = times[:, clock], before[:, clock]
+        drawn = []
+        for _ in range(1000):
+            chosen = rng.integers(0, len(own), len(own))
+            drawn.append(np.median(own[chosen]) / np.median(other[chosen]))
+        low, high = np.quantile(drawn, (0.025, 0.975))
+        ratio = np.median(own) / np.median(other)
+        said.append(f"{name} {1e3 * np.median(own):.3f} ms, x {ratio:.4f} [{low:.4f}, {high:.4f}]")
+    classifier = way.classifier
+    outputs = classifier.session.infer(classifier.image, classifier.features)
+    alone = [
+        _seconds(lambda: classifier._say(outputs, classifier.features)) for _ in range(LEAST_OF)
+    ]
+    print(
+        f"{way.name:22} n {len(times)}  {'; '.join(said)}; reading the outputs alone "
+        f"{1e6 * min(alone):.1f} us at least, {1e6 * float(np.median(alone)):.1f} in the middle"
+    )
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
