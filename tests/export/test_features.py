@@ -96,9 +96,9 @@ def flat_head() -> keras.Model:
     return keras.Model(image, layers.Softmax()(x))
 
 
-def pictures(folder: Path) -> None:
+def pictures(folder: Path, count: int = 24) -> None:
     rng = np.random.default_rng(0)
-    for n in range(24):
+    for n in range(count):
         picture = cv2.resize(rng.integers(0, 256, (4, 4, 3), np.uint8), (24, 24))
         cv2.imwrite(str(folder / f"{n}.png"), picture)
 
@@ -231,3 +231,35 @@ def test_neighbours_of_another_network_are_refused(bundle: Bundle, tmp_path: Pat
     (copy / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(EdgeCnnError, match="cannot be read"):
         load(copy, "litert", 1)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_yes_or_no_can_be_unknown_and_any_number_of_labels_not(
+    outputs: int, tmp_path: Path
+) -> None:
+    keras.utils.set_random_seed(0)
+    x = image = layers.Input((24, 24, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(12, 3, activation="relu")(x))
+    model = keras.Model(image, layers.Dense(outputs, activation="sigmoid")(x))
+    pictures(tmp_path, 120)
+    found = edgecnn.export(
+        model,
+        formats="onnx",
+        precision="fp32",
+        calibration=tmp_path,
+        out=tmp_path / "b",
+        labels=("a", "b", "c")[:outputs],
+        preprocessing="0..1",
+        features=True,
+    )
+    asked = AnswerOptions(reject=0.1)
+    if outputs == 3:
+        with pytest.raises(EdgeCnnError, match="any number of them"):
+            load(found.path, "onnxruntime", 1, answers=asked)
+        assert load(found.path, "onnxruntime", 1)(np.zeros((24, 24, 3), np.uint8)).familiarity
+        return
+    classifier = load(found.path, "onnxruntime", 1, answers=asked)
+    assert not classifier(cv2.imread(str(tmp_path / "3.png"))).unknown
+    red = np.zeros((24, 24, 3), np.uint8)
+    red[..., 2] = 255
+    assert classifier(red).answer == "unknown"

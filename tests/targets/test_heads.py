@@ -221,6 +221,15 @@ def decide(
     return [decided(p, p.frame * 0.1) for p in predictions(head, rows)]
 
 
+def test_a_frame_that_is_rejected_decides_nothing() -> None:
+    """A yes or no stays in force while the camera sees what is neither."""
+    seen = predictions(STRICT, [[0.1], [0.99], [0.99]])
+    decided = decider(DecisionRule(), ("defect",), STRICT)
+    found = [decided(p, p.frame * 0.1) for p in (seen[0], replace(seen[1], possible=()), seen[2])]
+    assert [decision.label for decision in found] == ["not defect", "not defect", "defect"]
+    assert [decision.changed for decision in found] == [True, False, True]
+
+
 FRACTION = st.floats(0, 1, width=32)
 ROWS = st.lists(st.lists(FRACTION, min_size=3, max_size=3), min_size=1, max_size=30)
 

@@ -1,5 +1,7 @@
 """Which labels are in force where each holds or not: `sigmoid` and `binary` networks."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,6 +43,7 @@ class EachDecider:
         self._keep = self._reach - np.float32(rule.hysteresis)
         self._in_force: NDArray[np.bool_] | None = None
         self._since = 0.0
+        self._last: Decision | None = None
 
     def __call__(self, prediction: Prediction, clock: float) -> Decision:
         """The decision after one more prediction, which must carry what the network gave.
@@ -49,6 +52,8 @@ class EachDecider:
         """
         if prediction.probabilities is None:
             raise ValueError("A decision needs what the network gave.")
+        if prediction.unknown and self._last is not None:
+            return replace(self._last, changed=False)  # it speaks neither for nor against
         smoothed = self._smooth(prediction.probabilities, clock)
         before = self._in_force
         needed = self._reach if before is None else np.where(before, self._keep, self._reach)
@@ -57,9 +62,10 @@ class EachDecider:
         if changed:
             self._since = prediction.captured_at
         best, labels = self._answer(smoothed, in_force)
-        return Decision(
+        self._last = Decision(
             best.label, best.class_index, best.probability, changed, self._since, labels
         )
+        return self._last
 
     def _answer(
         self, smoothed: NDArray[np.float32], in_force: NDArray[np.bool_]
