@@ -106,15 +106,15 @@ class World:
 
     def windows(self, watch: Watch, count: int, rng: Any) -> Iterator[tuple[Any, Any]]:
         """What is raised after each."""
-        shown = int(rng.integers(len(self.measures)))
+        signals = np.array([watch.signals(measures) for measures in self.measures], float)
+        last = int(rng.integers(len(signals)))
         for _ in range(count):
-            changes = (rng.random(WINDOW) > np.exp(-STEP_S / STAY_S)).tolist()
-            others = rng.integers(len(self.measures), size=WINDOW).tolist()
-            for n in range(WINDOW):
-                shown = others[n] if changes[n] else shown
-                if n >= WINDOW // 2:
-                    watch.sample(self.measures[shown], self.labels[shown])
-            watch.conclude()
+            others = rng.integers(len(signals), size=WINDOW)
+            changes = rng.random(WINDOW) > np.exp(-STEP_S / STAY_S)
+            place = np.maximum.accumulate(np.where(changes, np.arange(WINDOW), -1))
+            shown = np.where(place < 0, last, others[place])
+            last = shown[-1]
+            watch.conclude(signals[shown[WINDOW // 2 :]].mean(axis=0), self.labels[last])
             yield watch.raised
 
 
@@ -143,12 +143,13 @@ def without_change(bundle: Bundle, images: np.ndarray, streams: int) -> None:
         features = None if found.features is None else found.features[others]
         part = replace(found, values=found.values[others], features=features)
         world = World.known(bundle, images[others], part, drawn)
-        watch, up, false = Watch(usual, bundle.head, options), False, 0
+        watch, up, false = Watch(usual, bundle.head, options), False, []
         for raised in world.windows(watch, int(options.windows), rng):
-            false += any(raised) and not up
+            if any(raised) and not up:
+                false.append(raised)
             up = any(raised)
-        counts.append(false)
-        print(f"stream {stream}: {false} false alarms in {DAYS:g} days", flush=True)
+        counts.append(len(false))
+        print(f"stream {stream}: {len(false)} false alarms in {DAYS:g} days {false}", flush=True)
     some = sum(one > 0 for one in counts)
     print(
         f"{streams} streams of {DAYS:g} days, {count} held-out pictures each: {sum(counts)} false "

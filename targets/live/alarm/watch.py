@@ -127,29 +127,28 @@ class Watch:
         window, phase = divmod(clock, self._window_s)
         if self._window is not None and window != self._window:
             self._moved = self._view.moved()
-            self.conclude()
+            if self._signals:
+                self.conclude(np.mean(self._signals, axis=0), self._label)
+                self._signals.clear()
         self._window = int(window)
         self._view.add(image)
         if phase >= self._window_s / 2:
-            label = None if self._labels is None else int(self._head.decide(prediction.outputs))
+            if self._labels is not None:
+                self._label = int(self._head.decide(prediction.outputs))
             said = saying(prediction.outputs, self._head, prediction.familiarity)
-            self.sample(look(image) | said, label)
+            self._signals.append(self.signals(look(image) | said))
         return self._state(prediction.captured_at)
 
-    def sample(self, measures: Mapping[str, float], label: int | None) -> None:
-        """One frame of a window's second half: `LOOKS` and what was said, and the answer."""
+    def signals(self, measures: Mapping[str, float]) -> NDArray[np.bool_]:
+        """Which signals a frame shows, by its looks and by what was said of it."""
         values = np.array([measures[measure] for measure, _ in self._usual.values()])
-        self._signals.append((values - self._thresholds) * self._signs < 0)
-        self._label = label
+        return np.asarray((values - self._thresholds) * self._signs < 0)
 
-    def conclude(self) -> None:
-        """The end of a window."""
-        if not self._signals:
-            return
-        self._evidence[:-1] = self._shares.add(np.mean(self._signals, axis=0))
-        if self._labels is not None and self._label is not None:
-            self._evidence[-1] = self._labels.add(self._label)
-        self._signals, self._label = [], None
+    def conclude(self, shares: NDArray[np.float64], label: int | None) -> None:
+        """The end of a window: in what share of its second half each signal was, and one answer."""
+        self._evidence[:-1] = self._shares.add(shares)
+        if self._labels is not None and label is not None:
+            self._evidence[-1] = self._labels.add(label)
         # What was raised stays until nothing speaks for it any more.
         calm = np.append(self._shares.calm(), self._evidence[-1] < 1)
         self._shares.forget((self._raised & calm)[:-1])

@@ -250,19 +250,26 @@ def test_thirty_days_of_a_correlated_stream_without_change() -> None:
     assert raised <= runs / 2
 
 
+def stream(pictures: int, rng: Any, windows: int) -> Iterator[NDArray[np.int64]]:
+    """What is shown in the second half of each window, `(20,)`."""
+    last = 0
+    for _ in range(windows):
+        others = rng.integers(pictures, size=40)
+        changes = np.where(rng.random(40) > np.exp(-STEP_S / 5), np.arange(40), -1)
+        place = np.maximum.accumulate(changes)
+        shown = np.where(place < 0, last, others[place])
+        last = shown[-1]
+        yield shown[20:]
+
+
 def alarms(
     watch: Watch, seen: list[dict[str, float]], labels: list[int], rng: Any, windows: int
 ) -> int:
     """How often it is raised while scenes stay for five seconds on average."""
-    shown, count, up = 0, 0, False
-    for _ in range(windows):
-        changes = rng.random(40) > np.exp(-STEP_S / 5)
-        others = rng.integers(len(seen), size=40)
-        for n in range(40):
-            shown = int(others[n]) if changes[n] else shown
-            if n >= 20:
-                watch.sample(seen[shown], labels[shown])
-        watch.conclude()
+    signals = np.array([watch.signals(measures) for measures in seen], float)
+    count, up = 0, False
+    for shown in stream(len(seen), rng, windows):
+        watch.conclude(signals[shown].mean(axis=0), labels[shown[-1]])
         now = any(watch.raised)
         count += now and not up
         up = now
