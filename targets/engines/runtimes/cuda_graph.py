@@ -16,7 +16,7 @@ PROVIDER = ("CUDAExecutionProvider", {"enable_cuda_graph": "1"})
 
 
 class CudaGraphSession(OnnxRuntimeSession):
-    """Keeps the picture and the answer where the graph was recorded to find them.
+    """Keeps the picture and what the model gives where the graph was recorded to find them.
 
     Raises `RuntimeUnavailable` where an operator has no CUDA kernel, among other reasons.
     """
@@ -32,20 +32,27 @@ class CudaGraphSession(OnnxRuntimeSession):
 
         zeros = np.zeros(self.input_shape, np.uint8)
         self._picture = ort.OrtValue.ortvalue_from_numpy(zeros, "cuda", 0)
-        self._answer = ort.OrtValue.ortvalue_from_shape_and_type(
-            [1, self.classes], np.float32, "cuda", 0
-        )
+        self._given = [
+            ort.OrtValue.ortvalue_from_shape_and_type([1, length], np.float32, "cuda", 0)
+            for length in (self.classes, self.features)
+            if length
+        ]
         self._binding = self._session.io_binding()
         self._binding.bind_ortvalue_input(self._input, self._picture)
-        self._binding.bind_ortvalue_output(self._output[0], self._answer)
+        for name, value in zip(self._outputs, self._given, strict=True):
+            self._binding.bind_ortvalue_output(name, value)
         self.infer(zeros)  # records it
 
-    def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def infer(
+        self, image: NDArray[np.uint8], features: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Probabilities `(classes,)` of one picture; see `Session`."""
         try:
             self._picture.update_inplace(image)
             self._session.run_with_iobinding(self._binding)
-            row: NDArray[np.float32] = self._answer.numpy()[0]
+            row: NDArray[np.float32] = self._given[0].numpy()[0]
+            if features is not None:
+                features[:] = self._given[1].numpy()[0]
         except Exception as error:  # as in `OnnxRuntimeSession`
             raise RuntimeUnavailable(f"{self.engine} failed: {error}") from None
         return row
