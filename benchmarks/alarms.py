@@ -22,11 +22,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.answers import Answered, answers
+from benchmarks.answers import Answered, answers, labelled
 from benchmarks.strangers import pictures_of
 from edgecnn.binomial import upper_bound
 from edgecnn.bundle import Bundle
-from edgecnn.export.evaluate import load
 from edgecnn.preprocessing import FramePreparer
 from edgecnn.reliability import Reliability, log_odds, prominence
 from edgecnn.targets.live.alarm import AlarmOptions, Watch
@@ -66,7 +65,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=24)
     asked = parser.parse_args()
     bundle = Bundle.load(asked.bundle)
-    images, _ = load(asked.data, bundle)
+    images, _ = labelled(asked.data, bundle)
     images = images[np.random.default_rng(2).permutation(len(images))]
     if asked.streams:
         without_change(bundle, images, asked.streams)

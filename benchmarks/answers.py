@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgecnn.bundle import Bundle
+from edgecnn.export.evaluate import load
 from edgecnn.targets.engines import runtimes
 
 THREADS = 2
@@ -22,6 +23,12 @@ class Answered:
     """The engine's own probabilities, (count, outputs)."""
     features: np.ndarray | None
     """(count, features), where it gives any."""
+
+
+def labelled(source: str, bundle: Bundle) -> tuple[np.ndarray, Any]:
+    """What `edgecnn evaluate` would take: uint8 pictures (count, H, W, C), and what they show."""
+    pictures = load(source, bundle)
+    return np.concatenate([*pictures.chunks()]), pictures.truths
 
 
 def answers(bundle: Bundle, images: np.ndarray) -> Iterator[Answered]:

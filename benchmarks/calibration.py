@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from benchmarks.answers import Answered, answers
+from benchmarks.answers import Answered, answers, labelled
 from edgecnn.bundle import Bundle
-from edgecnn.export.evaluate import load
 from edgecnn.export.reliability import BINS, CalibrationError, Claims, temperature
 from edgecnn.head import Head
 from edgecnn.reliability import SHARES, Rank, Reliability, TooFewPictures, of_each, tempered
@@ -39,7 +38,7 @@ def main() -> None:
     parser.add_argument("--save", type=Path)
     asked = parser.parse_args()
     bundle = Bundle.load(asked.bundle)
-    images, classes = load(asked.data, bundle)
+    images, classes = labelled(asked.data, bundle)
     kept: dict[str, Any] = {"classes": classes}
     for found in answers(bundle, images):
         kept[found.runtime] = found.values

@@ -64,14 +64,13 @@ def show(what: str, kind: str, score: str, own: np.ndarray, others: np.ndarray) 
 
 def by_engines(path: Path, data: str, others: list[str], save: Path | None) -> None:
     """All scores of an artifact, in every engine."""
-    from benchmarks.answers import answers
+    from benchmarks.answers import answers, labelled
     from edgecnn.bundle import Bundle
-    from edgecnn.export.evaluate import load
     from edgecnn.preprocessing import FramePreparer
     from edgecnn.reliability import Reliability, log_odds, prominence
 
     bundle = Bundle.load(path)
-    own, _ = load(data, bundle)
+    own, _ = labelled(data, bundle)
     prepare = FramePreparer(bundle.preprocessing)
     folders = (other.partition("=")[::2] for other in others)
     kinds = made() | {name: pictures_of(Path(folder)) for name, folder in folders}
