@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from pathlib import Path
 from typing import Any
 
 LARGEST = 32 << 20
@@ -10,7 +11,13 @@ BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They show what follows in another order than it is."""
 
 
-def parse(data: bytes) -> Any:
+def read(path: Path) -> Any:
+    """What a file says; raises `OSError`, and what `parse` raises."""
+    with path.open("rb") as stream:
+        return parse(stream.read(LARGEST + 1))
+
+
+def parse(data: bytes | str) -> Any:
     """What the bytes say.
 
     Raises `ValueError` for anything but UTF-8 and JSON, and for what JSON leaves open: keys that
@@ -21,7 +28,9 @@ def parse(data: bytes) -> Any:
         raise ValueError(f"it has more than {LARGEST >> 20} MB")
     try:
         found = json.loads(
-            data.decode(), object_pairs_hook=_without_duplicates, parse_constant=_not_finite
+            data.decode() if isinstance(data, bytes) else data,
+            object_pairs_hook=_without_duplicates,
+            parse_constant=_not_finite,
         )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None

@@ -84,7 +84,7 @@ def _table(fleet: "Fleet") -> Table:
 
 
 def _state(member: "Member") -> str:
-    return str(member.health["alarm"]) if member.state == "alarm" else member.state
+    return escape(str(member.health["alarm"])) if member.state == "alarm" else member.state
 
 
 def _figure(value: float | None, digits: int) -> str:

@@ -64,13 +64,30 @@ class Broker:
         """Host and port."""
         return f"{self.host}:{self.port}"
 
-    def client(self) -> Any:
+    def client(self, largest: int) -> Any:
         """A client of paho with the user's credentials, not connected yet.
 
+        It hangs up on a packet of more than `largest` bytes: MQTT allows 256 MB, for which paho
+        makes room as soon as they are announced. `why(reason)` says then why it is disconnected.
         Raises `MissingExtra` without paho, `EdgeCnnError` if the authorities cannot be read.
         """
         mqtt: Any = require("paho.mqtt.client", what="--mqtt", package="paho-mqtt", extra="mqtt")
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+
+        class Client(mqtt.Client):  # type: ignore[misc]
+            too_large = 0
+
+            def why(self, reason: Any) -> str:
+                size, self.too_large = self.too_large, 0
+                return f"it sent a packet of {size} bytes" if size else str(reason)
+
+            def _sock_recv(self, bufsize: int) -> bytes:
+                if bufsize > largest:
+                    self.too_large = bufsize
+                    raise OSError("too large")
+                data: bytes = super()._sock_recv(bufsize)
+                return data
+
+        client = Client(mqtt.CallbackAPIVersion.VERSION2)
         if username := os.environ.get(USERNAME):
             client.username_pw_set(username, os.environ.get(PASSWORD))
         if self.tls:

@@ -1,11 +1,11 @@
 """The boards that run now, from what each keeps on an MQTT broker; see `sinks/health.py`."""
 
-import json
 import threading
 import time
 from dataclasses import dataclass
 from typing import Any, Self
 
+from edgecnn import strict_json
 from edgecnn.errors import EdgeCnnError
 from edgecnn.targets.live.broker import PREFIX, Broker
 from edgecnn.targets.live.sinks.health import NAME
@@ -13,6 +13,10 @@ from edgecnn.targets.live.sinks.health import NAME
 ANSWER_S = 10.0
 SETTLED_S = 0.5
 """Without another message for so long, the broker has told what it keeps."""
+LARGEST = 1 << 16
+"""Bytes of a packet; a board tells less than a fiftieth of that."""
+MOST = 10_000
+"""Boards that are kept track of; whoever may write to the broker makes up as many as he likes."""
 SILENT_S = 10.0
 NAMES = ("bundle", "bundle_version")
 FIGURES = ("latency_p99_ms", "age_p99_ms", "temperature_c")
@@ -59,13 +63,15 @@ class Fleet:
         Raises `EdgeCnnError` when it cannot be reached, or refuses.
         """
         self._broker = broker = Broker.parse(url, PREFIX)
-        self._client = client = broker.client()
+        self._client = client = broker.client(LARGEST)
         self._change = threading.Condition()
         self._status: dict[str, str] = {}
         self._health: dict[str, dict[str, Any]] = {}
         self._answer: Any = None
+        self._gone = ""
         self._heard_at: float | None = None
         client.on_connect = self._connected
+        client.on_disconnect = self._disconnected
         client.on_subscribe = self._heard
         client.on_message = self._message
         try:
@@ -107,13 +113,20 @@ class Fleet:
 
     def _settle(self) -> None:
         with self._change:
-            if not self._change.wait_for(lambda: self._answer is not None, ANSWER_S):
-                raise EdgeCnnError(f"MQTT broker {self._broker.name} does not answer.")
-            if self._answer.is_failure:
+            until = time.monotonic() + ANSWER_S
+            self._change.wait_for(lambda: self._answer or self._gone, ANSWER_S)
+            if self._answer and self._answer.is_failure:
                 raise EdgeCnnError(
                     f"MQTT broker {self._broker.name} refuses the connection: {self._answer}"
                 )
             while self._heard_at is None or time.monotonic() - self._heard_at < SETTLED_S:
+                what = self._gone
+                if not what and time.monotonic() > until:
+                    what = (
+                        "does not answer" if self._heard_at is None else "does not come to an end"
+                    )
+                if what:
+                    raise EdgeCnnError(f"MQTT broker {self._broker.name} {what}. Is it one?")
                 self._change.wait(SETTLED_S)
 
     def _connected(
@@ -127,24 +140,39 @@ class Fleet:
             self._answer = reason
             self._change.notify_all()
 
+    def _disconnected(
+        self, client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any
+    ) -> None:
+        with self._change:
+            self._gone = f"is gone: {client.why(reason)}"
+            self._change.notify_all()
+
     def _heard(self, *_: Any) -> None:
         with self._change:
             self._heard_at = time.monotonic()
             self._change.notify_all()
 
     def _message(self, _client: Any, _userdata: Any, message: Any) -> None:
-        topic, _, kind = message.topic.rpartition("/")
         try:
+            topic, _, kind = message.topic.rpartition("/")
             text = message.payload.decode()
-            health = json.loads(text) if kind == NAME else {}
+            health = strict_json.parse(message.payload) if kind == NAME else {}
         except ValueError:
             return  # somebody else's topic
+        if strict_json.hidden(topic):
+            return
         with self._change:
             if kind == "status":
-                self._status[topic] = text
+                _keep(self._status, topic, text)
             elif _is_health(health):
-                self._health[topic] = health
-        self._heard()
+                _keep(self._health, topic, health)
+        if message.retain:  # boards that run tell something all the time
+            self._heard()
+
+
+def _keep(where: dict[str, Any], topic: str, state: Any) -> None:
+    if topic in where or len(where) < MOST:
+        where[topic] = state
 
 
 def _is_health(found: Any) -> bool:

@@ -522,7 +522,7 @@ def fleet(data: bytes) -> object:
         _change=threading.Condition(), _status={}, _health={}, _heard_at=None, _answer=None
     )
     for topic, payload in (("r/1/status", b"online"), ("r/1/health", as_json(known, data))):
-        message = SimpleNamespace(topic=topic, payload=payload)
+        message = SimpleNamespace(topic=topic, payload=payload, retain=True)
         members._message(None, None, message)
     Console(file=io.StringIO(), width=100).print(_table(members))
     return json.dumps([member.to_json() for member in members.members()])
