@@ -1,5 +1,6 @@
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -333,6 +334,32 @@ def test_the_command_survives_says_so_and_gives_up(colour_bundle: Path, camera: 
     assert errors.count("is back after") == 2
     assert "longer than --max-outage 1" in errors
     assert "Traceback" not in errors
+
+
+def test_nobody_has_to_read_what_it_says(colour_bundle: Path, camera: Cameras) -> None:
+    served = camera(closes, closes, sends_half_pictures)
+    command = [sys.executable, "-m", "edgecnn", "run", str(colour_bundle), "--runtime", "litert"]
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:  # not a byte more has room in it
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    with subprocess.Popen(
+        [*command, "--source", served.url, "--jsonl", "-"], stdout=subprocess.PIPE, stderr=writer
+    ) as running:
+        os.close(writer)
+        assert running.stdout is not None
+        killer = threading.Timer(25, running.kill)
+        killer.start()
+        seen = next((line for line in running.stdout if json.loads(line)["frame"] > 30), None)
+        running.terminate()
+        running.stdout.read()
+        assert running.wait(10) == 0
+        killer.cancel()
+    assert seen is not None
+    assert served.connections == 3
+    os.close(reader)
 
 
 class Fails:
