@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from edgecnn import strict_json
 from edgecnn.atomic import atomic_folder
 from edgecnn.calibration.quality import refuse_useless
 from edgecnn.errors import UNREADABLE, DataError
@@ -64,10 +65,14 @@ class CalibrationSet:
             used, held_out = split(pictures)
             return cls(folder.name, used, held_out, origin=f"all pictures of {folder.name}")
         try:
-            manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
+            manifest = strict_json.read(manifest_file)
+            strict_json.typed(manifest, name=str, origin=str)
             entries = manifest["pictures"]
             parts: dict[bool, list[Picture]] = {False: [], True: []}
             for entry in entries:
+                strict_json.typed(entry, file=str, sha256=str, held_out=bool)
+                if "/" in entry["file"]:
+                    raise ValueError(f"{entry['file']!a} is outside the set")
                 picture = Picture(folder / entry["file"], label=entry.get("label"))
                 if not picture.path.is_file() or picture.sha256 != entry["sha256"]:
                     raise DataError(
@@ -87,7 +92,9 @@ class CalibrationSet:
                 manifest["origin"],
             )
         except UNREADABLE as error:
-            raise DataError(f"{manifest_file} is not readable: {error!r}.") from None
+            raise DataError(
+                f"{manifest_file} is not readable: {error!r}. Run `edgecnn calibrate` again."
+            ) from None
 
 
 def split(pictures: Sequence[Picture]) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:

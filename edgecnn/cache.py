@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 
+from edgecnn import strict_json
 from edgecnn.errors import EdgeCnnError
 
 
@@ -18,9 +19,9 @@ def folder() -> Path:
 
 
 def read(name: str) -> Any:
-    """What was kept under that name; None where nothing was, or it was cut off."""
+    """What was kept under that name; None where nothing was, or it is not as it was written."""
     try:
-        return json.loads((folder() / name).read_text(encoding="utf-8"))
+        return strict_json.read(folder() / name)
     except (OSError, ValueError):
         return None  # measured anew, whichever it is
 

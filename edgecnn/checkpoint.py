@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from edgecnn import strict_json
 from edgecnn.bundle import Weights, file_sha256
-from edgecnn.errors import UNREADABLE, DataError, require
+from edgecnn.errors import UNREADABLE, BundleError, DataError, require
 from edgecnn.labels import LABELS, read_labels, write_labels
 from edgecnn.preprocessing import Preprocessing
 
@@ -84,7 +85,10 @@ class Checkpoint:
                 "`edgecnn train` writes."
             )
         try:
-            manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
+            manifest = strict_json.read(manifest_file)
+            strict_json.typed(manifest, architecture=str, created_at=str, qat=dict, test=dict)
+            strict_json.typed(manifest.get("qat", {}), sha256=str)
+            strict_json.typed(manifest.get("test", {}), top1=float)
             return cls(
                 path=folder,
                 architecture=manifest["architecture"],
@@ -93,8 +97,10 @@ class Checkpoint:
                 created_at=manifest["created_at"],
                 details=manifest,
             )
-        except UNREADABLE as error:
-            raise DataError(f"{manifest_file} is not readable: {error!r}.") from None
+        except (BundleError, *UNREADABLE) as error:
+            raise DataError(
+                f"{manifest_file} is not readable: {error!r}. Copy the run again, or train anew."
+            ) from None
 
     def write(self) -> None:
         """Write `labels.txt` and, last, `checkpoint.json`: only a finished run has one."""

@@ -32,10 +32,21 @@ def parse(data: bytes | str) -> Any:
             object_pairs_hook=_without_duplicates,
             parse_constant=_not_finite,
         )
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start} is not UTF-8") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     _check_text(found)
     return found
+
+
+def typed(found: Any, **types: type) -> None:
+    """Raise `TypeError` where a key that is there holds something else; true is no number."""
+    if not isinstance(found, dict):
+        raise TypeError(f"it holds {found!r:.40}")
+    for key, kind in types.items():
+        if key in found and type(found[key]) is not kind:
+            raise TypeError(f"{key!a} is {found[key]!r:.40}")
 
 
 def hidden(text: str) -> str | None:

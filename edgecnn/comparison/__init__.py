@@ -4,11 +4,11 @@ Two files of one kind, as `--json` of `profile`, `evaluate` or `export` wrote th
 is one module with a `figures` function and one line in `KINDS`.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edgecnn import strict_json
 from edgecnn.comparison import evaluations, exports, profiles
 from edgecnn.comparison.figure import Figure, Limits
 from edgecnn.errors import UNREADABLE, DataError
@@ -67,13 +67,15 @@ def compare(old: Path | str, new: Path | str, limits: Limits | None = None) -> C
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = strict_json.read(path)
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.") from None
     except ValueError as error:
-        raise DataError(f"{path} is not readable JSON: {error}") from None
+        raise DataError(
+            f"{path} is not readable JSON: {error}. Write it anew with --json."
+        ) from None
     if not isinstance(found, dict):
-        raise DataError(f"{path} holds no report of edgecnn.")
+        raise DataError(f"{path} holds no report of edgecnn: write one with --json.")
     return found
 
 

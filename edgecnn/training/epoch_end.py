@@ -47,10 +47,12 @@ def epoch_end(
                 "learning_rate": float(self.model.optimizer.learning_rate),
                 "seconds": round(time.monotonic() - self.began, 2),
             }
-            if not math.isfinite(row["loss"]):
+            losses = row["loss"], row["val_loss"]
+            if not all(map(math.isfinite, losses)):
                 raise EdgeCnnError(
-                    f"The loss is {row['loss']} in epoch {epoch + 1}: lower --learning-rate "
-                    f"(now {settings.learning_rate:g}) or lengthen --warmup-epochs."
+                    f"The loss is {losses[0]}, of validation {losses[1]}, in epoch {epoch + 1}: "
+                    f"lower --learning-rate (now {settings.learning_rate:g}) or lengthen "
+                    "--warmup-epochs."
                 )
             state.record(row, self.model)
             write_history(folder / "history.csv", state.history)

@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from edgecnn import strict_json
 from edgecnn.checkpoint import MANIFEST, RUNS
-from edgecnn.errors import DataError, EdgeCnnError
+from edgecnn.errors import UNREADABLE, DataError, EdgeCnnError
 from edgecnn.training.settings import Settings
 
 RUN = "run.json"
@@ -40,7 +41,8 @@ class Run:
         """Read `run.json`; raises `DataError` if it is not there or not readable."""
         file = path / RUN
         try:
-            data = json.loads(file.read_text(encoding="utf-8"))
+            data = strict_json.read(file)
+            strict_json.typed(data, architecture=str, source=str, dataset_sha256=str)
             return cls(
                 path,
                 data["architecture"],
@@ -51,8 +53,8 @@ class Run:
             )
         except OSError as error:
             raise DataError(f"{path} is no training run: {file.name}: {error.strerror}.") from None
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{file} is not readable: {error!r}.") from None
+        except (EdgeCnnError, *UNREADABLE) as error:
+            raise DataError(f"{file} is not readable: {error!r}. Train again.") from None
 
     def write(self) -> None:
         """Make the folder and write `run.json`."""

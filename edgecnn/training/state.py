@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from edgecnn.errors import DataError
+from edgecnn import strict_json
+from edgecnn.errors import UNREADABLE, DataError
 
 if TYPE_CHECKING:
     import keras
@@ -46,8 +47,19 @@ class RunState:
         if not file.is_file():
             return cls(folder)
         try:
-            return cls(folder, **json.loads(file.read_text(encoding="utf-8")))
-        except (TypeError, ValueError) as error:
+            found = strict_json.read(file)
+            strict_json.typed(found, phase=int, history=list, best_epoch=int)
+            for name in ("last", "best"):
+                if found[name] is not None and Path(found[name]).name != found[name]:
+                    raise ValueError(f"{found[name]!a} is no file of it")
+            if not 0 <= found["best_epoch"] <= len(found["history"]):
+                raise ValueError(f"it has no epoch {found['best_epoch']}")
+            for row in found["history"]:
+                strict_json.typed(
+                    row, **dict.fromkeys(COLUMNS, float) | {"epoch": int, "phase": str}
+                )
+            return cls(folder, **found)
+        except UNREADABLE as error:
             raise DataError(
                 f"{file} is not readable ({error}): remove the run and train again."
             ) from None

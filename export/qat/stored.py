@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from edgecnn import strict_json
 from edgecnn.checkpoint import Checkpoint
-from edgecnn.errors import DataError, require
+from edgecnn.errors import UNREADABLE, DataError, require
 from edgecnn.export.quantised import IntWeights, Quantised, Scale
 from edgecnn.graph import Array, Graph, Operator
 
 SCHEMA = 1
+TYPES = {"kernel": "int8", "bias": "int32", "scales": "float32"}
+"""Of an operator's tensors."""
 
 
 def write(path: Path, quantised: Quantised, of: str) -> None:
@@ -55,18 +58,19 @@ def read_file(path: Path, graph: Graph, of: str) -> Quantised:
 
     try:
         with library.safe_open(path, framework="numpy") as stored:
-            decided: dict[str, Any] = json.loads(stored.metadata()["edgecnn"])
+            decided: dict[str, Any] = strict_json.parse(stored.metadata()["edgecnn"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         if decided["schema"] != SCHEMA or decided["network"] != of:
             raise DataError(f"{path} holds the integers of another network than lies beside it.")
-        scales = {name: Scale(*pair) for name, pair in decided["scales"].items()}
+        scales = {name: _scale(*pair) for name, pair in decided["scales"].items()}
         names = {key.rpartition("/")[0] for key in tensors}
         weights = {
-            name: IntWeights(*(tensors[f"{name}/{part}"] for part in ("kernel", "bias", "scales")))
+            name: IntWeights(*(_of_type(tensors[f"{name}/{part}"], TYPES[part]) for part in TYPES))
             for name in names
         }
         operators = _operators(graph, decided["operators"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        in_float = frozenset(decided["float_operators"])
+    except (SafetensorError, *UNREADABLE) as error:
         raise DataError(
             f"{path} cannot be read as trained integers of {graph.name} ({error}): train anew."
         ) from None
@@ -74,8 +78,21 @@ def read_file(path: Path, graph: Graph, of: str) -> Quantised:
     fitting = {op.name: op.weights["kernel"].shape for op in whole if "kernel" in op.weights}
     if any(fitting.get(name) != ints.kernel.shape for name, ints in weights.items()):
         raise DataError(f"{path} does not fit {graph.name} as this version folds it: train anew.")
-    in_float = frozenset(decided["float_operators"])
     return Quantised(whole, scales, weights, float_operators=in_float)
+
+
+def _scale(scale: float, zero_point: int) -> Scale:
+    if not (type(scale) is float and scale > 0 and type(zero_point) is int):
+        raise TypeError(f"{scale!r} and {zero_point!r} are no scale")
+    if not 0 <= zero_point <= 255:
+        raise ValueError(f"{zero_point} is no zero point")
+    return Scale(scale, zero_point)
+
+
+def _of_type(tensor: Array, kind: str) -> Array:
+    if tensor.dtype != kind or not np.isfinite(tensor).all():
+        raise TypeError(f"a tensor is of {tensor.dtype} or not finite, where {kind} should be")
+    return tensor
 
 
 def _operators(graph: Graph, kept: list[tuple[str, list[str]]]) -> list[Operator]:

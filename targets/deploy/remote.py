@@ -6,14 +6,16 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from edgecnn import strict_json
 from edgecnn.errors import DeployError
 from edgecnn.targets.deploy import on_board
 from edgecnn.targets.deploy.payload import Item, Payload
 from edgecnn.targets.deploy.software import Software
 from edgecnn.targets.deploy.ssh import Connection, last_lines
 
+Record = TypeVar("Record")
 CHUNK = 1 << 16
 NOT_FOUND = (126, 127)
 """A shell's exit codes for a command it cannot run."""
@@ -50,6 +52,13 @@ class Release:
     previous: str | None
 
 
+@dataclass(frozen=True)
+class Placed:
+    """The names of files that arrived with other bytes."""
+
+    damaged: list[str]
+
+
 class RemoteBoard:
     """A board's own Python at the other end of a connection.
 
@@ -84,7 +93,7 @@ class RemoteBoard:
 
     def look(self) -> State:
         """The board's state."""
-        return State(**self._ask("look"))
+        return _record(State, self._ask("look"))
 
     def claim(self, bundle: str, venv: str) -> None:
         """Keep other deployments from clearing away what is brought, until `switch`."""
@@ -110,7 +119,8 @@ class RemoteBoard:
                 there = missing.get(item.sha256)
                 if there is not None and (there < item.bytes or item.bytes == 0):
                     self._send(item, there, sent)
-            damaged = self._ask("place", folder=payload.folder, files=items)["damaged"]
+            placed = self._ask("place", folder=payload.folder, files=items)
+            damaged = _record(Placed, placed).damaged
             if not damaged:
                 return
         raise DeployError(
@@ -134,16 +144,16 @@ class RemoteBoard:
 
         One that was made before the current bundle is refused, unless `downgrade` asks for it.
         """
-        return Release(**self._ask("switch", bundle=bundle, venv=venv, downgrade=downgrade))
+        return _record(Release, self._ask("switch", bundle=bundle, venv=venv, downgrade=downgrade))
 
     def rollback(self) -> Release:
         """Make the previous release the current one, in one step."""
-        return Release(**self._ask("rollback"))
+        return _record(Release, self._ask("rollback"))
 
     def check(self, python: str, bundle_path: str, runtime: str) -> dict[str, Any]:
         """Have an installation there open a bundle: hashes and golden vectors must be right."""
         check = "edgecnn.targets.deploy.check"
-        return dict(json.loads(self.run([python, "-m", check, bundle_path, runtime])))
+        return _object(self.run([python, "-m", check, bundle_path, runtime]))
 
     def run(self, words: Sequence[str]) -> str:
         """Run a command there; returns what it prints."""
@@ -154,7 +164,11 @@ class RemoteBoard:
 
     def _missing(self, payload: Payload) -> dict[str, int]:
         files = [item.to_json() for item in payload.items]
-        return self._ask("missing", folder=payload.folder, files=files)
+        missing = self._ask("missing", folder=payload.folder, files=files)
+        known = {item.sha256 for item in payload.items}
+        if missing.keys() - known or not all(type(there) is int for there in missing.values()):
+            raise DeployError(f"its Python printed {missing!a:.200}")
+        return missing
 
     def _send(self, item: Item, offset: int, sent: Callable[[int], None]) -> None:
         command = self._command("receive", sha256=item.sha256, offset=offset)
@@ -177,11 +191,30 @@ def _chunks(path: Path, offset: int) -> Iterator[bytes]:
 
 def _answer(done: Any) -> dict[str, Any]:
     try:
-        answer: Any = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError, RecursionError):
-        raise DeployError(f"its Python failed: {last_lines(done.stderr)}") from None
-    if not isinstance(answer, dict):
-        raise DeployError(f"its Python printed {done.stdout.splitlines()[-1]!a}")
+        answer = _object(done.stdout)
+    except DeployError:
+        if done.returncode:
+            raise DeployError(f"its Python failed: {last_lines(done.stderr)}") from None
+        raise
     if "error" in answer:
         raise DeployError(str(answer["error"]))
     return answer
+
+
+def _object(printed: str) -> dict[str, Any]:
+    """The last line; engines may print before it."""
+    line = (printed.splitlines() or [""])[-1]
+    try:
+        found = strict_json.parse(line)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise DeployError(f"its Python printed {line!a:.200}")
+    return found
+
+
+def _record(kind: type[Record], answer: dict[str, Any]) -> Record:
+    try:
+        return kind(**answer)
+    except TypeError:
+        raise DeployError(f"its Python printed {answer!a:.200}") from None

@@ -83,3 +83,9 @@ class EngineBaseline:
     """What each further operator takes."""
     provenance: dict[str, str]
     """Engine, machine, versions and date of the measurement."""
+
+    def __post_init__(self) -> None:
+        figures = (self.peak_bytes, self.operators, self.operator_bytes)
+        numbers = all(type(one) in (int, float) for one in figures)
+        if not numbers or not isinstance(self.provenance, dict):
+            raise TypeError(f"an engine's baseline has numbers, not {figures}")

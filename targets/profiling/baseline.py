@@ -25,14 +25,21 @@ RUNS = 20
 def baseline(runtime: str, threads: int, target: Target) -> EngineBaseline:
     """The engine's baseline with that many threads, from the cache or measured now (seconds)."""
     provenance = _provenance(runtime, threads, target)
-    entries = cache.read(FILE) or []
-    for entry in entries:
-        if {**entry["provenance"], "measured_at": ""} == provenance:
-            return EngineBaseline(**entry)
+    known = _read()
+    for entry in known:
+        if {**entry.provenance, "measured_at": ""} == provenance:
+            return entry
     measured = _measure(runtime, threads, target, provenance)
-    kept = [e for e in entries if {**e["provenance"], "measured_at": ""} != provenance]
-    cache.write(FILE, [*kept, asdict(measured)])
+    kept = [one for one in known if {**one.provenance, "measured_at": ""} != provenance]
+    cache.write(FILE, [asdict(one) for one in (*kept, measured)])
     return measured
+
+
+def _read() -> list[EngineBaseline]:
+    try:
+        return [EngineBaseline(**entry) for entry in cache.read(FILE)]
+    except TypeError:
+        return []  # nothing was kept, or not by this edgecnn: measured anew
 
 
 def _provenance(runtime: str, threads: int, target: Target) -> dict[str, str]:

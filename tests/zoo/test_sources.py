@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import re
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from safetensors.numpy import save_file
 
 from edgecnn import cache, weights, zoo
 from edgecnn.errors import MissingExtra, UnknownName, WeightsError, WeightsUnavailable
-from edgecnn.weights import sources
+from edgecnn.weights import keras_download, pins, sources
 from edgecnn.weights.labels import imagenet_labels
 
 RESNET18 = zoo.get("resnet18")
@@ -82,6 +84,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setattr(module, "hf_hub_download", download)
     monkeypatch.setattr(module, "try_to_load_from_cache", lambda *_: state.get("cached"))
     monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(pins, "KNOWN", {})
     return state
 
 
@@ -94,13 +97,42 @@ def test_a_hub_file_is_downloaded_once_pinned_and_checked(hub: dict[str, Any]) -
     assert sources.pretrained_file(RESNET18)[0] == path
     assert len(hub["calls"]) == 2
     hub["file"].write_bytes(b"second")
-    with pytest.raises(WeightsError, match="not the file that was pinned"):
+    with pytest.raises(WeightsError, match="as it was pinned when first used"):
         sources.pretrained_file(RESNET18)
-    pins = cache.folder() / "pins.json"
-    assert len(json.loads(pins.read_text())) == 1
-    pins.write_text("[]")
+    file = cache.folder() / pins.PINS
+    assert len(json.loads(file.read_text())) == 1
+    file.write_text("[]")
     with pytest.raises(WeightsError, match="not the JSON"):
         sources.pretrained_file(RESNET18)
+
+
+def test_a_hub_file_that_is_known_need_not_be_trusted_once(
+    hub: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = "timm/resnet18.tv_in1k/model.safetensors"
+    hub["file"].write_bytes(b"first")
+    known = {file: sha256(b"first").hexdigest()}
+    monkeypatch.setattr(pins, "KNOWN", known)
+    assert sources.pretrained_file(RESNET18)[0] == hub["file"]
+    hub["file"].write_bytes(b"another")
+    with pytest.raises(WeightsError, match="Delete it to download it anew") as caught:
+        sources.pretrained_file(RESNET18)
+    assert "\n" not in str(caught.value)
+    assert file in str(caught.value)
+    assert not (cache.folder() / pins.PINS).exists()
+
+
+def test_every_hash_that_is_known_is_of_a_file_that_is_asked_for() -> None:
+    origins = [entry.pretrained for name in zoo.names() if (entry := zoo.get(name)).pretrained]
+    asked = {
+        *(f"{one.where}/{sources.HUB_FILE}" for one in origins if one and one.kind == "hub"),
+        *(one.where for one in origins if one and one.kind == "packaged"),
+        *(f"{stem}.h5" for _, stem in keras_download.UNCHECKED.values()),
+    }
+    assert pins.KNOWN.keys() <= asked
+    assert all(re.fullmatch("[0-9a-f]{64}", known) for known in pins.KNOWN.values())
+    packaged = {one.where for one in origins if one and one.kind == "packaged"}
+    assert packaged <= pins.KNOWN.keys()
 
 
 def test_without_a_network_one_line_names_the_ways(hub: dict[str, Any]) -> None:
@@ -135,17 +167,22 @@ def test_an_unwritable_cache_is_said(
         sources.pretrained_file(RESNET18)
 
 
-def keras_serves(monkeypatch: pytest.MonkeyPatch, path: Path | None) -> None:
-    """Have Keras get that file, or no network."""
+def keras_serves(monkeypatch: pytest.MonkeyPatch, path: Path | None) -> list[str]:
+    """Have Keras get that file, or no network; returns what is asked for."""
+    served: list[str] = []
     from keras.src.utils import file_utils
 
     def get_file(name: str, url: str, **_: Any) -> str:
+        served.append(url)
         print("Downloading data from", url)
         if path is None:
             raise Exception(f"URL fetch failure on {url}: None -- Name or service not known")
         return str(path)
 
     monkeypatch.setattr(file_utils, "get_file", get_file)
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    monkeypatch.setattr(pins, "KNOWN", {})
+    return served
 
 
 def test_keras_weights_load_at_another_size(
@@ -189,6 +226,63 @@ def test_efficientnet_b_computes_what_keras_computes(
     )
     own = next(x for x in ours.layers if isinstance(x, keras.layers.Normalization))
     assert math.isclose(float(np.array(own.get_weights()[1]).ravel()[0]), 0.229**2, rel_tol=1e-4)
+
+
+def test_what_keras_does_not_check_is_checked_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path))
+    file = tmp_path / "mobilenet.h5"
+    file.write_bytes(b"another")
+    served = keras_serves(monkeypatch, file)
+    name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5"
+    monkeypatch.setattr(pins, "KNOWN", {name: "0" * 64})
+    with pytest.raises(WeightsError, match="is not mobilenet_v2_weights") as caught:
+        zoo.build("mobilenet_v2", weights="imagenet")
+    assert "\n" not in str(caught.value)
+    assert served == [f"{keras_download.STORE}/mobilenet_v2/{name}"]
+    pins.check("mobilenet_1_0_224_tf.h5", file)
+    file.write_bytes(b"a third")
+    with pytest.raises(WeightsError, match="as it was pinned when first used"):
+        zoo.build("mobilenet_v1", weights="imagenet")
+
+
+def test_a_download_that_keras_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    from keras.src.utils import file_utils
+
+    def get_file(*_: Any, **__: Any) -> str:
+        raise ValueError("Incomplete or corrupted file detected. The md5 file hash does not match.")
+
+    monkeypatch.setattr(file_utils, "get_file", get_file)
+    with pytest.raises(WeightsError, match="not the hash that Keras knows") as caught:
+        zoo.build("mobilenet_v3_small", weights="imagenet")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("include_top", [True, False])
+def test_keras_checks_all_the_others(monkeypatch: pytest.MonkeyPatch, include_top: bool) -> None:
+    from keras.src.utils import file_utils
+
+    class Asked(Exception):
+        pass
+
+    def get_file(name: str, *_: Any, file_hash: str | None = None, **__: Any) -> str:
+        raise Asked(file_hash)
+
+    monkeypatch.setattr(file_utils, "get_file", get_file)
+    unchecked = set()
+    for name in zoo.names():
+        origin = zoo.get(name).pretrained
+        if origin is not None and origin.kind == "keras":
+            with pytest.raises(Asked) as asked:
+                shape = zoo.get(name).input_shape
+                getattr(keras.applications, origin.where)(
+                    input_shape=shape, include_top=include_top
+                )
+            if asked.value.args == (None,):
+                unchecked.add(origin.where)
+    assert unchecked == keras_download.UNCHECKED.keys()
 
 
 def test_keras_without_a_network_says_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
