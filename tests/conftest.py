@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from edgecnn.bundle import MANIFEST, describe_file
 from edgecnn.golden import FILE, Golden
@@ -27,6 +28,8 @@ from edgecnn.targets.engines import runtimes
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / ".cache" / "samples"
 
+settings.register_profile("edgecnn", deadline=None)  # machines that run tests are busy
+settings.load_profile("edgecnn")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What is measured here once must neither come from the user's cache nor go there.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")

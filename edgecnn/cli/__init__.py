@@ -1,6 +1,8 @@
 """The command line: a file per command, imported only when it is called."""
 
 import codecs
+import contextlib
+import errno
 import importlib
 import io
 import os
@@ -37,6 +39,7 @@ VERSIONS = (
     *("opencv-python", "opencv-python-headless", "numpy", "keras", "tensorflow", "tensorflow-cpu"),
 )
 """Packages that `--version` names where they are installed."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Commands(click.Group):
@@ -113,11 +116,13 @@ def main() -> None:
     """Run the command line; errors are one line on stderr and an exit code."""
     # TensorFlow's C++ side greets on stderr; errors still come through.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    _open_what_is_closed()
     _write_any_text()
     debug = "--debug" in sys.argv[1:]
     sys.argv = [arg for arg in sys.argv if arg != "--debug"]
     try:
         code: Any = cli.main(standalone_mode=False)
+        sys.stdout.flush()
     except EdgeCnnError as error:
         if debug:
             raise
@@ -139,12 +144,27 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        _say(
-            f"Unexpected {type(error).__name__}: {error}. "
-            "This is a bug: run again with --debug and report the traceback."
-        )
+        if isinstance(error, OSError) and error.errno in FULL:
+            _say(f"{error.filename or 'Where the output goes'}: {error.strerror}.")
+            # Python would try once more at its end, and complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        else:
+            _say(
+                f"Unexpected {type(error).__name__}: {error}. "
+                "This is a bug: run again with --debug and report the traceback."
+            )
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_what_is_closed() -> None:
+    """A program without standard streams (`>&-`) would give their numbers to files it opens."""
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
 
 
 def _write_any_text() -> None:
@@ -163,4 +183,5 @@ def _say(message: str) -> None:
     """On one line; what a terminal would obey, in a file's name for one, is spelled out."""
     line = " ".join(message.split())
     shown = "".join(ascii(one)[1:-1] if hidden(one) else one for one in line)
-    click.echo(f"edgecnn: {shown}", err=True)
+    with contextlib.suppress(OSError):  # nobody to tell; the exit code says it
+        click.echo(f"edgecnn: {shown}", err=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgecnn.cli.options import Number
+
 if TYPE_CHECKING:
     from edgecnn.comparison import Comparison
     from edgecnn.comparison.figure import Figure
@@ -45,7 +47,7 @@ def parse_share(
 )
 @click.option(
     "--max-drop",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=0.5,
     show_default=True,
     help="How much accuracy may be lost, in percentage points.",

@@ -9,7 +9,7 @@ import click
 
 import edgecnn
 from edgecnn.bundle import FORMATS
-from edgecnn.cli.options import parse_size
+from edgecnn.cli.options import Number, parse_size
 from edgecnn.export.methods import METHODS
 from edgecnn.head import KINDS
 from edgecnn.preprocessing import NAMED
@@ -103,7 +103,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--max-drop",
-    type=click.FloatRange(0),
+    type=Number(0),
     metavar="POINTS",
     help="Fail (exit 1) if an artifact loses more top-1 than this, in percentage points.",
 )

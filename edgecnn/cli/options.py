@@ -1,5 +1,6 @@
 """Options and values that several commands share."""
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,19 @@ board_or_host_option: Callable[[Any], Any] = click.option(
     metavar="KIND|USER@HOST",
     help=f"Kind of board ({', '.join(TARGETS)}); auto looks. USER@HOST: do it there, over SSH.",
 )
+
+
+class Number(click.FloatRange):
+    """A number in a range; click takes nan and inf to be in every one."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """As click does, but for what is no number."""
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            self.fail(f"{value} is no number.", param, ctx)
+        return found
 
 
 class RuntimeName(click.Choice[str]):

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edgecnn.cli.options import RuntimeName, board_or_host_option, self_check_option
+from edgecnn.cli.options import Number, RuntimeName, board_or_host_option, self_check_option
 
 if TYPE_CHECKING:
     from edgecnn.targets.profiling.profile import Profile, ProfileRun
@@ -40,7 +40,7 @@ SENSORS = {"°C": "temperature_c", "MHz": "clock_mhz", "W": "power_w"}
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=1.0,
     show_default=True,
     help="At least so long, each.",

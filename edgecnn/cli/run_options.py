@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from edgecnn.cli.options import parse_size
+from edgecnn.cli.options import Number, parse_size
 
 Decorator = Callable[[Any], Any]
-POSITIVE = click.FloatRange(0, min_open=True)
-PROBABILITY = click.FloatRange(0, 1)
+POSITIVE = Number(0, min_open=True)
+PROBABILITY = Number(0, 1)
 
 
 def _together(*options: Decorator) -> Decorator:
@@ -49,7 +49,7 @@ source_options = _together(
     click.option(
         "--max-outage",
         "max_outage_s",
-        type=click.FloatRange(0),
+        type=Number(0),
         metavar="SECONDS",
         help="Give up, with exit code 1, when a camera or stream is away for longer; 0: take its "
         "end for the end.  [default: never]",

@@ -44,7 +44,8 @@ class Outputs:
     @property
     def speaks(self) -> bool:
         """Whether any of them tells an answer to somebody."""
-        return bool(self.show or self.record or self.web or self.mqtt or self.ros2 or self.jsonl)
+        said = (self.record, self.web, self.mqtt, self.ros2, self.jsonl)
+        return self.show or any(one is not None for one in said)
 
     def open(
         self,
@@ -80,7 +81,7 @@ class Outputs:
             from edgecnn.targets.live.sinks.window import Window
 
             add(beside(lambda: Window(stop), "--show", 1, pixels=True, only_newest_counts=True))
-        if self.record:
+        if self.record is not None:
             from edgecnn.targets.live.sinks.record import Recorder
 
             video, live, fps = self.record, source.live, source.fps
@@ -92,23 +93,23 @@ class Outputs:
                     pixels=True,
                 )
             )
-        if self.web:
+        if self.web is not None:
             from edgecnn.targets.live.sinks.webpage import WebPage
 
             add(WebPage(self.web, classifier, board, pulse))
-        if self.mqtt:
+        if self.mqtt is not None:
             from edgecnn.targets.live.sinks.health import Health
             from edgecnn.targets.live.sinks.mqtt import Mqtt
 
             mqtt = Mqtt(self.mqtt)
             add(mqtt, only_changes=self.on_change)
             add(Health(mqtt.tell, classifier, board, pulse))
-        if self.ros2:
+        if self.ros2 is not None:
             from edgecnn.targets.live.sinks.ros2 import Ros2
 
             topic = self.ros2
             add(beside(lambda: Ros2(topic), "--ros2", LINES), only_changes=self.on_change)
-        if self.jsonl:
+        if self.jsonl is not None:
             from edgecnn.targets.live.sinks.jsonl import JsonLines
 
             file, live = self.jsonl, source.live
@@ -120,7 +121,7 @@ class Outputs:
                 ),
                 only_changes=self.on_change,
             )
-        if self.snapshots:
+        if self.snapshots is not None:
             from edgecnn.targets.live.sinks.snapshots import Snapshots, Unsure
 
             folder, limit = self.snapshots, self.snapshots_limit
@@ -131,5 +132,6 @@ class Outputs:
         if not self.speaks:
             from edgecnn.targets.live.sinks.terminal import Terminal
 
-            add(beside(Terminal, "standard output", LINES), only_changes=self.on_change)
+            shown = beside(lambda: Terminal(live=source.live), "standard output", LINES)
+            add(shown, only_changes=self.on_change)
         return sinks

@@ -1,5 +1,6 @@
 """Lines for people to read."""
 
+import logging
 import os
 import sys
 from typing import TextIO
@@ -7,19 +8,23 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
+from edgecnn.errors import EdgeCnnError
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.prediction import Prediction
 
+log = logging.getLogger(__name__)
 BAR = 12
 
 
 class Terminal:
     """A line a frame: number, inference time, age, dropped frames (-N), classes, decision (=).
 
-    Of labels that each hold or not: those that do, then the most probable ones.
+    Of labels that each hold or not: those that do, then the most probable ones. Of a `live` source,
+    what a full disk has no room for is left out, and said; else it raises `EdgeCnnError`.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, live: bool = False) -> None:
+        self._live, self._failed = live, False
         self._own = None if console else _own_stdout()
         self._console = console or Console(highlight=False, file=self._own)
 
@@ -41,12 +46,31 @@ class Terminal:
             (f" ! {alarm.text}" if alarm and alarm.why else "", "red"),
             ("".join(f" · {t.label} {t.probability:.0%}" for t in others), "dim"),
         )
-        self._console.print(line, no_wrap=True, overflow="ellipsis")
+        try:
+            self._console.print(line, no_wrap=True, overflow="ellipsis")
+            self._failed = False
+        except BrokenPipeError:
+            raise  # the reader has seen enough
+        except OSError as error:
+            self._fail(error)
 
     def close(self) -> None:
         """Close what is our own."""
         if self._own:
-            self._own.close()
+            try:
+                self._own.close()
+            except OSError as error:
+                self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        if not self._live:
+            raise EdgeCnnError(f"Cannot write standard output: {error.strerror}.") from None
+        if not self._failed:
+            log.warning(
+                "edgecnn: standard output cannot be written: %s. Lines are left out until it can.",
+                error.strerror,
+            )
+        self._failed = True
 
 
 def _own_stdout() -> TextIO:

@@ -129,6 +129,8 @@ def _open_files(uri: str) -> FrameSource:
     from edgecnn.targets.live.sources.picture_files import Pictures
     from edgecnn.targets.live.sources.video import VideoFile
 
+    if not uri:
+        raise SourceError("The source has no name: is a variable empty that should hold it?")
     if "\0" in uri:
         raise SourceError("A source's name has no zero byte in it.")
     path = Path(uri).expanduser()
