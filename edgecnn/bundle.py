@@ -232,6 +232,10 @@ def _unlisted(folder: Path, files: Sequence[File]) -> Iterator[str]:
 def _read(path: Path) -> bytes:
     file = path / MANIFEST
     try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise BundleError(f"{str(path)!a} is not UTF-8, which engines need: rename it.") from None
+    try:
         if file.is_file():  # a pipe would be waited for
             with file.open("rb") as stream:
                 return stream.read(strict_json.LARGEST + 1)

@@ -228,6 +228,13 @@ def test_a_bomb_is_not_unpacked(bundle: Path) -> None:
     tracemalloc.stop()
 
 
+def test_a_path_that_engines_cannot_take(bundle: Path) -> None:
+    odd = bundle.rename(os.fsdecode(os.fsencode(bundle.parent) + b"/b\xff"))
+    with pytest.raises(BundleError, match="is not UTF-8, which engines need: rename it") as caught:
+        load(odd)
+    assert str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize("place", ["beside", "below", "outside", "absolute"])
 def test_weights_that_have_no_hash(bundle: Path, tmp_path: Path, place: str) -> None:
     """ONNX's external data: what the model names, ONNX Runtime reads."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecnn.binomial import interval
-from edgecnn.cli.options import self_check_option
+from edgecnn.cli.options import THREADS, self_check_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +29,7 @@ MISTAKES = 5
     type=click.Path(path_type=Path),
     help="Keras file of the float network, where it is no longer where export found it.",
 )
-@click.option("--threads", type=click.IntRange(1), help="All cores by default.")
+@click.option("--threads", type=THREADS, help="All cores by default.")
 @click.option(
     "--thresholds",
     is_flag=True,

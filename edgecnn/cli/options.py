@@ -62,6 +62,9 @@ class RuntimeName(click.Choice[str]):
         return super().convert(ALIASES.get(value, value), param, ctx)
 
 
+THREADS = click.IntRange(1, 1024)
+"""Engines take any number, and crash where the system has not so many."""
+
 runtime_option: Callable[[Any], Any] = click.option(
     "--runtime",
     type=RuntimeName("auto"),

@@ -9,7 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edgecnn.cli.options import Number, RuntimeName, board_or_host_option, self_check_option
+from edgecnn.cli.options import (
+    THREADS,
+    Number,
+    RuntimeName,
+    board_or_host_option,
+    self_check_option,
+)
 
 if TYPE_CHECKING:
     from edgecnn.targets.profiling.profile import Profile, ProfileRun
@@ -31,7 +37,7 @@ SENSORS = {"°C": "temperature_c", "MHz": "clock_mhz", "W": "power_w"}
 )
 @click.option(
     "--threads",
-    type=click.IntRange(1),
+    type=THREADS,
     multiple=True,
     help="Threads of the engine; may be given several times.  [default: cores]",
 )

@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from edgecnn.cli.options import key_option, runtime_option, self_check_option, target_option
+from edgecnn.cli.options import (
+    THREADS,
+    key_option,
+    runtime_option,
+    self_check_option,
+    target_option,
+)
 from edgecnn.cli.run_options import decision_options, output_options, source_options
 
 
@@ -16,7 +22,7 @@ from edgecnn.cli.run_options import decision_options, output_options, source_opt
 @source_options
 @target_option
 @runtime_option
-@click.option("--threads", type=click.IntRange(1), help="Threads of the engine.  [default: cores]")
+@click.option("--threads", type=THREADS, help="Threads of the engine.  [default: cores]")
 @self_check_option
 @click.option(
     "--require-signature",

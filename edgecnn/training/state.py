@@ -48,16 +48,7 @@ class RunState:
             return cls(folder)
         try:
             found = strict_json.read(file)
-            strict_json.typed(found, phase=int, history=list, best_epoch=int)
-            for name in ("last", "best"):
-                if found[name] is not None and Path(found[name]).name != found[name]:
-                    raise ValueError(f"{found[name]!a} is no file of it")
-            if not 0 <= found["best_epoch"] <= len(found["history"]):
-                raise ValueError(f"it has no epoch {found['best_epoch']}")
-            for row in found["history"]:
-                strict_json.typed(
-                    row, **dict.fromkeys(COLUMNS, float) | {"epoch": int, "phase": str}
-                )
+            _check(found)
             return cls(folder, **found)
         except UNREADABLE as error:
             raise DataError(
@@ -124,3 +115,17 @@ def write_history(path: Path, history: list[Row]) -> None:
         writer = csv.DictWriter(stream, COLUMNS)
         writer.writeheader()
         writer.writerows(history)
+
+
+def _check(found: Any) -> None:
+    """Raise what `UNREADABLE` lists where a state is none that `RunState` has written."""
+    strict_json.typed(found, phase=int, history=list, best_epoch=int)
+    for name in ("last", "best"):
+        if found[name] is not None and Path(found[name]).name != found[name]:
+            raise ValueError(f"{found[name]!a} is no file of it")
+    if not 0 <= found["best_epoch"] <= len(found["history"]):
+        raise ValueError(f"it has no epoch {found['best_epoch']}")
+    for row in found["history"]:
+        if row.keys() != set(COLUMNS):
+            raise ValueError(f"an epoch has {', '.join(map(ascii, row))}")
+        strict_json.typed(row, **dict.fromkeys(COLUMNS, float) | {"epoch": int, "phase": str})

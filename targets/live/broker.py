@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from edgecnn.errors import EdgeCnnError, require
+from edgecnn.strict_json import hidden
 
 USERNAME, PASSWORD, CA = "EDGECNN_MQTT_USERNAME", "EDGECNN_MQTT_PASSWORD", "EDGECNN_MQTT_CA"
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 PREFIX = "edgecnn"
+LONGEST = 1000
+"""Bytes of a topic; MQTT itself allows 65,535, with what is appended."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,15 @@ class Broker:
             raise wrong
         if set(topic) & set("+#"):
             raise EdgeCnnError(f"--mqtt: the topic has no + or #: {topic}.")
+        if hidden(topic) or topic.startswith("$") or len(topic.encode(errors="replace")) > LONGEST:
+            raise EdgeCnnError(
+                f"--mqtt: brokers refuse the topic {topic[:60]!a}: it is of letters, not too long, "
+                "and does not begin with $."
+            )
+        try:
+            parts.hostname.encode("idna")  # as the system's resolver will
+        except UnicodeError as error:
+            raise EdgeCnnError(f"--mqtt: {parts.hostname[:60]!a} is no host: {error}.") from None
         tls = parts.scheme == "mqtts"
         return cls(parts.hostname, port or PORTS[parts.scheme], tls, topic, int(qos))
 

@@ -279,6 +279,44 @@ def checkpoint(data: bytes) -> object:
     return Checkpoint.load(written(f"run/{CHECKPOINT}", as_json(known, data)).parent)
 
 
+def training_run(data: bytes) -> object:
+    """What a run was told, and how far it came; nothing is trained."""
+    from edgecnn.training.run import RUN, Run
+    from edgecnn.training.settings import Settings
+    from edgecnn.training.state import STATE, RunState
+
+    row = dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), 0.5)
+    row |= {"epoch": 1, "phase": "all", "learning_rate": 0.1, "seconds": 2.0}
+    told = {
+        **{"architecture": "lenet5", "source": "digits", "dataset_sha256": EMPTY},
+        "settings": Settings().to_json(),
+    }
+    reached = {"phase": 0, "history": [row], "last": "a.h5", "best": "a.h5", "best_epoch": 1}
+    if len(data) % 2:
+        return Run.load(written(f"begun/{RUN}", as_json(told, data)).parent)
+    state = RunState.load(written(f"begun/{STATE}", as_json(reached, data)).parent)
+    return state.epochs_of_phase("all"), state.epochs_without_gain("all")
+
+
+def pinned(data: bytes) -> object:
+    from edgecnn.weights import pins
+
+    os.environ["EDGECNN_CACHE"] = str(scratch())
+    written(pins.PINS, as_json({"a/model.safetensors": EMPTY, "b": EMPTY}, data))
+    pins.check("a/model.safetensors", written("weights", b""))
+    return None
+
+
+def baselines(data: bytes) -> object:
+    from edgecnn.targets.profiling import baseline
+
+    figures = {"peak_bytes": 1, "operators": 2, "operator_bytes": 3}
+    known = [figures | {"provenance": {"engine": "litert", "measured_at": "now"}}]
+    os.environ["EDGECNN_CACHE"] = str(scratch())
+    written(baseline.FILE, as_json(known, data))
+    return [one.provenance | {"measured_at": ""} for one in baseline._read()]
+
+
 def choice(data: bytes) -> object:
     from edgecnn.targets.engines import choice
 
@@ -597,6 +635,9 @@ PARSERS: dict[str, Parser] = {
     "reports": Parser(compared, (b"\0\0", b"\1\0\1\2\3", b"\2\0\7\2\1"), cost=300),
     "calibration set": Parser(calibration, JSON_SEEDS, cost=2),
     "checkpoint": Parser(checkpoint, JSON_SEEDS, cost=2),
+    "training run": Parser(training_run, JSON_SEEDS, cost=2),
+    "pins of weights": Parser(pinned, JSON_SEEDS, cost=2),
+    "kept baselines": Parser(baselines, JSON_SEEDS),
     "kept choice": Parser(choice, JSON_SEEDS),
     "a board's answer": Parser(board_answer, JSON_SEEDS),
     "torch's pickle": Parser(torch_pickle, (torch_seed(), b"\x80\x02}q\0.")),

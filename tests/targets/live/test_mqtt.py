@@ -315,6 +315,12 @@ def test_urls() -> None:
         ("mqtt://host/a?retain=1", "mqtt://HOST"),
         ("mqtt://host/a/%23", "no \\+ or #"),
         ("mqtt://me:secret@host/a", "EDGECNN_MQTT_PASSWORD"),
+        ("mqtt://host..name/a", "is no host"),
+        (f"mqtt://{'a' * 300}.de/a", "is no host"),
+        ("mqtt://host/a%00b", "brokers refuse the topic"),
+        ("mqtt://host/a%1b[2J", "brokers refuse the topic"),
+        ("mqtt://host/%24SYS/a", "brokers refuse the topic"),
+        (f"mqtt://host/{'a' * 70_000}", "brokers refuse the topic"),
     ],
 )
 def test_urls_that_make_no_sense(url: str, message: str) -> None:
