@@ -285,7 +285,7 @@ def training_run(data: bytes) -> object:
     from edgecnn.training.settings import Settings
     from edgecnn.training.state import STATE, RunState
 
-    row = dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), 0.5)
+    row: dict[str, Any] = dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), 0.5)
     row |= {"epoch": 1, "phase": "all", "learning_rate": 0.1, "seconds": 2.0}
     told = {
         **{"architecture": "lenet5", "source": "digits", "dataset_sha256": EMPTY},
