@@ -265,7 +265,11 @@ def test_settings_survive_json() -> None:
 
 
 def row(epoch: int, accuracy: float, loss: float = 1.0, phase: str = "scratch") -> Row:
-    return {"epoch": epoch, "phase": phase, "val_accuracy": accuracy, "val_loss": loss}
+    others = dict.fromkeys(("loss", "accuracy", "learning_rate", "seconds"), 1.0)
+    return others | {
+        **{"epoch": epoch, "phase": phase},
+        **{"val_accuracy": accuracy, "val_loss": float(loss)},
+    }
 
 
 def test_state_keeps_the_last_and_the_best_epoch_only(tmp_path: Path) -> None:
