@@ -32,7 +32,7 @@ demo: setup $(SAMPLES)/complete  ## The whole pipeline on real photographs
 test: setup $(SAMPLES)/complete types  ## Lint, types and all tests that gate a release
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest --numprocesses 2 -m 'not slow and not arm'
+	$(BIN)/pytest --numprocesses 4 -m 'not slow and not arm'
 
 test-full: setup $(SAMPLES)/complete  ## Also the tests that take minutes each
 	$(BIN)/pytest -m 'not arm'

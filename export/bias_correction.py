@@ -46,17 +46,18 @@ def correct_biases_in_sequence(
     Layers are corrected in order, each by what the quantised network with all earlier corrections
     really makes of uint8 pictures (count, H, W, C): the mean of each channel is brought to the
     float network's *behind* its ReLU, where only what the ReLU lets through follows the bias. (In
-    front of it, what is thrown away would decide: MobileNetV2's last layers lose by that.) The
-    network is not run from its beginning for each layer: see `_Arrived`.
+    front of it, what is thrown away would decide: MobileNetV2's last layers lose by that.) What
+    differs from picture to picture as much as in the mean is left alone: see `_sure`. The network
+    is not run from its beginning for each layer: see `_Arrived`.
     """
-    wanted = GraphRun(graph, [op.name for op in graph if op.name in quantised.weights]).mean(images)
+    wanted = _means(graph, [op.name for op in graph if op.name in quantised.weights], images)
     arrived = _Arrived(quantised.graph.input.name, images)
     alone = _alone(quantised)
     for op in quantised.graph:
         if op.name in wanted:
             ints = quantised.weights[op.name]
-            mean, following = _seen(op, arrived.values(op.name, quantised))
-            error = wanted[op.name].reshape(-1, mean.size).mean(axis=0) - mean
+            means, following = _seen(op, arrived.values(op.name, quantised))
+            error = _sure(wanted[op.name] - means)
             step = ints.scales.astype(np.float64) * np.float32(quantised.scales[op.inputs[0]].scale)
             shift = np.where(following >= FOLLOWING, error / np.maximum(following, FOLLOWING), 0)
             bias = np.clip(ints.bias + np.round(shift / step), *LARGEST_BIAS).astype(np.int32)
@@ -67,8 +68,36 @@ def correct_biases_in_sequence(
     return quantised
 
 
+def _means(graph: Graph, names: list[str], images: NDArray[np.uint8]) -> dict[str, Array]:
+    """The mean of each channel of these tensors in float32, for each picture: (count, channels)."""
+    found: dict[str, list[Array]] = {name: [] for name in names}
+    for answer, tensors in GraphRun(graph, names).over(images):
+        for name in names:
+            value = channels_last(tensors[name] if name in tensors else answer[None])
+            found[name].append(value.reshape(-1, value.shape[-1]).mean(axis=0))
+    return {name: np.array(means) for name, means in found.items()}
+
+
+def _sure(errors: Array) -> Array:
+    """The mean of errors (count, channels), drawn towards 0 by how unsure few pictures leave it.
+
+    By the positive part of 1 - variance of the mean / mean² (James and Stein, Estimation with
+    Quadratic Loss, 1961, for each channel by itself): what is mere chance in these pictures would
+    be added to all others.
+    """
+    mean: Array = errors.mean(axis=0)
+    if len(errors) == 1:
+        return mean
+    variance = errors.var(axis=0, ddof=1) / len(errors)
+    sure: Array = np.maximum(0, 1 - variance / np.maximum(mean**2, np.finfo(np.float32).tiny))
+    return mean * sure
+
+
 def _seen(op: Operator, values: Iterator[Array]) -> tuple[Array, Array]:
-    """Mean of each channel of a layer's results, and the share of them that follows its bias."""
+    """Mean of each channel of a layer's results for each picture, (count, channels).
+
+    And the share of them all that follows the layer's bias, (channels,).
+    """
     means, shares = [], []
     high = FUNCTIONS[op.fused].high if op.fused else None
     for value in values:
@@ -76,7 +105,7 @@ def _seen(op: Operator, values: Iterator[Array]) -> tuple[Array, Array]:
         between = (flat > 0) & (flat < (np.inf if high is None else 0.9999 * high))
         means.append(flat.mean(axis=0))
         shares.append(between.mean(axis=0) if op.fused else np.ones(flat.shape[1]))
-    return np.mean(means, axis=0), np.mean(shares, axis=0)
+    return np.array(means), np.mean(shares, axis=0)
 
 
 @dataclass(frozen=True)
