@@ -26,7 +26,7 @@ MODEL_FILES = {
     "onnx": ("model.onnx",),
     "openvino": ("model.xml", "model.bin"),
 }
-OTHER_FILES = ("answers", "golden", "layers_plot", "sbom")
+OTHER_FILES = ("album", "answers", "golden", "layers_plot", "sbom")
 """Keys of the manifest that describe one more file each, where there is one."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -101,6 +101,8 @@ class Bundle:
     """Pictures with the answers they got at export; see `edgecnn.golden`."""
     answers: Path | None = None
     """What held-out pictures taught about the answers; see `edgecnn.reliability`."""
+    album: Path | None = None
+    """Small pictures of what export looked at; see `edgecnn.album`."""
     files: tuple[File, ...] = ()
     """All that it is made of but the manifest and its signature."""
     signer: PublicKey | None = None
@@ -163,6 +165,7 @@ class Bundle:
             features=features,
             golden=_path(path, others.get("golden")),
             answers=_path(path, others.get("answers")),
+            album=_path(path, others.get("album")),
             files=tuple(files),
             signer=signer,
         )

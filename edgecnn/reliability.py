@@ -12,7 +12,7 @@ pictures is in between, so that the promises are exact for pictures like these.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -182,6 +182,9 @@ class Reliability:
     `softmax`, by its `prominence`; empty where there is neither."""
     neighbours: Neighbours | None = None
     """Calibration pictures, of an artifact that gives features."""
+    answered: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    """The class it gave each labelled picture, beside `classes`; empty where any number of labels
+    may hold, and in bundles of before."""
 
     @classmethod
     def load(cls, bundle: Bundle, format: str) -> Self | None:
@@ -200,6 +203,7 @@ class Reliability:
                 Neighbours.read(file[f"{format}_neighbours"], bundle.features)
                 if bundle.features
                 else None,
+                file.get(f"{format}_answered", np.empty(0, np.int32)),
             )
         except (KeyError, ValueError, TypeError) as error:
             raise BundleError(f"{bundle.answers} cannot be read: {error}. Export again.") from None
@@ -209,6 +213,7 @@ class Reliability:
         found: dict[str, NDArray[Any]] = {
             f"{format}_true": self.true,
             f"{format}_familiar": self.familiar,
+            f"{format}_answered": self.answered,
             "classes": self.classes,
         }
         if self.neighbours is not None:

@@ -46,7 +46,7 @@ class Accuracy:
             hits = order == classes[:, None]
             return cls(float(hits[:, 0].mean()), float(hits.any(axis=1).mean()))
         decided = head.decide(probabilities)
-        top1 = float(_same(decided, classes).mean())
+        top1 = float(same(decided, classes).mean())
         if head.kind == "binary":
             return cls(top1, 1.0, None, _f1(decided[:, None] == 1, classes[:, None] == 1))
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, 5:]
@@ -85,7 +85,7 @@ class Agreement:
         ours, theirs = head.decide(artifact), head.decide(reference)
         return cls(
             len(reference),
-            float(_same(ours, theirs).mean()),
+            float(same(ours, theirs).mean()),
             float(error.max()),
             float(error.mean()),
             float((ours == theirs).mean()) if head.kind == "sigmoid" else None,
@@ -113,8 +113,8 @@ class Drop:
         head: Head = SOFTMAX,
     ) -> Self:
         """With a 95% interval from a paired bootstrap over the pictures."""
-        lost = _same(head.decide(reference), classes).astype(np.int64)
-        lost -= _same(head.decide(artifact), classes)
+        lost = same(head.decide(reference), classes).astype(np.int64)
+        lost -= same(head.decide(artifact), classes)
         # A resample of n pictures holds a multinomial number of those that got worse, stayed
         # and got better: the same bootstrap, without drawing n indices each time.
         shares = [np.mean(lost == value) for value in (-1, 0, 1)]
@@ -124,7 +124,7 @@ class Drop:
         return cls(float(100.0 * lost.mean()), (float(low), float(high)))
 
 
-def _same(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
+def same(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
     """On which pictures two are alike, in every label if there are several."""
     same = np.equal(a, b)
     return np.asarray(same.all(axis=1)) if same.ndim == 2 else same

@@ -118,11 +118,59 @@ def evaluate(
     notes: list[str] = []
     if head.kind == "binary" and not classes.any():
         notes.append(f"No picture of {source} has the label '{bundle.labels[-1]}'.")
+    expected, asked = ask(
+        bundle,
+        pictures,
+        notes,
+        reference=reference,
+        threads=threads,
+        self_check=self_check,
+        on_picture=on_picture,
+    )
+    results: dict[str, Result] = {}
+    for name, answers in asked.items():
+        format = runtimes.get(name).format
+        # Accuracy is of what is said, and that of calibrated probabilities.
+        known = Reliability.load(bundle, format)
+        said = answers if known is None else known.calibrated(answers, head)
+        promises = Promises.of(known, answers, classes, head)
+        found = _judged(name, said, classes, expected, head, promises)
+        if thresholds:
+            of_each = Thresholds.of(said, classes, bundle.labels, head)
+            found = replace(found, thresholds=of_each)
+        results[format] = found
+    return Evaluation(
+        str(source),
+        len(classes),
+        None if expected is None else Accuracy.of(expected, classes, head=head),
+        results,
+        tuple(notes),
+        head,
+    )
+
+
+def ask(
+    bundle: Bundle,
+    pictures: "Labelled",
+    notes: list[str],
+    *,
+    reference: bool | Path | str = True,
+    threads: int | None = None,
+    self_check: bool = True,
+    on_picture: Callable[[], None] = lambda: None,
+) -> tuple[Probabilities | None, dict[str, Probabilities]]:
+    """What the float network gives of pictures, and by its name every runtime that is here.
+
+    Both (count, outputs); None for a float network that is not here. What is not here is said in
+    `notes`; raises `RuntimeUnavailable` where no runtime is.
+    """
     engines = list(_engines(bundle, threads or detect().threads, notes, self_check))
+    if not engines:
+        raise RuntimeUnavailable(f"No engine here runs {bundle.path}. {' '.join(notes)}")
     float_network = found_float(bundle, notes, reference) if reference else None
-    outputs = head.outputs(len(bundle.labels))
-    answers = {engine.name: np.empty((len(classes), outputs), np.float32) for engine in engines}
-    expected = None if float_network is None else np.empty((len(classes), outputs), np.float32)
+    shape = (len(pictures.truths), bundle.head.outputs(len(bundle.labels)))
+    answers = {engine.name: np.empty(shape, np.float32) for engine in engines}
+    expected = None if float_network is None else np.empty(shape, np.float32)
     begun = 0
     for chunk in pictures.chunks():
         rows = slice(begun, begun := begun + len(chunk))
@@ -134,28 +182,7 @@ def evaluate(
             for row, answer in zip(answers[engine.name][rows], engine.answers(chunk), strict=True):
                 row[...] = answer
                 on_picture()
-    results: dict[str, Result] = {}
-    for engine in engines:
-        # Accuracy is of what is said, and that of calibrated probabilities.
-        known = Reliability.load(bundle, engine.format)
-        given = answers[engine.name]
-        said = given if known is None else known.calibrated(given, head)
-        promises = Promises.of(known, given, classes, head)
-        found = _judged(engine.name, said, classes, expected, head, promises)
-        if thresholds:
-            of_each = Thresholds.of(said, classes, bundle.labels, head)
-            found = replace(found, thresholds=of_each)
-        results[engine.format] = found
-    if not results:
-        raise RuntimeUnavailable(f"No engine here runs {bundle.path}. {' '.join(notes)}")
-    return Evaluation(
-        str(source),
-        len(classes),
-        None if expected is None else Accuracy.of(expected, classes, head=head),
-        results,
-        tuple(notes),
-        head,
-    )
+    return expected, answers
 
 
 def _judged(
@@ -200,6 +227,15 @@ class Labelled:
     truths: Truths
     chunks: Callable[[], Iterator[NDArray[np.uint8]]]
     """From the first picture on, uint8 (some, H, W, C)."""
+
+    def at(self, places: Sequence[int]) -> NDArray[np.uint8]:
+        """Those at some places, in their order, (count, H, W, C)."""
+        found: dict[int, NDArray[np.uint8]] = {}
+        begun = 0
+        for chunk in self.chunks():
+            found |= {p: chunk[p - begun].copy() for p in places if 0 <= p - begun < len(chunk)}
+            begun += len(chunk)
+        return np.stack([found[place] for place in places])
 
 
 def load(source: str, bundle: Bundle) -> Labelled:

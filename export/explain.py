@@ -37,7 +37,7 @@ def explain(
     reference = GraphRun(graph, layers)
     expected = [tensors for _, tensors in reference.over(images)]
     found = {
-        "tflite": lambda: _tflite(folder, layers, images),
+        "tflite": lambda: litert_tensors(folder / "model.tflite", layers, images),
         "onnx": lambda: _onnx(quantised, layers, images),
         "openvino": lambda: _openvino(folder, quantised, layers, images),
     }
@@ -47,6 +47,11 @@ def explain(
 def worst(ratios: dict[str, float], count: int = 5) -> list[tuple[str, float]]:
     """The layers that lost most."""
     return sorted(ratios.items(), key=lambda item: item[1])[:count]
+
+
+def ratio(signal: float, noise: float) -> float:
+    """Of two sums of squares, in decibel."""
+    return round(10 * float(np.log10(max(signal, 1e-30) / max(noise, 1e-30))), 2)
 
 
 def _ratios(
@@ -61,7 +66,7 @@ def _ratios(
                 difference = np.square(wanted[name] - got[name], dtype=np.float64).sum()
                 noise[name] = noise.get(name, 0.0) + float(difference)
     return {
-        name: round(10 * float(np.log10(signal[name] / max(noise[name], 1e-30))), 2)
+        name: ratio(signal[name], noise[name])
         for name in layers
         if name in noise and signal[name] > 0
     }
@@ -75,7 +80,10 @@ def _onnx(
         yield tensors
 
 
-def _tflite(folder: Path, layers: Sequence[str], images: NDArray[np.uint8]) -> Iterator[Tensors]:
+def litert_tensors(
+    model: Path, layers: Sequence[str], images: NDArray[np.uint8]
+) -> Iterator[Tensors]:
+    """For each picture, what LiteRT computes for these layers, as real numbers."""
     from ai_edge_litert.interpreter import Interpreter
 
     from edgecnn.quiet import quiet_native_stderr
@@ -83,9 +91,7 @@ def _tflite(folder: Path, layers: Sequence[str], images: NDArray[np.uint8]) -> I
     with quiet_native_stderr(), warnings.catch_warnings():
         # It warns that keeping all tensors is for debugging, which this is.
         warnings.simplefilter("ignore", UserWarning)
-        interpreter = Interpreter(
-            model_path=str(folder / "model.tflite"), experimental_preserve_all_tensors=True
-        )
+        interpreter = Interpreter(model_path=str(model), experimental_preserve_all_tensors=True)
         interpreter.allocate_tensors()
     (picture,) = interpreter.get_input_details()
     details = {detail["name"]: detail for detail in interpreter.get_tensor_details()}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import edgecnn
-from edgecnn import golden, reliability
+from edgecnn import album, golden, reliability
 from edgecnn.analysis import RamAnalysis
 from edgecnn.bundle import FORMATS, MODEL_FILES, SCHEMA, Bundle, describe_file
 from edgecnn.calibration.calibration_set import CalibrationSet
@@ -32,6 +32,7 @@ def describe(
     kept: Bundle | None,
     layers: dict[str, dict[str, float]],
     features: int,
+    shown: dict[str, Any] | None,
     ram_analysis: RamAnalysis,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
@@ -69,6 +70,7 @@ def describe(
         **_origin(request, out),
         "golden": asdict(describe_file(folder, golden.FILE)),
         "answers": asdict(describe_file(folder, reliability.FILE)),
+        **({"album": asdict(describe_file(folder, album.FILE)), "shown": shown} if shown else {}),
         "calibration": _described(request.pictures, precision),
         "quantisation": quantisation,
         "artifacts": {name: artifacts[name] for name in FORMATS if name in artifacts},

@@ -24,6 +24,7 @@ from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.errors import ExportError
 from edgecnn.export import network as networks
 from edgecnn.export import sbom
+from edgecnn.export.album import album
 from edgecnn.export.calibration_choice import calibration_set
 from edgecnn.export.explain import PLOT, draw, explain
 from edgecnn.export.golden_choice import choose
@@ -206,6 +207,9 @@ def _write_bundle(
         if found.answers is not None
     }
     keep(folder, fitted, job.kept)
+    with clock.step("album"):
+        pictures = album(job)
+        shown = pictures.write(folder) if pictures is not None else None
     layers = {}
     if options.explain_layers and job.quantised is not None:
         with clock.step("explain"):
@@ -221,6 +225,7 @@ def _write_bundle(
         kept=job.kept,
         layers=layers,
         features=job.sessions[formats[0]].features,
+        shown=shown,
         ram_analysis=analyze_graph(
             request.graph,
             request.trained,

@@ -195,6 +195,9 @@ class Fitted:
             *_true(values, classes, head),
             familiar=np.sort(_familiar(values, head, features, neighbours)),
             neighbours=neighbours,
+            answered=head.decide(values).astype(np.int32)
+            if classes is not None and head.kind != "sigmoid"
+            else np.empty(0, np.int32),
         )
         details: dict[str, Any] = {
             "temperature": found,

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.binomial import interval
+from edgecnn.confusion import Confusion
 from edgecnn.export.accuracy import Probabilities, Truths
 from edgecnn.head import Head
 
@@ -60,11 +61,8 @@ class Thresholds:
     """All labels together, by `run --threshold`."""
     labels: dict[str, Judged]
     """Each label as it is said without a threshold of one's own."""
-    confusions: NDArray[np.int64] | None
-    """How often each answer (column) was given for each truth (row); None where any number of
-    labels may hold."""
-    names: tuple[str, ...]
-    """Of its rows and columns."""
+    confusion: Confusion | None
+    """None where any number of labels may hold."""
 
     @classmethod
     def of(
@@ -76,10 +74,9 @@ class Thresholds:
         judged = names[1:] if head.kind == "binary" else names
         true = _marks(classes, head, values.shape[1])
         said = _marks(head.decide(values), head, values.shape[1])
-        confusions = None
+        confusion = None
         if head.kind != "sigmoid":
-            confusions = np.zeros((len(names), len(names)), np.int64)
-            np.add.at(confusions, (classes, head.decide(values)), 1)
+            confusion = Confusion.of(classes, head.decide(values), names)
         return cls(
             {
                 t: Judged.of(_at(values, t, head), true)
@@ -88,25 +85,15 @@ class Thresholds:
                 if t or head.kind == "softmax"
             },
             {name: Judged.of(said[:, i], true[:, i]) for i, name in enumerate(judged)},
-            confusions,
-            names,
+            confusion,
         )
-
-    def most_confused(self, count: int) -> list[tuple[str, str, int]]:
-        """The most frequent mistakes: the truth, the answer, and how often."""
-        if self.confusions is None:
-            return []
-        wrong = self.confusions * (1 - np.eye(len(self.names), dtype=np.int64))
-        order = np.argsort(-wrong, axis=None, kind="stable")[:count]
-        found = [divmod(int(place), len(self.names)) for place in order]
-        return [(self.names[t], self.names[a], int(wrong[t, a])) for t, a in found if wrong[t, a]]
 
     def to_json(self) -> dict[str, Any]:
         """As in `evaluate --thresholds --json`."""
         return {
             "at": [{"threshold": t} | judged.to_json() for t, judged in self.at.items()],
             "labels": {name: judged.to_json() for name, judged in self.labels.items()},
-            "confusions": None if self.confusions is None else self.confusions.tolist(),
+            "confusions": None if self.confusion is None else self.confusion.counts.tolist(),
         }
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "calibrate": "choose calibration pictures",
     "export": "quantise a network into a bundle for boards",
     "evaluate": "accuracy of a bundle, per runtime",
+    "show": "look at a bundle: its pictures, mistakes and layers",
     "sign": "sign a bundle, so that boards can tell who made it",
     "verify": "check that a bundle is whole, and who signed it",
     "run": "classify a camera, video or pictures",

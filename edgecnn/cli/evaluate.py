@@ -150,15 +150,18 @@ def _show_thresholds(console: "Console", runtime: str, found: "Thresholds") -> N
                 *(str(judged.recall.count), _share(judged.recall)),
             )
         console.print(table)
-    if found.confusions is not None and len(found.names) <= LARGEST_MATRIX:
+    if found.confusion is None:
+        return
+    names = found.confusion.names
+    if len(names) <= LARGEST_MATRIX:
         table = Table(title=f"{runtime}: what is taken for what", title_justify="left")
         table.add_column("true ↓ said →", overflow="fold")
-        for name in found.names:
+        for name in names:
             table.add_column(name, justify="right", overflow="fold")
-        for name, row in zip(found.names, found.confusions.tolist(), strict=True):
+        for name, row in zip(names, found.confusion.counts.tolist(), strict=True):
             table.add_row(name, *map(str, row))
         console.print(table)
-    for true, said, count in found.most_confused(MISTAKES):
+    for true, said, count in found.confusion.most(MISTAKES):
         console.print(f"{runtime}: {true} taken for {said}: {count}", highlight=False)
 
 

@@ -253,8 +253,8 @@ def test_thresholds_are_scikit_learns(drawn: tuple[Any, Any]) -> None:
     classes = rng.integers(0, 4, 300)
     found = Thresholds.of(values, classes, tuple("abcd"), Head())
     said = values.argmax(axis=1)
-    assert found.confusions is not None
-    np.testing.assert_array_equal(found.confusions, confusion_matrix(classes, said))
+    assert found.confusion is not None
+    np.testing.assert_array_equal(found.confusion.counts, confusion_matrix(classes, said))
     precision, recall, _, _ = precision_recall_fscore_support(classes, said)
     for index, judged in enumerate(found.labels.values()):
         assert judged.precision.value == pytest.approx(precision[index])
@@ -266,14 +266,14 @@ def test_thresholds_are_scikit_learns(drawn: tuple[Any, Any]) -> None:
     assert at.precision.count == sure.sum()
     assert at.precision.hits == at.recall.hits == (sure & (said == classes)).sum()
     assert at.recall.count == 300
-    confused = found.most_confused(3)
-    assert confused[0][2] == (found.confusions * (1 - np.eye(4, dtype=int))).max()
+    confused = found.confusion.most(3)
+    assert confused[0][2] == (found.confusion.counts * (1 - np.eye(4, dtype=int))).max()
 
     tags, holds = drawn
     head = Head.of("sigmoid", tags.shape[1])
     names = tuple(map(str, range(tags.shape[1])))
     each = Thresholds.of(tags, holds, names, head)
-    assert each.confusions is None
+    assert each.confusion is None
     precision, recall, _, _ = precision_recall_fscore_support(
         holds, tags >= 0.5, average=None, zero_division=0
     )

@@ -1,4 +1,4 @@
-"""A profile or an analysis as one HTML page that needs no network and no script."""
+"""A profile, an analysis or a bundle as one HTML page that needs no network and no script."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,6 +45,19 @@ def render(
 def render_analysis(analysis: Mapping[str, Any]) -> str:
     """The page of a RAM analysis as JSON: memory over the layers, point at one."""
     return _page("analysis.html", analysis=analysis, timeline=charts.timeline(analysis))
+
+
+def render_bundle(manifest: Mapping[str, Any], **looked: Any) -> str:
+    """The page of a bundle, given its manifest and what `edgecnn.export.show` looked at."""
+    ratios: Mapping[str, Mapping[str, float]] = manifest.get("layers_sqnr_db", {})
+    return _page(
+        "bundle.html",
+        manifest=manifest,
+        ratios=ratios,
+        layer_errors={name: charts.layer_errors(found) for name, found in ratios.items() if found},
+        diagrams=answers.diagrams(manifest["artifacts"]),
+        **looked,
+    )
 
 
 def _page(template: str, **values: Any) -> str:

@@ -110,6 +110,32 @@ def timeline(analysis: Mapping[str, Any]) -> Timeline:
     )
 
 
+def layer_errors(ratios: Mapping[str, float]) -> Timeline:
+    """The signal-to-noise ratio of each layer in decibel, the lowest marked."""
+    most = max(1.0, *ratios.values())
+    ticks = _ticks(most)
+    scale = TIMELINE_HEIGHT / ticks[-1]
+    step = (WIDTH - MARGIN) / len(ratios)
+    worst = min(ratios, key=lambda name: ratios[name])
+    bars = tuple(
+        Bar(
+            x=MARGIN + i * step,
+            y=TIMELINE_HEIGHT - max(value, 0.0) * scale,
+            width=max(step - min(1.0, step / 5), 0.5),
+            height=max(value, 0.0) * scale,
+            title=f"{name}: {value:.1f} dB",
+            kind="peak" if name == worst else "alive",
+        )
+        for i, (name, value) in enumerate(ratios.items())
+    )
+    place = list(ratios).index(worst)
+    return Timeline(
+        bars=bars,
+        ticks=tuple(Mark(TIMELINE_HEIGHT - t * scale, f"{t:g} dB") for t in ticks),
+        peak=Mark(bars[place].x + bars[place].width / 2, f"{worst}: {ratios[worst]:.1f} dB"),
+    )
+
+
 def comparisons(runs: Sequence[ProfileRun]) -> list[MemoryBars]:
     """All engines to one scale."""
     most = max(
