@@ -1,20 +1,22 @@
 """What export keeps for people to look at: see `edgecnn.album`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.album import CALIBRATION, FLOAT, WORST, Album, Answer, Case, evenly, small
 from edgecnn.export.accuracy import Probabilities, Truths, same
-from edgecnn.export.job import Job
 from edgecnn.head import Head
 from edgecnn.pictures import prepare
 from edgecnn.targets.answer import reader
 
+if TYPE_CHECKING:  # it needs more than a board has
+    from edgecnn.export.job import Job
 
-def album(job: Job) -> Album | None:
+
+def album(job: "Job") -> Album | None:
     """Pictures that calibrated an export, and those on which its artifacts are worst."""
     request, held_out = job.request, job.held_out
     known = {name: v.answers for name, v in job.found.items() if v.answers is not None}

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ from edgecnn.album import FLOAT, Album, Case, Image, small
 from edgecnn.bundle import Bundle
 from edgecnn.confusion import Confusion
 from edgecnn.export.album import cases, in_words, places_of_worst
-from edgecnn.export.feature_maps import FeatureMaps, feature_maps
 from edgecnn.golden import Golden
 from edgecnn.graph import Array
 from edgecnn.opencv import opencv
@@ -23,6 +22,9 @@ from edgecnn.quiet import import_keras
 from edgecnn.reliability import Reliability
 from edgecnn.targets.engines import runtimes
 from edgecnn.targets.profiling import report
+
+if TYPE_CHECKING:
+    from edgecnn.export.feature_maps import FeatureMaps
 
 CHANNELS, ACROSS = 64, 8
 """Maps of a layer that are shown, and how many of them beside each other."""
@@ -42,7 +44,7 @@ class Show:
     confusions: dict[str, Confusion]
     """By format; none where nobody said what pictures show, or any number of labels may hold."""
     confused_of: str
-    maps: list[FeatureMaps] = field(default_factory=list)
+    maps: list["FeatureMaps"] = field(default_factory=list)
     picture: tuple[str, Image] | None = None
     """The name and the input (1, H, W, C) that the maps are of."""
     notes: list[str] = field(default_factory=list)
@@ -66,6 +68,8 @@ class Show:
         bundle = Bundle.load(bundle_dir)
         found = _held_out(bundle) if data is None else _judged(bundle, str(data), reference)
         if picture is not None:
+            from edgecnn.export.feature_maps import feature_maps
+
             image = FramePreparer(bundle.preprocessing)(read_picture(Path(picture)))
             found.picture = Path(picture).name, image
             found.maps = feature_maps(bundle, image, layers, found.notes, reference)
@@ -187,7 +191,7 @@ def _shown(case: Case) -> dict[str, Any]:
     }
 
 
-def _sheets(maps: FeatureMaps) -> dict[str, Any]:
+def _sheets(maps: "FeatureMaps") -> dict[str, Any]:
     pairs = [("float network", maps.expected), ("artifact, through LiteRT", maps.found)]
     there = [(title, values) for title, values in pairs if values is not None]
     channels, height, width = there[0][1].shape

@@ -72,8 +72,6 @@ def command(
 
 def say(found: "Show") -> None:
     """The same in a few lines."""
-    from edgecnn.export.explain import worst
-
     manifest = found.bundle.manifest
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
@@ -85,7 +83,8 @@ def say(found: "Show") -> None:
         for truth, answer, count in confusion.most(MISTAKES):
             click.echo(f"{formats}: {truth} taken for {answer}: {count}")
     for format, ratios in manifest.get("layers_sqnr_db", {}).items():
-        layers = ", ".join(f"{layer} {ratio:.1f} dB" for layer, ratio in worst(ratios, MISTAKES))
+        worst = sorted(ratios.items(), key=lambda one: one[1])[:MISTAKES]
+        layers = ", ".join(f"{layer} {ratio:.1f} dB" for layer, ratio in worst)
         click.echo(f"worst layers, {format}: {layers}")
     for one in found.maps:
         if one.sqnr_db is not None:
