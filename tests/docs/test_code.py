@@ -1,5 +1,6 @@
 """Code in the documentation does what the page says."""
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -13,9 +14,13 @@ from edgecnn.cli import cli
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = sorted((ROOT / "docs" / "tutorial").glob("*.md"))
+HOW_TO = sorted((ROOT / "docs" / "how-to").glob("*.md"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SLOW = "<!-- slow -->"
+APART = "<!-- apart -->"
+"""In front of code that needs more than Python, and has a test of its own in test_how_to.py."""
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+FLOWERS = os.environ.get("EDGECNN_FLOWERS")
 
 
 def blocks(page: Path, *, slow: bool) -> list[CodeExample]:
@@ -24,7 +29,7 @@ def blocks(page: Path, *, slow: bool) -> list[CodeExample]:
     return [
         example
         for example in find_examples(page)
-        if slow or lines[example.start_line - 2].strip() != SLOW
+        if lines[example.start_line - 2].strip() not in ((APART,) if slow else (APART, SLOW))
     ]
 
 
@@ -44,22 +49,40 @@ def test_the_tutorial(
     follow(blocks(page, slow=False), eval_example)
 
 
+@pytest.mark.parametrize(
+    "page", [page for page in HOW_TO if blocks(page, slow=False)], ids=lambda page: page.stem
+)
+def test_the_how_to_pages(
+    page: Path,
+    eval_example: EvalExample,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    samples: Path,
+) -> None:
+    (tmp_path / "pictures").symlink_to(samples / "photographs")
+    (tmp_path / "drive.mp4").symlink_to(samples / "videos" / "bikes.mp4")
+    monkeypatch.chdir(tmp_path)
+    follow(blocks(page, slow=False), eval_example)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", [page for page in TUTORIAL if SLOW in page.read_text()], ids=lambda page: page.stem
+    "page",
+    [page for page in [*TUTORIAL, *HOW_TO] if SLOW in page.read_text()],
+    ids=lambda page: page.stem,
 )
 def test_what_takes_minutes(
     page: Path,
     eval_example: EvalExample,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
 ) -> None:
     if page.stem == "fashion" and not FASHION_MNIST.is_dir():
         pytest.skip("Debian's dataset-fashion-mnist is not installed")
     if page.stem == "transfer":
-        flowers: Path = request.getfixturevalue("flowers")
-        (tmp_path / "flowers").symlink_to(flowers)
+        if FLOWERS is None:
+            pytest.skip("EDGECNN_FLOWERS names no folder of five kinds of flowers")
+        (tmp_path / "flowers").symlink_to(FLOWERS)
     monkeypatch.chdir(tmp_path)
     follow(blocks(page, slow=True), eval_example)
 
