@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.album import FLOAT, Album, Case, Image, small
-from edgecnn.bundle import Bundle
+from edgecnn.bundle import MANIFEST, Bundle
 from edgecnn.confusion import Confusion
+from edgecnn.errors import UNREADABLE, BundleError
 from edgecnn.export.album import cases, in_words, places_of_worst
 from edgecnn.golden import Golden
 from edgecnn.graph import Array
@@ -88,27 +89,38 @@ class Show:
         return [(", ".join(formats), confusion) for formats, confusion in found]
 
     def page(self) -> str:
-        """The page, which holds all its pictures."""
-        return report.render_bundle(
-            self.bundle.manifest,
-            name=self.bundle.name,
-            notes=self.notes,
-            judged=self.judged,
-            cases=[_shown(case) for case in self.worst],
-            confusions=self.taken(),
-            confused_of=self.confused_of,
-            calibration=[_address(image) for image in self.album.calibration] if self.album else [],
-            golden=[_shown(case) for case in _golden(self.bundle)],
-            maps=[_sheets(one) for one in self.maps],
-            picture=self.picture
-            and {"name": self.picture[0], "image": _address(_colours(self.picture[1]))},
-        )
+        """The page, which holds all its pictures.
+
+        Raises `BundleError` for a manifest that says too little.
+        """
+        calibration = self.album.calibration if self.album else ()
+        picture = self.picture and {
+            "name": self.picture[0],
+            "image": _address(_colours(self.picture[1])),
+        }
+        try:
+            return report.render_bundle(
+                self.bundle.manifest,
+                name=self.bundle.name,
+                notes=self.notes,
+                judged=self.judged,
+                cases=[_shown(case) for case in self.worst],
+                confusions=self.taken(),
+                confused_of=self.confused_of,
+                calibration=[_address(image) for image in calibration],
+                golden=[_shown(case) for case in _golden(self.bundle)],
+                maps=[_sheets(one) for one in self.maps],
+                picture=picture,
+            )
+        except (*UNREADABLE, report.MissingValue) as error:
+            raise BundleError(
+                f"{self.bundle.path / MANIFEST} says too little to show it ({error}): export again."
+            ) from None
 
 
 def _held_out(bundle: Bundle) -> Show:
     """By what export kept of its own held-out pictures."""
-    told = bundle.manifest["artifacts"].values()
-    count = max((artifact["verification"]["count"] for artifact in told), default=0)
+    count = bundle.manifest.get("calibration", {}).get("held_out", 0)
     confusions: dict[str, Confusion] = {}
     names = bundle.head.names(bundle.labels)
     for format in bundle.artifacts:

@@ -14,7 +14,10 @@ from edgecnn.cli import cli
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = sorted((ROOT / "docs" / "tutorial").glob("*.md"))
-HOW_TO = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+HOW_TO = [
+    *sorted((ROOT / "docs" / "how-to").glob("*.md")),
+    *(ROOT / "docs" / name for name in ("bundle.md", "json.md")),
+]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SLOW = "<!-- slow -->"
 APART = "<!-- apart -->"
@@ -66,6 +69,7 @@ def test_the_how_to_pages(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     "page",
     [page for page in [*TUTORIAL, *HOW_TO] if SLOW in page.read_text()],

@@ -55,8 +55,9 @@ def broker(tmp_path: Path) -> Iterator[int]:
 def test_home_assistant_and_a_robot_read_what_run_publishes(
     broker: int, eval_example: EvalExample
 ) -> None:
-    import paho.mqtt.subscribe as subscribe
+    import paho.mqtt.subscribe
 
+    newest: Any = paho.mqtt.subscribe.simple
     said = CliRunner().invoke(
         run,
         [
@@ -67,7 +68,7 @@ def test_home_assistant_and_a_robot_read_what_run_publishes(
     )
     assert said.exit_code == 0, said.output
     sensor, age = yaml_of("mqtt.md")["mqtt"]["sensor"]
-    message = subscribe.simple(sensor["state_topic"], hostname="127.0.0.1", port=broker)
+    message = newest(sensor["state_topic"], hostname="127.0.0.1", port=broker)
     line = json.loads(message.payload)
 
     def read(template: str) -> str:
@@ -77,7 +78,7 @@ def test_home_assistant_and_a_robot_read_what_run_publishes(
     assert read(sensor["value_template"]) in (*labels, "unknown")
     assert json.loads(read(sensor["json_attributes_template"])) == line["decision"]
     assert 0 < float(read(age["value_template"])) < 10_000
-    status = subscribe.simple(sensor["availability_topic"], hostname="127.0.0.1", port=broker)
+    status = newest(sensor["availability_topic"], hostname="127.0.0.1", port=broker)
     assert status.payload.decode() == sensor["payload_not_available"]
 
     (example,) = find_examples(HOW_TO / "mqtt.md")

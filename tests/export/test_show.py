@@ -135,6 +135,8 @@ def test_bundles_of_before_are_shown_too(write_head, tmp_path: Path) -> None:  #
     verification = {"count": 8, "agreement_top1": 1.0, "max_abs_error": 0.0}
     bundle = write_head(tmp_path / "b", Head.of("sigmoid", 3), "red", "green", "blue")
     read = Bundle.load(bundle)
+    with pytest.raises(BundleError, match="says too little to show it"):
+        Show.of(bundle).page()
     for artifact in read.manifest["artifacts"].values():
         artifact["verification"] = verification
     read.manifest["calibration"] = {
@@ -165,8 +167,10 @@ def test_labels_that_hold_are_named_together() -> None:
         images, None, {"onnx": values}, truths, ("a", "b", "c"), Head.of("sigmoid", 3)
     )
     assert (both.truth, none.truth) == ("a and b", "none")
-    assert both.answers["onnx"] == ("a and b", pytest.approx(0.6))
-    assert none.answers["onnx"] == ("none", pytest.approx(0.7))
+    assert both.answers["onnx"].label == "a and b"
+    assert both.answers["onnx"].probability == pytest.approx(0.6)
+    assert none.answers["onnx"].label == "none"
+    assert none.answers["onnx"].probability == pytest.approx(0.7)
 
 
 def test_an_album_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -11,6 +11,10 @@ from edgecnn.targets.profiling.report.over_time import course
 from edgecnn.targets.profiling.report.roofline import RooflineChart, roofline
 
 
+class MissingValue(Exception):
+    """A page asks for what it was not given."""
+
+
 def check_installed() -> None:
     """Raise `MissingExtra` where the template engine is not installed."""
     require("jinja2", what="An HTML report", package="jinja2", extra="report")
@@ -73,7 +77,10 @@ def _page(template: str, **values: Any) -> str:
     )
     environment.filters["mb"] = lambda count: f"{count / 1e6:,.1f}"
     environment.filters["kb"] = lambda count: f"{count / 1e3:,.1f}"
-    return environment.get_template(template).render(**values)
+    try:
+        return environment.get_template(template).render(**values)
+    except jinja2.UndefinedError as error:
+        raise MissingValue(str(error)) from None
 
 
 def _rooflines(profile: Profile, analysis: Mapping[str, Any]) -> list[RooflineChart]:
