@@ -49,6 +49,6 @@ def test_the_functions_are_there_with_their_arguments(site: Path) -> None:
 
 
 def test_every_page_can_be_found() -> None:
-    listed = set(re.findall(r"- ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M))
+    listed = set(re.findall(r"- ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M))
     docs = ROOT / "docs"
     assert listed == {str(page.relative_to(docs)) for page in docs.rglob("*.md")}
