@@ -90,6 +90,23 @@ def export(bundle: Path) -> None:
     (PICTURES / "export.svg").write_text(svg.replace(str(bundle.parent), "exports"))
 
 
+def show(bundle: Path, folder: Path, photographs: Path, photograph: Callable[..., None]) -> None:
+    """The page of a bundle, by labelled photographs, and what its first layer makes of one."""
+    page, (picture, *_) = folder / "show.html", sorted(photographs.glob("*.jpg"))
+    subprocess.run(
+        edgecnn("show", bundle, "--data", photographs, "--html", page),
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    photograph(page.as_uri(), PICTURES / "show.png", 1100, 900)
+    subprocess.run(
+        edgecnn(*("show", bundle, "--picture", picture, "--layer", "conv_stem", "--html", page)),
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    photograph(page.as_uri(), PICTURES / "maps.png", 1100, 900)
+
+
 @contextmanager
 def live(bundle: Path, video: Path) -> Iterator[str]:
     """The address of the page of `edgecnn run --web`, while it runs."""
@@ -150,6 +167,7 @@ def main(samples: Path) -> None:
         report = Path(folder) / "report.html"
         subprocess.run(edgecnn("profile", bundle, "--html", report), check=True)
         photograph(report.as_uri(), PICTURES / "report.png", 1100, 900)
+        show(bundle, Path(folder), samples / "photographs", photograph)
         with live(bundle, samples / "videos" / "bikes.mp4") as address:
             photograph(address, PICTURES / "live.png", 1100, 540, ready="#top li")
 
