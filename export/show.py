@@ -136,14 +136,12 @@ def _judged(bundle: Bundle, data: str, reference: bool | Path | str) -> Show:
     """By labelled pictures, in every runtime that is here."""
     from edgecnn.export.accuracy import same
     from edgecnn.export.evaluate import ask, load
-    from edgecnn.export.float_network import float_answers
 
     if reference:
         import_keras()
-    images, classes = load(data, bundle)
-    notes: list[str] = []
-    expected = float_answers(bundle, images, notes, reference) if reference else None
-    asked = ask(bundle, images, notes)
+    pictures = load(data, bundle)
+    classes, notes = pictures.truths, list[str]()
+    expected, asked = ask(bundle, pictures, notes, reference=reference)
     answers = {runtimes.get(name).format: values for name, values in asked.items()}
     head, labels = bundle.head, bundle.labels
     confusions: dict[str, Confusion] = {}
@@ -154,14 +152,14 @@ def _judged(bundle: Bundle, data: str, reference: bool | Path | str) -> Show:
         }
     worst = places_of_worst(expected, answers, classes, head)
     found = cases(
-        images[worst],
+        pictures.at(worst.tolist()),
         None if expected is None else expected[worst],
         {format: values[worst] for format, values in answers.items()},
         classes[worst],
         labels,
         head,
     )
-    said = [f"Of {len(images)} pictures of {data}."]
+    said = [f"Of {len(classes)} pictures of {data}."]
     for format, values in answers.items():
         wrong = int((~same(head.decide(values), classes)).sum())
         line = f"{format} gets {wrong} wrong"
