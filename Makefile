@@ -86,7 +86,7 @@ lock: setup  ## Write requirements-board.txt: versions and hashes of a board's i
 
 audit: setup  ## Known vulnerabilities of the pinned packages; needs internet
 	$(BIN)/pip install --quiet --disable-pip-version-check pip-audit
-	$(BIN)/pip-audit --disable-pip --no-deps --requirement constraints.txt
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 clean:  ## Remove everything that make made
 	rm -rf $(VENV) .cache demo build dist *.egg-info
