@@ -66,17 +66,18 @@ class SlowDisk:
 @contextlib.contextmanager
 def slow_disks() -> Iterator[None]:
     """What writes files or a window takes half a second for each."""
-    usual = beside.Beside
+    usual, grace = beside.Beside, beside.GRACE_S
 
     class Slowed(usual):  # type: ignore[misc, valid-type]
         def __init__(self, make: Callable[[], Sink], name: str, **how: Any) -> None:
             super().__init__(lambda: SlowDisk(make()), name, **how)
 
     beside.Beside = Slowed  # type: ignore[misc]
+    beside.GRACE_S = 0.1  # of a turn that is over, nobody waits for the rest
     try:
         yield
     finally:
-        beside.Beside = usual  # type: ignore[misc]
+        beside.Beside, beside.GRACE_S = usual, grace  # type: ignore[misc]
 
 
 @contextlib.contextmanager
@@ -152,8 +153,8 @@ def turn(
         sinks: list[Sink] = []
         if kinds:
             outputs = asked(kinds, Path(folder), held)
-            with slow_disks():
-                sinks = outputs.open(held, source, classifier, detect(), stop, Pulse())
+            held.enter_context(slow_disks())
+            sinks = outputs.open(held, source, classifier, detect(), stop, Pulse())
             if outputs.web:
                 held.enter_context(lazy_viewer(int(outputs.web.rpartition(":")[2])))
         held.callback(stop.set)

@@ -217,6 +217,7 @@ def test_size_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ("a run's state", {"best": "/etc/hostname"}),
         ("a run's state", {"best_epoch": 2}),
         ("a run's state", {"history": [5]}),
+        ("a run's state", {"history": [{"epoch": 1}]}),
         ("a run's state", {"history": [ROW | {"val_loss": "low"}]}),
         ("a calibration set", {"pictures": [{"file": "../a.png", "sha256": EMPTY}]}),
         ("a calibration set", {"pictures": [{"file": "/dev/zero", "sha256": EMPTY}]}),

@@ -19,7 +19,6 @@ from edgecnn.targets.live.sinks.webpage import WebPage
 from edgecnn.targets.live.web import visitors
 from edgecnn.targets.live.web.visitors import LIMIT
 
-TRIED = 1000
 KINDS = (
     b"",
     b"GET / HTTP/1.1\r\nHost: localhost\r\n",
@@ -59,12 +58,13 @@ def status(page: WebPage) -> int:
         return connection.getresponse().status
 
 
+@pytest.mark.parametrize("tried", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_connections_that_are_opened_and_left(
-    page: WebPage, wait_for: Callable[[Callable[[], object], str], None]
+    page: WebPage, wait_for: Callable[[Callable[[], object], str], None], tried: int
 ) -> None:
     before = len(os.listdir("/proc/self/fd"))
     with contextlib.ExitStack() as held:
-        for index in range(TRIED):
+        for index in range(tried):
             visitor = socket.create_connection(("127.0.0.1", port(page)), 5)
             kind = KINDS[index % 3] if index < LIMIT else b""
             with contextlib.suppress(ConnectionError):
