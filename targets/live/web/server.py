@@ -20,6 +20,8 @@ from edgecnn.targets.live.web.visitors import ASK_S, Visitors
 COOKIE = "edgecnn_token"
 STATUS_S = 0.25
 JPEGS = "multipart/x-mixed-replace; boundary=frame"
+BOUNDARY = b"\r\n--frame\r\n"
+"""Sent behind each picture: Chromium shows one only when it has seen where it ends."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -82,9 +84,9 @@ class Server:
         self._publish(self.explanations, jpeg)
 
     def _publish(self, viewers: Broadcast, jpeg: bytes) -> None:
-        head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
+        head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
         try:
-            self._loop.call_soon_threadsafe(viewers.publish, head + jpeg + b"\r\n")
+            self._loop.call_soon_threadsafe(viewers.publish, head + jpeg + BOUNDARY)
         except RuntimeError:
             if not self._loop.is_closed():  # closed meanwhile: nobody is watching any more
                 raise
@@ -192,6 +194,8 @@ async def _stream(request: web.Request, source: Broadcast, content_type: str) ->
     source.readers += 1
     try:
         await response.prepare(request)
+        if content_type == JPEGS:
+            await response.write(BOUNDARY.lstrip())
         while True:
             number, message = await source.newer_than(number)
             await response.write(message)

@@ -156,6 +156,8 @@ def read_part(stream: Any) -> bytes:
     length = int(stream.readline().split(b":")[1])
     assert stream.readline() == b"\r\n"
     picture: bytes = stream.read(length)
+    # Without waiting for the next: a browser shows a picture when it has seen where it ends.
+    assert [stream.readline() for _ in range(2)] == [b"\r\n", b"--frame\r\n"]
     return picture
 
 
