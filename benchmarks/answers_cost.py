@@ -11,7 +11,6 @@ counts only this thread and so hardly notices what else the machine does (one en
 
 import argparse
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from edgecnn.targets.live.alarm import AlarmOptions, Watch
 from edgecnn.usual import Usual
 
 WARM_UP = 50
-LEAST_OF = 500
 
 
 @dataclass
@@ -37,13 +35,14 @@ class Way:
     classifier: Classifier
     watch: Watch | None = None
 
-    def __call__(self, frame: np.ndarray) -> tuple[float, float]:
-        """Seconds by the wall's clock and by this thread's."""
+    def __call__(self, frame: np.ndarray) -> tuple[float, float, float]:
+        """Seconds by the wall's clock and by this thread's; those of reading the outputs."""
         wall, own = time.perf_counter(), time.thread_time()
         prediction = self.classifier.predict(Captured.now(frame, 0))
         if self.watch is not None:
             self.watch(prediction, self.classifier.image[0], time.monotonic())
-        return time.perf_counter() - wall, time.thread_time() - own
+        spent = time.perf_counter() - wall, time.thread_time() - own
+        return *spent, prediction.latency_ms.postprocess / 1e3
 
 
 def main() -> None:
@@ -62,7 +61,7 @@ def main() -> None:
         ways.append(full(asked.with_features, asked.runtime, " and features"))
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 256, (480, 640, 3), np.uint8) for _ in range(8)]
-    times = np.empty((asked.frames, len(ways), 2))
+    times = np.empty((asked.frames, len(ways), 3))
     for n in range(-WARM_UP, asked.frames):
         for place in rng.permutation(len(ways)):
             spent = ways[place](frames[n % 8])
@@ -90,7 +89,7 @@ def full(bundle: Path, runtime: str, beside: str = "") -> Way:
 
 
 def show(way: Way, times: np.ndarray, before: np.ndarray, rng: Any) -> None:
-    """Medians, their ratios, and what reading the outputs takes alone."""
+    """Medians, their ratios, and what reading the outputs takes of them."""
     said = []
     for clock, name in enumerate(("wall", "thread")):
         own, other = times[:, clock], before[:, clock]
@@ -101,21 +100,8 @@ def show(way: Way, times: np.ndarray, before: np.ndarray, rng: Any) -> None:
         low, high = np.quantile(drawn, (0.025, 0.975))
         ratio = np.median(own) / np.median(other)
         said.append(f"{name} {1e3 * np.median(own):.3f} ms, x {ratio:.4f} [{low:.4f}, {high:.4f}]")
-    classifier = way.classifier
-    outputs = classifier.session.infer(classifier.image, classifier.features)
-    alone = [
-        _seconds(lambda: classifier._say(outputs, classifier.features)) for _ in range(LEAST_OF)
-    ]
-    print(
-        f"{way.name:22} n {len(times)}  {'; '.join(said)}; reading the outputs alone "
-        f"{1e6 * min(alone):.1f} us at least, {1e6 * float(np.median(alone)):.1f} in the middle"
-    )
-
-
-def _seconds(call: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+    reading = 1e6 * np.median(times[:, 2])
+    print(f"{way.name:22} n {len(times)}  {'; '.join(said)}; of that the outputs {reading:.0f} us")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ pictures is in between, so that the promises are exact for pictures like these.
 """
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -52,13 +54,14 @@ def tempered(values: Values, temperature: float, head: Head) -> Values:
 
 def _cooled(logits: Values, temperature: float, head: Head) -> Values:
     """Probabilities of `logits`, in their place."""
-    logits *= np.float32(1 / temperature)
     if head.kind == "softmax":
         logits -= np.maximum.reduce(logits, axis=-1, keepdims=True)
+        logits *= np.float32(1 / temperature)
         np.exp(logits, out=logits)
         logits /= np.add.reduce(logits, axis=-1, keepdims=True)
         return logits
-    np.exp(np.negative(logits, out=logits), out=logits)
+    logits *= np.float32(-1 / temperature)
+    np.exp(logits, out=logits)
     logits += 1
     return np.reciprocal(logits, out=logits)
 
@@ -69,8 +72,9 @@ def prominence(logits: Values) -> Values:
     The largest logit (Hendrycks et al., Scaling Out-of-Distribution Detection for Real-World
     Settings, 2022), as far as probabilities still tell it.
     """
-    mean = np.add.reduce(logits, axis=-1) / np.float32(logits.shape[-1])
-    return np.asarray(np.maximum.reduce(logits, axis=-1) - mean)
+    mean = np.add.reduce(logits, axis=-1) * np.float32(1 / logits.shape[-1])
+    found: Values = np.maximum.reduce(logits, axis=-1) - mean
+    return found
 
 
 def of_each(values: Values, head: Head) -> Values:
@@ -233,13 +237,20 @@ class Reliability:
         a share `x` gets `x` or less. `features`, `(features,)`, are those of a model that gives
         any.
         """
-        logits = log_odds(values, head)  # once for both: this is in every frame's way
+        # One logarithm for both, and few calls: this is in every frame's way.
+        logits = log_odds(values, head)
         share = None
         if len(self.familiar):
             near = self.neighbours
             score = prominence(logits) if near is None else near.nearness(_given(features))
-            share = float(self.shares(score))
+            place = bisect_right(self._ranked, float(score))
+            share = (1 + place) / (1 + len(self._ranked))
         return _cooled(logits, self.temperature, head), share
+
+    @cached_property
+    def _ranked(self) -> list[float]:
+        ranked: list[float] = self.familiar.tolist()
+        return ranked
 
     def shares(self, scores: Values) -> NDArray[np.float64]:
         """The share of pictures that are as strange or stranger, of scores like `familiar`."""

@@ -85,9 +85,9 @@ def answerer(
         possible: tuple[str, ...] | None = None
         if lowest is not None:
             each = of_each(values, head)
-            order = np.flatnonzero(each >= lowest)
-            order = order[np.argsort(-each[order], kind="stable")]
-            possible = tuple(names[i] for i in order.tolist())
+            found = (each >= lowest).nonzero()[0].tolist()
+            found.sort(key=each.__getitem__, reverse=True)
+            possible = tuple(names[i] for i in found)
         if options.reject and share is not None:
             if share <= options.reject:
                 possible = ()
