@@ -3,10 +3,11 @@
     python -m benchmarks.answers_cost BUNDLE [WITH_FEATURES] [--runtime onnxruntime] [--frames 3000]
 
 Frame to label as it was before any of it (labels and the engine's own probabilities) beside all of
-it: calibrated, coverage, rejection and alarm; of a second bundle, exported with `--features`, with
-these too. Every frame goes through each, in an order drawn anew. The ratio is that of medians, with
-a bootstrap 95% interval over the frames; by the wall's clock, and by the processor's own, which
-counts only this thread and so hardly notices what else the machine does (one engine thread).
+it: calibrated, coverage, rejection and alarm; likewise of a second bundle, exported with
+`--features`, by them. Every frame goes through each, in an order drawn anew. The ratio is that of
+medians, with a bootstrap 95% interval over the frames; by the wall's clock, and by the processor's
+own, which counts only this thread and so hardly notices what else the machine does (one engine
+thread).
 """
 
 import argparse
@@ -53,12 +54,12 @@ def main() -> None:
     parser.add_argument("--runtime", default="onnxruntime")
     parser.add_argument("--frames", type=int, default=3000)
     asked = parser.parse_args()
-    before, all_of_it = plain(asked.bundle, asked.runtime), full(asked.bundle, asked.runtime)
-    # Two copies of the weights would differ in what the processor's cache holds.
-    all_of_it.classifier.session = before.classifier.session
-    ways = [before, all_of_it]
-    if asked.with_features:
-        ways.append(full(asked.with_features, asked.runtime, " and features"))
+    ways: list[Way] = []
+    for bundle in filter(None, (asked.bundle, asked.with_features)):
+        before, all_of_it = plain(bundle, asked.runtime), full(bundle, asked.runtime)
+        # Two copies of the weights would differ in what the processor's cache holds.
+        all_of_it.classifier.session = before.classifier.session
+        ways += [before, all_of_it]
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 256, (480, 640, 3), np.uint8) for _ in range(8)]
     times = np.empty((asked.frames, len(ways), 3))
@@ -68,7 +69,7 @@ def main() -> None:
             if n >= 0:
                 times[n, place] = spent
     for place, way in enumerate(ways):
-        show(way, times[:, place], times[:, 0], rng)
+        show(way, times[:, place], times[:, place - place % 2], rng)
 
 
 def plain(bundle: Path, runtime: str) -> Way:
@@ -79,12 +80,13 @@ def plain(bundle: Path, runtime: str) -> Way:
     return Way("before", classifier)
 
 
-def full(bundle: Path, runtime: str, beside: str = "") -> Way:
+def full(bundle: Path, runtime: str) -> Way:
     """With everything that can be asked for."""
     asked = AnswerOptions(coverage=Coverage(0.9), reject=0.05)
     classifier = load(bundle, runtime, 1, answers=asked)
     usual = Usual.load(classifier.bundle, classifier.format)
     assert usual is not None
+    beside = " and features" if classifier.bundle.features else ""
     return Way(f"all of it{beside}", classifier, Watch(usual, classifier.head, AlarmOptions(30)))
 
 
