@@ -162,12 +162,13 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def types_once(once: Callable[..., Path], edgecnn_cli: Cli) -> Callable[..., Path]:
-    """Runs a command in the folder of that name, unless another worker has."""
+    """Runs commands in the folder of that name, unless another worker has."""
 
-    def types(folder: str, *words: str) -> Path:
+    def types(folder: str, *commands: str) -> Path:
         def run(cwd: Path) -> None:
-            done = edgecnn_cli(*words, cwd=cwd)
-            assert done.returncode == 0, done.stderr
+            for command in commands:
+                done = edgecnn_cli(*command.split(), cwd=cwd)
+                assert done.returncode == 0, done.stderr
 
         return once(folder, run)
 
@@ -175,17 +176,23 @@ def types_once(once: Callable[..., Path], edgecnn_cli: Cli) -> Callable[..., Pat
 
 
 @pytest.fixture(scope="session")
-def lenet5_run(work: Path, types_once: Callable[..., Path]) -> Path:
-    """LeNet-5 trained on digits by the command line."""
-    (run,) = (types_once("lenet5-run", "train", "lenet5", "--data", "digits") / "runs").iterdir()
-    return shutil.copytree(run, work / "runs" / run.name)
+def lenet5_work(work: Path, types_once: Callable[..., Path]) -> Path:
+    """The folder of those below: the bundle finds its run where it was, beside it."""
+    made = types_once("lenet5", "train lenet5 --data digits", "export lenet5 --int8")
+    return shutil.copytree(made, work, dirs_exist_ok=True)
 
 
 @pytest.fixture(scope="session")
-def lenet5_bundle(work: Path, lenet5_run: Path, types_once: Callable[..., Path]) -> Path:
-    """`edgecnn export --int8` of that training."""
-    made = types_once("lenet5-int8", "export", str(lenet5_run), "--int8", "--out", "bundle")
-    return shutil.copytree(made / "bundle", work / "exports" / "lenet5-int8")
+def lenet5_run(lenet5_work: Path) -> Path:
+    """LeNet-5 trained on digits by the command line."""
+    (run,) = (lenet5_work / "runs").glob("lenet5-*")
+    return run
+
+
+@pytest.fixture(scope="session")
+def lenet5_bundle(lenet5_work: Path) -> Path:
+    """`edgecnn export lenet5 --int8` after that training."""
+    return lenet5_work / "exports" / "lenet5-int8"
 
 
 @pytest.fixture(scope="session")
@@ -193,7 +200,7 @@ def lite0_bundle(work: Path, types_once: Callable[..., Path]) -> Path:
     """`edgecnn export efficientnet_lite0 --int8`, really pretrained."""
     if given := os.environ.get("EDGECNN_TESTS_LITE0"):  # just made by `make demo`
         return Path(given)
-    made = types_once("lite0-int8", "export", "efficientnet_lite0", "--int8")
+    made = types_once("lite0", "export efficientnet_lite0 --int8")
     (bundle,) = (made / "exports").iterdir()
     return shutil.copytree(bundle, work / "exports" / bundle.name)
 
