@@ -4,7 +4,6 @@ What calibrated it, and the held-out pictures on which its artifacts depart most
 network, with the answers of both. No runner reads it; `edgecnn show` does.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -126,11 +125,6 @@ def small(images: Image) -> list[Image]:
         )
         for one in coloured
     ]
-
-
-def evenly(images: Sequence[Any] | NDArray[Any], count: int) -> Any:
-    """At most so many, from the first to the last."""
-    return images[:: max(1, -(-len(images) // count))]
 
 
 def _tile(place: int, height: int, width: int) -> tuple[slice, slice]:

@@ -12,6 +12,8 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.evenly import evenly
+
 NEAREST = 3
 """Which of the nearest counts: the first may be a chance, and few may show the same thing."""
 MOST = 256
@@ -31,7 +33,7 @@ class Neighbours:
     @staticmethod
     def chosen(pictures: Sequence[T]) -> Sequence[T]:
         """As many as are kept, spread over all."""
-        return pictures[:: -(-len(pictures) // MOST)]
+        return evenly(pictures, MOST)
 
     @classmethod
     def of(cls, features: Values) -> Self:

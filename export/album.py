@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.album import CALIBRATION, FLOAT, WORST, Album, Answer, Case, evenly, small
+from edgecnn.album import CALIBRATION, FLOAT, WORST, Album, Answer, Case, small
+from edgecnn.evenly import evenly
 from edgecnn.export.accuracy import Probabilities, Truths, same
 from edgecnn.head import Head
 from edgecnn.pictures import prepare

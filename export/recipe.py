@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.evenly import evenly
 from edgecnn.export.bias_correction import correct_biases, correct_biases_in_sequence
 from edgecnn.export.clipping import clip
 from edgecnn.export.equalise import equalised
@@ -70,7 +71,7 @@ class Quantiser:
 
     def sample(self, count: int = SAMPLE) -> NDArray[np.uint8]:
         """At most so many of the pictures, spread over all."""
-        return self.images[:: -(-len(self.images) // count)]
+        return evenly(self.images, count)
 
     def quantise(self, recipe: Recipe) -> Quantised:
         """Quantise the network by a recipe."""

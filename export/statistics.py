@@ -82,14 +82,6 @@ class GraphRun:
         """The same for each of many (count, H, W, C), in order; a picture on every core."""
         return in_order(lambda image: self(image[None]), images)
 
-    def mean(self, images: NDArray[np.uint8]) -> dict[str, Array]:
-        """The mean of every tensor asked for over uint8 pictures (count, H, W, C), NHWC."""
-        sums: dict[str, Array] = {}
-        for _, tensors in self.over(images):
-            for name, value in tensors.items():
-                sums[name] = sums[name] + value if name in sums else value
-        return {name: channels_last(total) / len(images) for name, total in sums.items()}
-
 
 def features(graph: Graph) -> list[Operator]:
     """The operators whose results are numbers before they are probabilities."""

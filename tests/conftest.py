@@ -141,36 +141,23 @@ def edgecnn_cli(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """A folder that the first worker to ask for it fills, and all others find."""
+def types_once(tmp_path_factory: pytest.TempPathFactory, edgecnn_cli: Cli) -> Callable[..., Path]:
+    """Runs commands in the folder of that name, which all other workers find filled."""
     base = tmp_path_factory.getbasetemp()
     shared = (base if WORKER == "alone" else base.parent) / "once"
     shared.mkdir(exist_ok=True)
 
-    def made(name: str, make: Callable[[Path], object]) -> Path:
+    def types(name: str, *commands: str) -> Path:
         folder, complete = shared / name, shared / f"{name}.complete"
         with (shared / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not complete.exists():
                 folder.mkdir(exist_ok=True)
-                make(folder)
+                for command in commands:
+                    done = edgecnn_cli(*command.split(), cwd=folder)
+                    assert done.returncode == 0, done.stderr
                 complete.touch()
         return folder
-
-    return made
-
-
-@pytest.fixture(scope="session")
-def types_once(once: Callable[..., Path], edgecnn_cli: Cli) -> Callable[..., Path]:
-    """Runs commands in the folder of that name, unless another worker has."""
-
-    def types(folder: str, *commands: str) -> Path:
-        def run(cwd: Path) -> None:
-            for command in commands:
-                done = edgecnn_cli(*command.split(), cwd=cwd)
-                assert done.returncode == 0, done.stderr
-
-        return once(folder, run)
 
     return types
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecnn.binomial import interval
-from edgecnn.cli.options import THREADS, self_check_option
+from edgecnn.cli.options import THREADS, reference_option, self_check_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,11 +24,7 @@ MISTAKES = 5
 @click.command("evaluate")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--data", "source", required=True, metavar="DIR|CSV|NAME", help="Labelled pictures.")
-@click.option(
-    "--reference",
-    type=click.Path(path_type=Path),
-    help="Keras file of the float network, where it is no longer where export found it.",
-)
+@reference_option
 @click.option("--threads", type=THREADS, help="All cores by default.")
 @click.option(
     "--thresholds",

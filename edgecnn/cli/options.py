@@ -38,6 +38,13 @@ board_or_host_option: Callable[[Any], Any] = click.option(
 )
 
 
+reference_option: Callable[[Any], Any] = click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    help="Keras file of the float network, where it is no longer where export found it.",
+)
+
+
 class Number(click.FloatRange):
     """A number in a range; click takes nan and inf to be in every one."""
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgecnn.cli.options import reference_option
+
 if TYPE_CHECKING:
     from edgecnn.export.show import Show
 
@@ -18,11 +20,7 @@ MISTAKES = 3
     metavar="DIR|CSV|NAME",
     help="Labelled pictures to find mistakes on; those that export held out by default.",
 )
-@click.option(
-    "--reference",
-    type=click.Path(path_type=Path),
-    help="Keras file of the float network, where it is no longer where export found it.",
-)
+@reference_option
 @click.option(
     "--picture", type=click.Path(path_type=Path), help="Also the feature maps of this picture."
 )

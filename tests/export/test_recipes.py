@@ -74,9 +74,11 @@ def pictures(count: int = 6, channels: int = 3, side: int = SIDE) -> Array:
 
 def mean_error(graph: Graph, quantised: Quantised, layer: str, images: Array) -> float:
     """How far the mean of a layer's channels is from the float network's, the worst of them."""
-    exact = GraphRun(graph, [layer]).mean(images)[layer]
-    found = GraphRun(quantised.graph, [layer], quantised).mean(images)[layer]
-    return float(np.abs((found - exact).mean(axis=(0, 1, 2))).max())
+    exact, found = (
+        np.mean([tensors[layer] for _, tensors in run.over(images)], axis=0)
+        for run in (GraphRun(graph, [layer]), GraphRun(quantised.graph, [layer], quantised))
+    )
+    return float(np.abs((found - exact).mean(axis=(0, 2, 3))).max())
 
 
 def error(graph: Graph, quantised: Quantised, images: Array) -> float:

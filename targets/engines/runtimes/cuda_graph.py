@@ -26,7 +26,7 @@ class CudaGraphSession(OnnxRuntimeSession):
         super().__init__(
             model, threads, engine, providers=[PROVIDER], settings=settings, severity=FATAL
         )
-        if "CUDAExecutionProvider" not in self.providers:
+        if PROVIDER[0] not in self.providers:
             raise RuntimeUnavailable(f"{engine} fell back to {self.providers}")
         import onnxruntime as ort
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgecnn.errors import EdgeCnnError
 from edgecnn.targets.captured import Captured
+from edgecnn.targets.live.sinks.unwritable import leave_out
 from edgecnn.targets.prediction import Prediction
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,8 @@ class JsonLines:
         except BrokenPipeError:
             raise  # the reader has seen enough
         except OSError as error:
-            self._fail(error)
+            leave_out(self._destination, error, live=self._live, first=not self._left_out)
+            self._left_out += 1
         else:
             self._bytes += len(line)
             if self._left_out:
@@ -83,17 +85,6 @@ class JsonLines:
                 os.ftruncate(self._descriptor, self._bytes)
                 os.lseek(self._descriptor, self._bytes, os.SEEK_SET)
             raise
-
-    def _fail(self, error: OSError) -> None:
-        if not self._live:
-            raise EdgeCnnError(f"Cannot write {self._destination}: {error.strerror}.") from None
-        if not self._left_out:
-            log.warning(
-                "edgecnn: %s cannot be written: %s. Lines are left out until it can.",
-                self._destination,
-                error.strerror,
-            )
-        self._left_out += 1
 
     def _turn_over(self) -> None:
         path = Path(self._destination)

@@ -1,6 +1,5 @@
 """Lines for people to read."""
 
-import logging
 import os
 import sys
 from typing import TextIO
@@ -8,11 +7,10 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
-from edgecnn.errors import EdgeCnnError
 from edgecnn.targets.captured import Captured
+from edgecnn.targets.live.sinks.unwritable import leave_out
 from edgecnn.targets.prediction import Prediction
 
-log = logging.getLogger(__name__)
 BAR = 12
 
 
@@ -63,13 +61,7 @@ class Terminal:
                 self._fail(error)
 
     def _fail(self, error: OSError) -> None:
-        if not self._live:
-            raise EdgeCnnError(f"Cannot write standard output: {error.strerror}.") from None
-        if not self._failed:
-            log.warning(
-                "edgecnn: standard output cannot be written: %s. Lines are left out until it can.",
-                error.strerror,
-            )
+        leave_out("standard output", error, live=self._live, first=not self._failed)
         self._failed = True
 
 

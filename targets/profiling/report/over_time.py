@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgecnn.evenly import evenly
 from edgecnn.targets.profiling.profile import ProfileRun
 from edgecnn.targets.profiling.report.charts import MARGIN, WIDTH, Mark, name_of, ticks_between
 
@@ -51,7 +52,7 @@ def course(run: ProfileRun) -> Course | None:
     if len(run.moments) < FEWEST:
         return None
     # Of a long run every nth second: a drawing has no more pixels.
-    rows = [moment.to_json() for moment in run.moments[:: -(-len(run.moments) // POINTS)]]
+    rows = [moment.to_json() for moment in evenly(run.moments, POINTS)]
     times = [row["time_s"] for row in rows]
     panels = [_panel("latency, ms", times, {k: [r[f"{k}_ms"] for r in rows] for k in LATENCIES})]
     for key in rows[0].keys() - {"time_s", "count", "p50_ms", "p90_ms"}:

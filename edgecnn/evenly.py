@@ -1,0 +1,17 @@
+"""Some of many, spread over all of them."""
+
+from typing import Protocol, Self, TypeVar
+
+
+class _Sliced(Protocol):
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Self: ...
+
+
+Items = TypeVar("Items", bound=_Sliced)
+
+
+def evenly(items: Items, most: int) -> Items:
+    """Every nth from the first on, so that there are at most so many (1 or more)."""
+    return items[:: max(1, -(-len(items) // most))]
