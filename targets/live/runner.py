@@ -20,6 +20,7 @@ from edgecnn.targets.live.watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 
+@spoken_beside()
 def run(
     bundle_dir: Path | str,
     source: str,
@@ -37,38 +38,37 @@ def run(
 
     Returns the exit code: 0, or 130 after Ctrl-C.
     """
-    with spoken_beside():
-        options = options or LiveOptions()
-        board = detect(name=target)
-        board.pin(threads or board.threads)
-        # Before signals only set a flag: the first start tries engines for a while.
-        classifier = load(
-            bundle_dir,
-            runtime,
-            threads,
-            target=target,
-            region=options.region,
-            threshold=options.threshold,
-            answers=options.answers,
-            self_check=self_check,
-            trusted=trusted,
-        )
-        _warn_if_meaningless(classifier)
-        with stop_on_signals() as stop, ExitStack() as held:
-            opened = options.open(source, stop)
-            held.callback(opened.close)
-            pulse, notifier = Pulse(), Notifier()
-            sinks = outputs.open(held, opened, classifier, board, stop, pulse)
-            if options.alarm:
-                sinks.append(Alarms())
-            held.callback(notifier.close)
-            held.enter_context(Watchdog(pulse, notifier))
-            for prediction, captured in follow(
-                opened, classifier, options, frames=frames, stop=stop, pulse=pulse
-            ):
-                for sink in sinks:
-                    sink.write(prediction, captured)
-        return 130 if stop.signal == signal.SIGINT else 0
+    options = options or LiveOptions()
+    board = detect(name=target)
+    board.pin(threads or board.threads)
+    # Before signals only set a flag: the first start tries engines for a while.
+    classifier = load(
+        bundle_dir,
+        runtime,
+        threads,
+        target=target,
+        region=options.region,
+        threshold=options.threshold,
+        answers=options.answers,
+        self_check=self_check,
+        trusted=trusted,
+    )
+    _warn_if_meaningless(classifier)
+    with stop_on_signals() as stop, ExitStack() as held:
+        opened = options.open(source, stop)
+        held.callback(opened.close)
+        pulse, notifier = Pulse(), Notifier()
+        sinks = outputs.open(held, opened, classifier, board, stop, pulse)
+        if options.alarm:
+            sinks.append(Alarms())
+        held.callback(notifier.close)
+        held.enter_context(Watchdog(pulse, notifier))
+        for prediction, captured in follow(
+            opened, classifier, options, frames=frames, stop=stop, pulse=pulse
+        ):
+            for sink in sinks:
+                sink.write(prediction, captured)
+    return 130 if stop.signal == signal.SIGINT else 0
 
 
 def _warn_if_meaningless(classifier: Classifier) -> None:
