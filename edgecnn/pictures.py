@@ -1,7 +1,7 @@
 """Pictures on disk: finding, reading and identifying them."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from edgecnn.head import Head
 from edgecnn.labels_csv import LABELS_CSV
 from edgecnn.opencv import LARGEST_PICTURE, build_has, opencv
 from edgecnn.picture_files import find_pictures, matching, not_read_here
-from edgecnn.preparation import all_prepared, prepared_chunks
+from edgecnn.preparation import all_prepared
 from edgecnn.preprocessing import Frame, Preprocessing
 
 SEVERAL = "|"
@@ -193,13 +193,6 @@ def truths(pictures: Sequence[Picture], labels: Sequence[str], head: Head) -> ND
     if head.kind == "binary" and len(labels) == 1:
         return np.array([picture.label == labels[0] for picture in pictures], np.int64)
     return np.array(class_indices(pictures, labels), np.int64)
-
-
-def chunks(
-    pictures: Sequence[Picture], preprocessing: Preprocessing
-) -> Iterator[NDArray[np.uint8]]:
-    """The pictures as network input, some at a time; see `edgecnn.preparation`."""
-    return prepared_chunks(lambda index: pictures[index].read(), len(pictures), preprocessing)
 
 
 def prepare(pictures: Sequence[Picture], preprocessing: Preprocessing) -> np.ndarray[Any, Any]:

@@ -18,7 +18,9 @@ from edgecnn.export.promises import Promises
 from edgecnn.export.thresholds import Thresholds
 from edgecnn.export.verify import reference as reference_answers
 from edgecnn.head import Head
-from edgecnn.pictures import Picture, chunks, labelled_pictures, truths
+from edgecnn.pictures import Picture, labelled_pictures, truths
+from edgecnn.preparation import all_prepared, prepared_chunks
+from edgecnn.preprocessing import Frame, Preprocessing
 from edgecnn.quiet import import_keras
 from edgecnn.reliability import Reliability
 from edgecnn.targets.board.target import detect
@@ -222,20 +224,22 @@ def _engines(
 
 @dataclass(frozen=True)
 class Labelled:
-    """Pictures as a bundle's input, a chunk at a time, and what they show."""
+    """Pictures that become a bundle's input when they are asked for, and what they show."""
 
     truths: Truths
-    chunks: Callable[[], Iterator[NDArray[np.uint8]]]
-    """From the first picture on, uint8 (some, H, W, C)."""
+    frame: Callable[[int], Frame]
+    """Each picture, by its place."""
+    preprocessing: Preprocessing
+
+    def chunks(self) -> Iterator[NDArray[np.uint8]]:
+        """From the first picture on, uint8 (some, H, W, C)."""
+        return prepared_chunks(self.frame, len(self.truths), self.preprocessing)
 
     def at(self, places: Sequence[int]) -> NDArray[np.uint8]:
         """Those at some places, in their order, (count, H, W, C)."""
-        found: dict[int, NDArray[np.uint8]] = {}
-        begun = 0
-        for chunk in self.chunks():
-            found |= {p: chunk[p - begun].copy() for p in places if 0 <= p - begun < len(chunk)}
-            begun += len(chunk)
-        return np.stack([found[place] for place in places])
+        return all_prepared(
+            lambda index: self.frame(places[index]), len(places), self.preprocessing
+        )
 
 
 def load(source: str, bundle: Bundle) -> Labelled:
@@ -243,15 +247,14 @@ def load(source: str, bundle: Bundle) -> Labelled:
     path, preprocessing = Path(source), bundle.preprocessing
     if path.exists() and not (path / "test").is_dir():
         pictures = labelled_pictures(path, empty_labels=bundle.head.kind != "softmax")
-        return Labelled(
-            truths(pictures, bundle.labels, bundle.head), lambda: chunks(pictures, preprocessing)
-        )
+        shown = truths(pictures, bundle.labels, bundle.head)
+        return Labelled(shown, lambda index: pictures[index].read(), preprocessing)
     dataset = data.open_source(source)
     test = dataset.test
     if len(test) == 0:
         raise DataError(f"{source} has no test pictures.")
     by_class = _as_ours(dataset.labels, bundle, source)
-    return Labelled(by_class[test.targets], lambda: test.prepared_chunks(preprocessing))
+    return Labelled(by_class[test.targets], test.frames.__getitem__, preprocessing)
 
 
 def _as_ours(theirs: Sequence[str], bundle: Bundle, source: str) -> Truths:
