@@ -1,5 +1,9 @@
-"""Exact statements about shares, from counts: without tables, and without scipy on a board."""
+"""Statements about shares, from counts: without tables, and without scipy on a board.
 
+All are exact but `wilson`'s.
+"""
+
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -8,6 +12,8 @@ from numpy.typing import NDArray
 CONFIDENCE = 0.95
 STEPS = 60
 """Halvings of [0, 1]: as far as float64 goes."""
+Z95 = 1.959964
+"""Quantile of the normal distribution for a 95% interval."""
 
 
 def interval(hits: int, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -18,6 +24,18 @@ def interval(hits: int, count: int, confidence: float = CONFIDENCE) -> tuple[flo
     tail = (1 - confidence) / 2
     low = beta_quantile(hits, count - hits + 1, tail) if hits else 0.0
     return low, upper_bound(hits, count, tail)
+
+
+def wilson(share: float, count: float) -> tuple[float, float]:
+    """Where a share lies, with 95% on average over all shares, that was seen of `count`.
+
+    Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927.
+    """
+    weight = Z95**2 / count
+    centre = (share + weight / 2) / (1 + weight)
+    half = Z95 / (1 + weight) * math.sqrt(share * (1 - share) / count + weight / (4 * count))
+    # In exact arithmetic the interval always holds the share itself.
+    return min(share, centre - half), max(share, centre + half)
 
 
 def upper_bound(hits: int, count: int, error: float) -> float:

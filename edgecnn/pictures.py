@@ -34,12 +34,14 @@ class Picture:
 
     `part` is `(top, left, side)` as fractions of the picture's height, width and of both: the
     whole picture when None. `label` is the class name where it is known, or several with `|`
-    between them; an empty one says that none holds.
+    between them; an empty one says that none holds. Pictures of one `moment`, where that is known,
+    are alike: all of them are trained on, or none.
     """
 
     path: Path
     label: str | None = None
     part: tuple[float, float, float] | None = None
+    moment: str | None = None
 
     @property
     def name(self) -> str:
@@ -135,8 +137,8 @@ def listed_pictures(source: Path, *, empty_labels: bool = False) -> list[Picture
     path = source if source.is_file() else source / LABELS_CSV
     if not path.is_file():
         return []
-    rows = labels_csv.read(path, empty_labels=empty_labels)
-    return [Picture(file, label=label) for file, label in rows.items()]
+    found = labels_csv.read(path, empty_labels=empty_labels)
+    return [Picture(file, one.label, moment=one.moment) for file, one in found.items()]
 
 
 def pictures_by_class(folder: Path, files: Sequence[Path]) -> list[Picture]:

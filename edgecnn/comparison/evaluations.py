@@ -3,12 +3,10 @@
 import math
 from typing import Any
 
+from edgecnn.binomial import wilson
 from edgecnn.comparison.figure import Figure, Limits, judge
 from edgecnn.errors import DataError
 from edgecnn.spread import Interval
-
-Z95 = 1.959964
-"""Quantile of the normal distribution for a 95% interval."""
 
 
 def figures(
@@ -49,16 +47,8 @@ def drop_interval(old: float, new: float, count: int) -> Interval:
     Newcombe's hybrid score interval (Interval Estimation for the Difference Between Independent
     Proportions, 1998, method 10). That both saw the same pictures is not used, so it is wide.
     """
-    (low_a, high_a), (low_b, high_b) = _wilson(old, count), _wilson(new, count)
+    (low_a, high_a), (low_b, high_b) = wilson(old, count), wilson(new, count)
     drop = old - new
     below = math.hypot(old - low_a, high_b - new)
     above = math.hypot(high_a - old, new - low_b)
     return 100 * (drop - below), 100 * (drop + above)
-
-
-def _wilson(share: float, count: int) -> Interval:
-    weight = Z95**2 / count
-    centre = (share + weight / 2) / (1 + weight)
-    half = Z95 / (1 + weight) * math.sqrt(share * (1 - share) / count + weight / (4 * count))
-    # In exact arithmetic the interval always holds the share itself.
-    return min(share, centre - half), max(share, centre + half)

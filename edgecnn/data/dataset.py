@@ -41,6 +41,10 @@ class Frames(Protocol):
         """Hash of the picture: equal for equal pictures."""
         ...
 
+    def moment(self, index: int) -> str | None:
+        """Where and when it was seen, if that is known: see `Picture`."""
+        ...
+
     def as_picture(self, index: int, label: str, folder: Path) -> Picture:
         """The picture as a file, written to `folder` where it is not one yet."""
         ...
@@ -77,6 +81,9 @@ class ArrayFrames:
         """Hash of the pixels."""
         return hashlib.sha256(np.ascontiguousarray(self.pixels[index])).digest()
 
+    def moment(self, index: int) -> None:
+        """Not known."""
+
     def as_picture(self, index: int, label: str, folder: Path) -> Picture:
         """A PNG file of these very pixels."""
         cv2 = opencv()
@@ -111,6 +118,10 @@ class FileFrames:
         """Hash of the file's bytes."""
         return bytes.fromhex(self.pictures[index].sha256)
 
+    def moment(self, index: int) -> str | None:
+        """As the picture says."""
+        return self.pictures[index].moment
+
     def as_picture(self, index: int, label: str, folder: Path) -> Picture:  # noqa: ARG002
         """The file itself."""
         return Picture(self.pictures[index].path, label)
@@ -135,6 +146,15 @@ class Split:
     def digests(self) -> tuple[bytes, ...]:
         """Hash of each picture."""
         return tuple(self.frames.digest(i) for i in range(len(self)))
+
+    @cached_property
+    def moments(self) -> tuple[bytes, ...]:
+        """Equal for pictures that belong on one side of a division: alike, or of one moment."""
+        each = zip(self.digests, map(self.frames.moment, range(len(self))), strict=True)
+        return tuple(
+            digest if moment is None else hashlib.sha256(moment.encode()).digest()
+            for digest, moment in each
+        )
 
     def prepared_chunks(self, preprocessing: Preprocessing) -> Iterator[NDArray[np.uint8]]:
         """Network input in order; see `edgecnn.preparation`."""

@@ -2,7 +2,8 @@
 
 A picture's place follows from its own bytes, not from the order of the files: pictures added
 later move only few of the others, equal pictures always stand in the same split, and the test
-pictures of a small share are among those of a larger one.
+pictures of a small share are among those of a larger one. Pictures of one moment have the place
+that follows from the moment.
 """
 
 import hashlib
@@ -53,14 +54,14 @@ def divide(whole: Split, shares: Shares, seed: int) -> tuple[Split, Split, Split
     ones; test and val come first.
     """
     salt = str(seed).encode()
-    keys = [hashlib.sha256(salt + digest).digest() for digest in whole.digests]
+    keys = [hashlib.sha256(salt + moment).digest() for moment in whole.moments]
     place: dict[bytes, int] = {}
     for target in np.unique(whole.targets):
         members = sorted({keys[i] for i in np.flatnonzero(whole.targets == target)})
         test = _count(len(members), shares.test)
         val = test + _count(len(members), shares.val)
         for rank, key in enumerate(members):
-            # A picture that stands under two classes keeps the place the first one gave it.
+            # What stands under two classes keeps the place the first one gave it.
             place.setdefault(key, TEST if rank < test else VAL if rank < val else TRAIN)
     places = np.array([place[key] for key in keys])
     train, val_split, test_split = (

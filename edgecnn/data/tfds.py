@@ -47,6 +47,9 @@ class EncodedFrames:
         """Hash of the encoded bytes."""
         return hashlib.sha256(self.encoded[index]).digest()
 
+    def moment(self, index: int) -> None:
+        """Not known."""
+
     def as_picture(self, index: int, label: str, folder: Path) -> Picture:
         """A file of these very bytes."""
         data = self.encoded[index]

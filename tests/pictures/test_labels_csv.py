@@ -3,10 +3,13 @@
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from edgecnn import labels_csv
 from edgecnn.data import open_source
+from edgecnn.data.dataset import FileFrames
 from edgecnn.errors import DataError
 from edgecnn.pictures import labelled_pictures
 
@@ -79,6 +82,44 @@ def test_a_picture_may_have_no_label_where_that_says_something(tmp_path: Path) -
         (tmp_path / name).touch()
     (tmp_path / "labels.csv").write_text("file,label\na.png,car|person\nb.png,\nc.png\n")
     found = labels_csv.read(tmp_path / "labels.csv", empty_labels=True)
-    assert list(found.values()) == ["car|person", "", ""]
+    assert [one.label for one in found.values()] == ["car|person", "", ""]
     with pytest.raises(DataError, match="line 3: the column 'label' is empty"):
         labels_csv.read(tmp_path / "labels.csv")
+
+
+def test_what_nobody_can_train_on_is_left_out(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copy(folder / "a.png", folder / "c.png")
+    lines = ("a.png,cat,ann", "b.png,none of mine,ann", "c.png,cat,ann", "a.png,cat,ben")
+    (folder / "labels.csv").write_text("file,label,by\n" + "\n".join(lines))
+    assert [(p.path.name, p.label) for p in labelled_pictures(folder)] == [
+        ("a.png", "cat"),
+        ("c.png", "cat"),
+    ]
+    assert not caplog.text
+    (folder / "labels.csv").write_text("file,label,by\na.png,cat,ann\nb.png,x,ann\nb.png,y,ben\n")
+    assert [p.path.name for p in labelled_pictures(folder)] == ["a.png"]
+    assert "1 pictures on which people disagree" in caplog.text
+    (folder / "labels.csv").write_text("file,label\na.png,none of mine\n")
+    with pytest.raises(DataError, match="lists no pictures with a class"):
+        labelled_pictures(folder)
+
+
+def test_pictures_of_one_moment_stay_in_one_split(tmp_path: Path) -> None:
+    lines = []
+    for number in range(120):
+        pixels = np.random.default_rng(number).integers(0, 255, (8, 8, 3), np.uint8)
+        assert cv2.imwrite(str(tmp_path / f"{number}.png"), pixels)
+        # Two boards that count their moments alike.
+        lines.append(f"{number}.png,{'ab'[number % 2]},{'xy'[number // 2 % 2]},{number // 4}")
+    (tmp_path / "labels.csv").write_text("file,label,board,moment\n" + "\n".join(lines))
+    data = open_source(tmp_path)
+    seen: dict[str, set[str]] = {}
+    for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
+        assert len(split) >= 8
+        assert isinstance(split.frames, FileFrames)
+        for picture in split.frames.pictures:
+            seen.setdefault(str(picture.moment), set()).add(name)
+    assert len(seen) == 60
+    assert all(len(splits) == 1 for splits in seen.values())
