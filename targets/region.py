@@ -21,17 +21,17 @@ class Region:
         inside = min(self.left, self.top) >= 0 and min(self.width, self.height) > 0
         if not (inside and max(self.left + self.width, self.top + self.height) <= 1 + 1e-9):
             raise EdgeCnnError(
-                f"--roi {self.left:g},{self.top:g},{self.width:g},{self.height:g} does not lie in "
-                "the frame: it is LEFT,TOP,WIDTH,HEIGHT in fractions, as in 0.25,0,0.5,1."
+                f"{self.left:g},{self.top:g},{self.width:g},{self.height:g} does not lie in the "
+                "frame: --roi is LEFT,TOP,WIDTH,HEIGHT in fractions, as in 0.25,0,0.5,1."
             )
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """From `LEFT,TOP,WIDTH,HEIGHT`; raises `EdgeCnnError` for anything else."""
+    def parse(cls, text: str, option: str = "--roi") -> Self:
+        """From `LEFT,TOP,WIDTH,HEIGHT`, as `option` has it; raises `EdgeCnnError` for others."""
         number = r"\s*(\d*\.?\d+)\s*"
         if not (match := re.fullmatch(",".join([number] * 4), text)):
             raise EdgeCnnError(
-                f"--roi {text}: it is LEFT,TOP,WIDTH,HEIGHT in fractions, as in 0.25,0,0.5,1."
+                f"{option} {text}: it is LEFT,TOP,WIDTH,HEIGHT in fractions, as in 0.25,0,0.5,1."
             )
         return cls(*map(float, match.groups()))
 

@@ -77,6 +77,7 @@ def command(
     )
     alarm = given.pop("alarm")
     answers = AnswerOptions.parse(*map(given.pop, ("raw", "coverage", "reject")))
+    blanked = tuple(Region.parse(one, "--collect-blank") for one in given.pop("collect_blank"))
     decides = smooth or threshold is not None or hysteresis or given["on_change"]
     options = LiveOptions(
         region=Region.parse(roi) if roi else None,
@@ -89,7 +90,7 @@ def command(
         run(
             bundle,
             source,
-            Outputs(**given),
+            Outputs(**given, collect_blank=blanked),
             target=target,
             runtime=runtime,
             threads=threads,

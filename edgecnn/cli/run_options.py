@@ -1,5 +1,6 @@
 """The options of `edgecnn run`: where frames come from, what is made of them, where it goes."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,19 @@ from edgecnn.cli.options import Number, parse_size
 Decorator = Callable[[Any], Any]
 POSITIVE = Number(0, min_open=True)
 PROBABILITY = Number(0, 1)
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, with or without a unit."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """From `500MB`, `2GB` or `500000000`."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", str(value))
+        if not found or not float(found[1]):
+            self.fail(f"'{value}' is no size such as 500MB.", param, ctx)
+        return int(float(found[1]) * 1000 ** " kMGT".index(found[2] or " "))
 
 
 def _together(*options: Decorator) -> Decorator:
@@ -171,6 +185,29 @@ output_options = _together(
         show_default=True,
         metavar="N",
         help="Keep the newest N.",
+    ),
+    click.option(
+        "--collect",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Keep frames worth a label, for `edgecnn pull` and `edgecnn label`: uncertain, novel "
+        "and flickering ones, and some at random. Of the --roi only, where there is one.",
+    ),
+    click.option(
+        "--collect-limit",
+        "collect_limit_bytes",
+        type=Size(),
+        default="500MB",
+        show_default=True,
+        metavar="SIZE",
+        help="What they may take on the disk, as in 500MB or 2GB; then the oldest go.",
+    ),
+    click.option(
+        "--collect-blank",
+        multiple=True,
+        metavar="X,Y,W,H",
+        help="Blacken this part of the frame before it is kept, in fractions; may be given several "
+        "times.",
     ),
     click.option(
         "--print-systemd",

@@ -11,6 +11,7 @@ from edgecnn.targets.live.pulse import Pulse
 from edgecnn.targets.live.sinks import Sink
 from edgecnn.targets.live.sources.source import FrameSource
 from edgecnn.targets.live.stopping import Stop
+from edgecnn.targets.region import Region
 
 LINES, FRAMES = 256, 4
 """How many may be on their way to an output; frames are large."""
@@ -36,6 +37,12 @@ class Outputs:
     """The probability under which it is, or the part of the way from a threshold."""
     snapshots_limit: int = 200
     """How many are kept."""
+    collect: Path | None = None
+    """A folder for frames worth a label."""
+    collect_limit_bytes: int = 500_000_000
+    """What it may take on the disk."""
+    collect_blank: tuple[Region, ...] = ()
+    """Parts of the frame that are blackened before it is kept."""
     output_limit_mb: float | None = None
     """What JSON lines may take on the disk, and the recording."""
     on_change: bool = False
@@ -129,6 +136,18 @@ class Outputs:
                 lambda: Snapshots(folder, limit=limit), f"--snapshots {folder}", 1, pixels=True
             )
             add(Unsure(kept, below=self.snapshots_below, head=classifier.head))
+        if self.collect is not None:
+            from edgecnn.targets.live.sinks.collect import Collect, Keeper
+
+            to, most, blanked = self.collect, self.collect_limit_bytes, self.collect_blank
+            version = classifier.bundle.version
+            keeper = beside(
+                lambda: Keeper(to, version, limit_bytes=most, blanked=blanked),
+                f"--collect {to}",
+                FRAMES,
+                pixels=True,
+            )
+            add(Collect(keeper, classifier, source))
         if not self.speaks:
             from edgecnn.targets.live.sinks.terminal import Terminal
 

@@ -1,0 +1,227 @@
+"""The writer of a folder of kept frames: nothing half written, whatever ends the program.
+
+A picture is written under another name, is on the disk, and takes its name; then comes its line.
+So a kept frame is whole, and what a cut leaves is a picture without a line, a torn line, or a line
+whose picture somebody took away: the next one that opens the folder clears that up.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+from collections import deque
+from collections.abc import Container
+from io import FileIO
+from pathlib import Path
+from typing import Any, Self
+
+from edgecnn import inbox
+from edgecnn.errors import EdgeCnnError
+from edgecnn.inbox import DIGITS, FRAMES, LINES, Kept
+
+BLOCK = 4096
+"""Bytes: what a file takes on a disk is a multiple of it."""
+ROOM = 0.1
+"""Of the limit, that is made free at once."""
+RANDOM_SHARE = 0.25
+"""Of the limit, that frames of the random stream keep where the others want all of it."""
+
+
+class Collection:
+    """A folder that grows by a frame at a time, from one program; any of its threads may add.
+
+    With a limit, the oldest frames go where a new one has no room: of the random stream only while
+    it has more than its share, so that frames that are hard and those that tell the accuracy do
+    not drive out each other.
+    """
+
+    def __init__(self, folder: Path, *, limit_bytes: int | None = None) -> None:
+        """Open it, or make it.
+
+        Raises `EdgeCnnError` where it cannot be written, is in use, or holds other lines.
+        """
+        self.folder, self._limit = folder, limit_bytes
+        self._new = folder / f".{LINES}.new"
+        self._change = threading.Lock()
+        try:
+            (folder / FRAMES).mkdir(parents=True, exist_ok=True)
+            self._stream = self._opened()
+            with contextlib.ExitStack() as unless_whole:
+                unless_whole.callback(self.close)
+                self._kept = self._cleared()
+                unless_whole.pop_all()
+            self._length = (folder / LINES).stat().st_size
+            self._pictures = sum(size for size, _ in self._kept.values())
+        except OSError as error:
+            raise EdgeCnnError(f"Cannot write {folder}: {error.strerror}.") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def disk_bytes(self) -> int:
+        """What it takes on the disk."""
+        return self._pictures + _on_disk(self._length)
+
+    def has(self, file: str) -> bool:
+        """Whether a frame is there, by its name."""
+        return file in self._kept
+
+    def add(self, picture: bytes, suffix: str, **said: Any) -> Kept | None:
+        """Keep a picture of these bytes, with what `Kept` says beside file and hash.
+
+        None if it is there already, or larger than all that may be kept. Raises `OSError` where
+        the disk is full or broken; then nothing of it is left.
+        """
+        sha256 = hashlib.sha256(picture).hexdigest()
+        kept = Kept(file=f"{FRAMES}/{sha256[:DIGITS]}{suffix}", sha256=sha256, **said)
+        line = (json.dumps(kept.to_json(), ensure_ascii=False) + "\n").encode()
+        # The lines' last block may be a new one.
+        size, more = _on_disk(len(picture)), _on_disk(len(line)) + BLOCK
+        with self._change:
+            if self.has(kept.file) or not self._make_room(size + more):
+                return None
+            self._write_picture(picture, self.folder / kept.file)
+            self._write_line(line)
+            self._kept[kept.file] = size, kept.random
+            self._pictures += size
+        return kept
+
+    def close(self) -> None:
+        """Let others write into it."""
+        self._stream.close()
+
+    def _opened(self) -> FileIO:
+        stream = (self.folder / LINES).open("ab", buffering=0)
+        if not _held(stream):
+            stream.close()
+            raise EdgeCnnError(
+                f"{self.folder} is being written by another program: end it, or choose another "
+                "folder."
+            )
+        return stream
+
+    def _cleared(self) -> dict[str, tuple[int, bool]]:
+        """Clear up what a cut left; what there is: by name its size, and whether it is random."""
+        self._new.unlink(missing_ok=True)
+        data = (self.folder / LINES).read_bytes()
+        try:
+            found = list(inbox.parse(data))
+        except ValueError as error:
+            raise EdgeCnnError(
+                f"{self.folder / LINES}, {error}: choose another folder, or move this one away."
+            ) from None
+        sizes = {
+            f"{FRAMES}/{entry.name}": entry.stat().st_size
+            for entry in os.scandir(self.folder / FRAMES)
+            if entry.is_file()
+        }
+        there = {
+            kept.file: (_on_disk(sizes[kept.file]), kept.random)
+            for kept in found
+            if sizes.get(kept.file)
+        }
+        if len(there) < len(found):
+            self._rewrite(there)
+        elif not data.endswith(b"\n"):
+            self._stream.truncate(data.rfind(b"\n") + 1)
+        for file in sizes.keys() - there.keys():
+            (self.folder / file).unlink()
+        return there
+
+    def _make_room(self, size: int) -> bool:
+        """Whether there is room for so many bytes more; the oldest frames go for it."""
+        if self._limit is None or self.disk_bytes + size <= self._limit:
+            return True
+        wanted = self._limit * (1 - ROOM) - size
+        if wanted < 0:
+            return False
+        oldest: dict[bool, deque[str]] = {True: deque(), False: deque()}
+        for file, (_, random) in self._kept.items():
+            oldest[random].append(file)
+        of_random = sum(self._kept[file][0] for file in oldest[True])
+        line = self._length / max(1, len(self._kept))
+        going: list[str] = []
+        while self._kept and self.disk_bytes - len(going) * line > wanted:
+            random = of_random > RANDOM_SHARE * self._limit or not oldest[False]
+            file = oldest[random].popleft()
+            taken, _ = self._kept.pop(file)
+            self._pictures -= taken
+            of_random -= taken if random else 0
+            going.append(file)
+        self._rewrite(self._kept)
+        for file in going:
+            (self.folder / file).unlink(missing_ok=True)
+        return self.disk_bytes + size <= self._limit
+
+    def _rewrite(self, left: Container[str]) -> None:
+        """Lines of these frames only, in one step."""
+        with (self.folder / LINES).open("rb") as old, self._new.open("wb") as stream:
+            for line in old:
+                if line.endswith(b"\n") and json.loads(line)["file"] in left:
+                    stream.write(line)
+            stream.flush()
+            os.fsync(stream.fileno())
+        self._new.replace(self.folder / LINES)
+        _sync(self.folder)
+        self._stream.close()
+        self._stream = self._opened()
+        self._length = (self.folder / LINES).stat().st_size
+
+    def _write_picture(self, picture: bytes, path: Path) -> None:
+        part = path.with_name(f".{path.name}.part")
+        try:
+            with part.open("wb") as stream:
+                stream.write(picture)
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(path)
+            _sync(path.parent)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+
+    def _write_line(self, line: bytes) -> None:
+        try:
+            written = 0
+            while written < len(line):
+                written += self._stream.write(line[written:])
+            os.fsync(self._stream.fileno())
+            self._length += len(line)
+        except OSError:
+            self._stream.truncate(self._length)
+            raise
+
+
+def _on_disk(size: int) -> int:
+    return -(-size // BLOCK) * BLOCK
+
+
+def _held(stream: Any) -> bool:
+    """Whether the file is ours alone now, until it is closed or the process ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: nobody else may be kept out
+        return True
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _sync(folder: Path) -> None:
+    """A new name is on the disk when its folder is."""
+    with contextlib.suppress(PermissionError):  # Windows opens no folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
