@@ -45,7 +45,7 @@ def describe(
     earlier: dict[str, Any] = {} if kept is None else kept.manifest
     artifacts = dict(earlier.get("artifacts", {}))
     artifacts |= {
-        name: _artifact(name, folder, found[name], fitted[name])
+        name: _artifact(name, folder, found[name], fitted.get(name))
         for name in found.keys() - artifacts
     }
     layers = earlier.get("layers_sqnr_db", {}) | layers
@@ -68,24 +68,25 @@ def describe(
         **({"head_added": request.added} if request.added else {}),
         **({"features": features} if features else {}),
         **_origin(request, out),
-        "golden": asdict(describe_file(folder, golden.FILE)),
-        "answers": asdict(describe_file(folder, reliability.FILE)),
+        **_file(folder, "golden", golden.FILE),
+        **_file(folder, "answers", reliability.FILE),
         **({"album": asdict(describe_file(folder, album.FILE)), "shown": shown} if shown else {}),
         "calibration": _described(request.pictures, precision),
         "quantisation": quantisation,
         "artifacts": {name: artifacts[name] for name in FORMATS if name in artifacts},
         **({"layers_sqnr_db": layers} if layers else {}),
-        **(
-            {"layers_plot": asdict(describe_file(folder, PLOT))}
-            if (folder / PLOT).is_file()
-            else {}
-        ),
+        **_file(folder, "layers_plot", PLOT),
         "ram_analysis": ram_analysis.to_json(),
         "seconds": _seconds_of(earlier) | seconds,
         "created_by": f"edgecnn {edgecnn.__version__}",
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "created_with": versions(),
     }
+
+
+def _file(folder: Path, name: str, file: str) -> dict[str, Any]:
+    """Where it is there."""
+    return {name: asdict(describe_file(folder, file))} if (folder / file).is_file() else {}
 
 
 def _origin(request: Request, out: Path) -> dict[str, Any]:
@@ -104,12 +105,14 @@ def _seconds_of(earlier: dict[str, Any]) -> dict[str, float]:
     return {step: spent for step, spent in seconds if step.startswith(("write ", "verify "))}
 
 
-def _artifact(name: str, folder: Path, found: Verification, fitted: Fitted) -> dict[str, Any]:
+def _artifact(
+    name: str, folder: Path, found: Verification, fitted: Fitted | None
+) -> dict[str, Any]:
     ops = formats.get(name).audit(folder)
     return {
         "files": [asdict(describe_file(folder, file)) for file in MODEL_FILES[name]],
         "verification": found.to_json(),
-        "reliability": fitted.details,
+        **({} if fitted is None else {"reliability": fitted.details}),
         "int8_ops": ops.int8_ops,
         "float_ops": ops.float_ops,
         "float_op_names": list(ops.float_op_names),

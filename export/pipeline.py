@@ -215,28 +215,38 @@ def _write_bundle(
         with clock.step("explain"):
             layers = explain(job.quantised, formats, folder, held_out.images)
             draw(layers, folder / PLOT, f"{network.architecture} int8 against float32")
+    return _described(job, out, quantisation, fitted, layers, shown)
+
+
+def _described(
+    job: Job,
+    out: Path,
+    quantisation: dict[str, Any],
+    fitted: dict[str, Fitted] | None = None,
+    layers: dict[str, dict[str, float]] | None = None,
+    shown: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    model, graph = job.request.network.model, job.request.graph
     return describe(
-        folder=folder,
+        folder=job.folder,
         out=out,
-        request=request,
+        request=job.request,
         quantisation=quantisation,
         found=job.found,
-        fitted=fitted,
+        fitted=fitted or {},
         kept=job.kept,
-        layers=layers,
-        features=job.sessions[formats[0]].features,
+        layers=layers or {},
+        features=job.sessions[job.formats[0]].features,
         shown=shown,
         ram_analysis=analyze_graph(
-            request.graph,
-            request.trained,
-            architecture=network.architecture,
-            parameters=network.model.count_params(),
-            trainable_parameters=sum(
-                int(np.prod(w.shape)) for w in network.model.trainable_weights
-            ),
-            dtype=options.precision,
+            graph,
+            job.request.trained,
+            architecture=job.request.network.architecture,
+            parameters=model.count_params(),
+            trainable_parameters=sum(int(np.prod(w.shape)) for w in model.trainable_weights),
+            dtype=job.request.options.precision,
         ),
-        seconds=clock.seconds,
+        seconds=job.clock.seconds,
     )
 
 
@@ -305,17 +315,23 @@ def _verdict(
     wider: dict[str, Precision] = {"float32": "fp32", "fp16": "fp16"}
     for name, precision in wider.items():
         options = replace(request.options, precision=precision, max_drop=None)
-        other = replace(request, options=options)
-        path, silent = beside / name, Clock(ExportProgress())
+        path = beside / name
         path.mkdir()
         try:
-            manifest = _write_bundle(path, path, other, held_out, formats, silent, kept=None)
+            _write_rival(path, replace(request, options=options), held_out, formats)
         except ExportError as error:
             if name == "float32":
                 raise
             shown.note(f"No fp16 to compare int8 with: {error}")
             continue
-        _write_manifest(path, manifest)
         bundles[name] = path
     found = judge(bundles, lambda name: shown.step(f"int8, fp16 and float32 in {name}"))
     return found.to_json()
+
+
+def _write_rival(folder: Path, request: Request, held_out: HeldOut, formats: Sequence[str]) -> None:
+    """A float bundle to be measured and thrown away: nothing in it is for later."""
+    write_labels(folder / LABELS, request.labels)
+    job = Job(folder, request, held_out, formats, Clock(ExportProgress()))
+    quantisation = write_float(job)
+    _write_manifest(folder, _described(job, folder, quantisation))
