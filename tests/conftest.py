@@ -14,6 +14,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+if WORKER != "alone":
+    # Threads that share cores with another worker's wait for each other at every layer, and some
+    # turn round while they do: a core for each worker, known before any library counts them.
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(WORKER.removeprefix("gw")) % len(cores)]})
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -32,13 +39,7 @@ settings.register_profile("edgecnn", deadline=None)  # machines that run tests a
 settings.load_profile("edgecnn")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What is measured here once must neither come from the user's cache nor go there.
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
 os.environ["EDGECNN_CACHE"] = str(ROOT / ".cache" / "tests" / WORKER)
-if WORKER != "alone":
-    # Engines whose threads share cores with another worker's wait for each other at every layer:
-    # a core for each worker halves the processor time of all tests.
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[int(WORKER.removeprefix("gw")) % len(cores)]})
 
 ONE_BY_ONE = ("export/test_zoo.py", "export/test_nvidia.py", "zoo/test_networks.py")
 """Files that share nothing between their many long tests: any worker takes the next."""
