@@ -15,4 +15,5 @@ On a board, below `~/.local/share/edgecnn`:
         venv -> ../../venvs/...
     current -> releases/...        what runs
     previous -> releases/...       what `--rollback` goes back to
+    collected/                     frames that a service keeps with `--collect collected`
 """

@@ -1,24 +1,18 @@
 """Bundles to boards: all at once, each with its own outcome."""
 
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgecnn.arguments import words
-from edgecnn.errors import DeployError, EdgeCnnError
+from edgecnn.errors import DeployError
 from edgecnn.targets.deploy import service
+from edgecnn.targets.deploy.boards import on_each
 from edgecnn.targets.deploy.progress import DeployProgress
 from edgecnn.targets.deploy.remote import Release, RemoteBoard
 from edgecnn.targets.deploy.shipment import Installation, packed
-from edgecnn.targets.deploy.ssh import Connection
 from edgecnn.targets.deploy.staging import Staged, stage
 from edgecnn.targets.engines import runtimes
-
-AT_ONCE = 16
-"""Boards, each with a thread."""
 
 
 @dataclass(frozen=True)
@@ -160,23 +154,5 @@ def _restored(board: RemoteBoard, unit: str) -> str:
 def _on_each(
     hosts: str | Sequence[str], python: str, act: Callable[[RemoteBoard], Outcome]
 ) -> list[Outcome]:
-    connections: list[Connection] = []
-
-    def one(host: str) -> Outcome:
-        start = time.monotonic()
-        try:
-            with Connection(host) as connection:
-                connections.append(connection)
-                outcome = act(RemoteBoard(connection, python))
-        except EdgeCnnError as error:
-            outcome = Outcome(host, str(error))
-        return replace(outcome, seconds=round(time.monotonic() - start, 1))
-
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        try:
-            return list(threads.map(one, dict.fromkeys(words(hosts))))
-        except BaseException:
-            # Ctrl-C: without this, every board would be waited for.
-            for connection in connections:
-                connection.hang_up()
-            raise
+    found = on_each(hosts, lambda connection: act(RemoteBoard(connection, python)), Outcome)
+    return [replace(outcome, seconds=seconds) for outcome, seconds in found]

@@ -8,9 +8,9 @@ import contextlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from edgecnn.errors import DeployError
 from edgecnn.shell import typed
@@ -93,6 +93,31 @@ class Connection:
         )
         return self._judged(done)
 
+    @contextlib.contextmanager
+    def output(self, command: str, data: bytes) -> Iterator[IO[bytes]]:
+        """What a command writes to its standard output, as it comes; `data` is its input.
+
+        Its exit code is not judged.
+        """
+        with tempfile.TemporaryFile() as given:
+            given.write(data)
+            given.seek(0)
+            with subprocess.Popen(
+                self._words(command), stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            ) as process:
+                assert process.stdout is not None
+                try:
+                    yield process.stdout
+                finally:
+                    # Whoever read enough does not wait for the rest.
+                    process.stdout.close()
+                    said = process.stderr.read() if process.stderr else b""
+        self._judged(
+            subprocess.CompletedProcess(
+                process.args, process.returncode, "", said.decode(errors="replace")
+            )
+        )
+
     def attach(self, command: str, *, terminal: bool) -> int:
         """Run a command with this process's own input and output; returns its exit code."""
         return subprocess.run(self._words(command, "-t" if terminal else "-T")).returncode
@@ -130,7 +155,7 @@ def broken(said: str) -> DeployError:
     """A connection that ended before its time."""
     reason = f" ({said})" if said else ""
     return DeployError(
-        f"the connection broke{reason}: deploy again, what has arrived is not sent again"
+        f"the connection broke{reason}: try again, what has arrived is not sent again"
     )
 
 
