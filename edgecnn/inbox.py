@@ -114,7 +114,7 @@ def read(folder: Path) -> list[Kept]:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(
-            f"{folder} holds no frames that `edgecnn run --collect` kept: {error.strerror} "
+            f"{folder} holds no kept frames, which --collect and pull bring: {error.strerror} "
             f"({LINES})."
         ) from None
     try:

@@ -101,8 +101,8 @@ def _list(connection: Connection, collected: str) -> list[Kept]:
         done = connection.run(asked)
         if done.returncode:
             raise DeployError(
-                f"it has no frames in {collected} ({last_lines(done.stderr)}): name the folder of "
-                "`edgecnn run --collect` with --collected"
+                f"it has no frames in {collected} ({last_lines(done.stderr)}): say with "
+                "--collected where it keeps them"
             )
     try:
         return list(inbox.parse(data))

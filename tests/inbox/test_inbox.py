@@ -59,5 +59,5 @@ def test_a_torn_line_and_a_picture_that_is_away_are_left_out(tmp_path: Path) -> 
     lines = json.dumps(GOOD) + "\n" + json.dumps(other) + "\n" + json.dumps(other)[:50]
     (tmp_path / inbox.LINES).write_text(lines)
     assert [kept.file for kept in inbox.read(tmp_path)] == [GOOD["file"]]
-    with pytest.raises(DataError, match="holds no frames"):
+    with pytest.raises(DataError, match="holds no kept frames"):
         inbox.read(tmp_path / "frames")
