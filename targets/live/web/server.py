@@ -120,6 +120,10 @@ class Server:
             if listening is not None:
                 listening.close()
             await runner.cleanup()
+            late = asyncio.all_tasks() - {asyncio.current_task()}  # who came meanwhile
+            for visitor in late:
+                visitor.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _app(self) -> web.Application:
         @web.middleware
