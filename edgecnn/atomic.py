@@ -42,7 +42,7 @@ def atomic_folder(destination: Path, *, replaces: str) -> Iterator[Path]:
         raise BundleError(
             f"Cannot write to {destination.parent}: {error.strerror}. Choose another --out."
         ) from None
-    lock = _lock(folder)
+    lock = hold(folder)
     try:
         yield folder
         folder.chmod(0o755)
@@ -73,7 +73,7 @@ def _put(folder: Path, destination: Path) -> None:
     if _exchange(folder, destination):
         return
     old = folder.with_name(folder.name.replace(MAKING, REPLACED))
-    lock = _lock(destination)
+    lock = hold(destination)
     try:
         # The moment between the two is the only one without a bundle.
         destination.rename(old)
@@ -96,8 +96,11 @@ def _exchange(one: Path, other: Path) -> bool:
     return bool(renameat2(AT_FDCWD, paths[0], AT_FDCWD, paths[1], RENAME_EXCHANGE) == 0)
 
 
-def _lock(folder: Path) -> int | None:
-    """Hold a folder until the descriptor is closed or the process ends; None if somebody does."""
+def hold(folder: Path) -> int | None:
+    """Hold a folder or file until the descriptor is closed or the process ends.
+
+    None where somebody else does, and on Windows, where nobody can.
+    """
     try:
         import fcntl
     except ImportError:  # Windows: what is left there stays
@@ -121,7 +124,7 @@ def clear_up(destination: Path) -> None:
         found = name.fullmatch(path.name)
         if found is None or path.is_symlink() or not path.is_dir():
             continue
-        lock = _lock(path)
+        lock = hold(path)
         if lock is None:
             continue
         if found[1] == REPLACED and not destination.exists():

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from edgecnn import inbox
+from edgecnn.atomic import hold
 from edgecnn.errors import EdgeCnnError
 from edgecnn.inbox import DIGITS, FRAMES, LINES, Kept
 
@@ -46,6 +47,11 @@ class Collection:
         self._change = threading.Lock()
         try:
             (folder / FRAMES).mkdir(parents=True, exist_ok=True)
+            self._lock = hold(folder / FRAMES)
+            if self._lock is None and os.name == "posix":
+                raise EdgeCnnError(
+                    f"{folder} is being written by another program: end it, or choose another."
+                )
             self._stream = self._opened()
             with contextlib.ExitStack() as unless_whole:
                 unless_whole.callback(self.close)
@@ -97,16 +103,12 @@ class Collection:
     def close(self) -> None:
         """Let others write into it."""
         self._stream.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _opened(self) -> FileIO:
-        stream = (self.folder / LINES).open("ab", buffering=0)
-        if not _held(stream):
-            stream.close()
-            raise EdgeCnnError(
-                f"{self.folder} is being written by another program: end it, or choose another "
-                "folder."
-            )
-        return stream
+        return (self.folder / LINES).open("ab", buffering=0)
 
     def _cleared(self) -> dict[str, tuple[int, bool]]:
         """Clear up what a cut left; what there is: by name its size, and whether it is random."""
@@ -202,19 +204,6 @@ class Collection:
 
 def _on_disk(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
-
-
-def _held(stream: Any) -> bool:
-    """Whether the file is ours alone now, until it is closed or the process ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: nobody else may be kept out
-        return True
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _sync(folder: Path) -> None:

@@ -94,9 +94,10 @@ def rows(path: Path) -> Iterator[Row]:
         raise DataError(f"Cannot read {path}: {error.strerror}.") from None
 
 
-def write(folder: Path, rows: Sequence[tuple[str, str]]) -> None:
-    """Write `labels.csv`: a row of file name and label for each picture."""
-    with (folder / LABELS_CSV).open("w", newline="", encoding="utf-8") as stream:
+def write(path: Path, rows: Sequence[tuple[str, str]]) -> None:
+    """Write a row of file name and label for each picture; into a folder, its `labels.csv`."""
+    path = path / LABELS_CSV if path.is_dir() else path
+    with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
         writer.writerows(rows)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgecnn.inbox import Why
-from edgecnn.reliability import of_each
 from edgecnn.targets.classifier import Classifier
+from edgecnn.targets.live.collecting.made import made_of
 from edgecnn.targets.live.collecting.newest import Lowest
-from edgecnn.targets.live.collecting.seen import NEVER, Seen, Values, direction, look
+from edgecnn.targets.live.collecting.seen import NEVER, Seen, look
 from edgecnn.targets.prediction import Prediction
 
 UNCERTAIN, NOVEL = 0.05, 0.02
@@ -102,7 +102,7 @@ class Chooser:
         inclusion, why = self._random(clock), self._why(prediction, clock)
         if inclusion is None and (why is None or self._pauses(why, clock)):
             return None
-        made, shown = self._made(prediction), look(self._classifier.image[0])
+        made, shown = made_of(self._classifier, prediction), look(self._classifier.image[0])
         if inclusion is None and self._seen.has_alike(made, shown):
             return None
         self._seen.add(made, shown)
@@ -123,7 +123,7 @@ class Chooser:
         if self._timed and clock < self._next_look:
             return None
         self._next_look = clock + LOOK_S
-        near = self._seen.nearness(self._made(prediction))
+        near = self._seen.nearness(made_of(self._classifier, prediction))
         return "novel" if self._novel(near) or near == NEVER else None
 
     def _sureness(self, prediction: Prediction) -> float:
@@ -133,12 +133,3 @@ class Chooser:
             return head.margin(prediction.probabilities)
         first, *others = prediction.top
         return first.probability - others[0].probability if others else first.probability
-
-    def _made(self, prediction: Prediction) -> Values:
-        """What the network made of the frame: features where it gives them, else its answer."""
-        if self._classifier.features is not None:
-            return direction(self._classifier.features)
-        values = prediction.probabilities
-        assert values is not None
-        # Of these roots the length is 1, and the cosine tells how far two distributions overlap.
-        return direction(np.sqrt(of_each(values, self._classifier.head)))

@@ -2,10 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from importlib import resources
 
 from aiohttp import web
 
@@ -13,30 +11,16 @@ from edgecnn.errors import EdgeCnnError
 from edgecnn.targets.live.pulse import Pulse
 from edgecnn.targets.live.web.access import Access
 from edgecnn.targets.live.web.broadcast import Broadcast
+from edgecnn.targets.live.web.guard import HEADERS, Handler, file, refusal
 from edgecnn.targets.live.web.metrics import Metrics
 from edgecnn.targets.live.web.status import Status
 from edgecnn.targets.live.web.visitors import ASK_S, Visitors
 
-COOKIE = "edgecnn_token"
 STATUS_S = 0.25
 JPEGS = "multipart/x-mixed-replace; boundary=frame"
 BOUNDARY = b"\r\n--frame\r\n"
 """Sent behind each picture: Chromium shows one only when it has seen where it ends."""
-HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-ASK_FOR_TOKEN = """<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>edgecnn</title>
-<link rel="stylesheet" href="/page.css"><form action="/" method="get">
-<label for="token">Token, as edgecnn printed it when it started</label>
-<input id="token" name="token" type="password" autocomplete="current-password" autofocus required>
-<button>Open</button></form></html>"""
-OPEN_PATHS = ("/healthz", "/page.css")
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+PACKAGE = "edgecnn.targets.live.web"
 
 
 class Server:
@@ -130,12 +114,12 @@ class Server:
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             assert self._visitors is not None
             self._visitors.asks(request)
-            return self._refusal(request) or await handler(request)
+            return refusal(self._access, request) or await handler(request)
 
         app = web.Application(middlewares=[guard])
         files = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js"}
         for path, name in files.items():
-            app.router.add_get(path, _file(name))
+            app.router.add_get(path, file(name, PACKAGE))
         app.router.add_get("/picture.mjpeg", self._picture)
         app.router.add_get("/explained.mjpeg", self._explained)
         app.router.add_get("/status", self._status_events)
@@ -143,24 +127,6 @@ class Server:
         app.router.add_get("/metrics", self._metrics_text)
         app.router.add_get("/healthz", self._health)
         return app
-
-    def _refusal(self, request: web.Request) -> web.Response | None:
-        """The answer to a request that may not pass as it is; None if it may."""
-        access = self._access
-        if not access.is_addressed_by(request.host):
-            return web.Response(status=403, text="This page answers to loopback names only.")
-        given = request.query.get("token")
-        if access.token and given is not None and access.admits(given):
-            # Into a cookie, out of the address bar and the browser's history.
-            moved = web.Response(status=303, headers={**HEADERS, "Location": request.path})
-            moved.set_cookie(COOKIE, given, httponly=True, samesite="Strict")
-            return moved
-        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if request.path in OPEN_PATHS or access.admits(request.cookies.get(COOKIE) or bearer):
-            return None
-        return web.Response(
-            status=401, text=ASK_FOR_TOKEN, content_type="text/html", headers=HEADERS
-        )
 
     async def _picture(self, request: web.Request) -> web.StreamResponse:
         return await _stream(request, self.pictures, JPEGS)
@@ -207,13 +173,3 @@ async def _stream(request: web.Request, source: Broadcast, content_type: str) ->
         return response  # the viewer left, as viewers do
     finally:
         source.readers -= 1
-
-
-def _file(name: str) -> Handler:
-    body = (resources.files("edgecnn.targets.live.web") / name).read_bytes()
-    kind = {"html": "text/html", "css": "text/css", "js": "text/javascript"}[name.split(".")[1]]
-
-    async def serve(request: web.Request) -> web.StreamResponse:  # noqa: ARG001
-        return web.Response(body=body, content_type=kind, charset="utf-8", headers=HEADERS)
-
-    return serve

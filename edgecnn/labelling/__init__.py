@@ -1,0 +1,1 @@
+"""Saying what kept frames show: alike ones at once, in the browser, by one person or several."""

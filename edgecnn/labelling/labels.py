@@ -1,0 +1,148 @@
+"""What people said the frames of an inbox show: its `labels.csv`, which training takes."""
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from edgecnn import labels, labels_csv
+from edgecnn.atomic import hold
+from edgecnn.errors import DataError
+from edgecnn.inbox import Kept
+from edgecnn.labels_csv import LABELS_CSV, NONE_OF_MINE
+
+COLUMNS = ("file", "label", "board", "moment", "why", "inclusion", "by")
+LONGEST = 100
+UNDOABLE = 1000
+Said = Mapping[str, str]
+"""By each person, the label."""
+
+
+class Labels:
+    """Each person's label of each frame; every change is on the disk when it returns.
+
+    The file is replaced as a whole, so that whatever ends the program it is the old one or the new
+    one. Frames stay where they are.
+    """
+
+    def __init__(self, folder: Path, frames: Sequence[Kept]) -> None:
+        """Read what was said so far; raises `DataError` for other rows than those of the frames.
+
+        Also where another program has it open.
+        """
+        self._path = folder / LABELS_CSV
+        self._frames = {kept.file: kept for kept in frames}
+        self._lock = hold(folder)
+        if self._lock is None and os.name == "posix":
+            raise DataError(f"{folder} is being labelled by another program: end it first.")
+        self._said: dict[str, dict[str, str]] = {}
+        self._rows: dict[str, str] = {}
+        self._undo: list[tuple[str, dict[str, dict[str, str]]]] = []
+        if self._path.is_file():
+            try:
+                self._read()
+            except DataError:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Let others label."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def of(self, file: str) -> Said:
+        """What each person said of a frame."""
+        return self._said.get(file, {})
+
+    def truth(self, file: str) -> str | None:
+        """What all say who said anything; None where nobody did, or they disagree."""
+        different = set(self.of(file).values())
+        return different.pop() if len(different) == 1 else None
+
+    def is_disputed(self, file: str) -> bool:
+        """Whether people disagree on a frame."""
+        return len(set(self.of(file).values())) > 1
+
+    def counts(self) -> dict[str, int]:
+        """How many frames show each class, most first; without `NONE_OF_MINE`."""
+        found: dict[str, int] = {}
+        for file in self._said:
+            truth = self.truth(file)
+            if truth is not None and truth != NONE_OF_MINE:
+                found[truth] = found.get(truth, 0) + 1
+        return dict(sorted(found.items(), key=lambda one: (-one[1], one[0])))
+
+    def give(self, files: Iterable[str], label: str, by: str, *, settles: bool = False) -> None:
+        """Take one person's label of these frames, in the place of their own before.
+
+        What `settles` a dispute takes the place of everybody's. Raises `DataError` for a label or a
+        name that no file can hold, and for other frames.
+        """
+        checked(label)
+        checked(by)
+        files = list(dict.fromkeys(files))
+        if unknown := [file for file in files if file not in self._frames]:
+            raise DataError(f"{unknown[0]!a:.60} is no frame of this inbox.")
+        before = {file: dict(self.of(file)) for file in files}
+        for file in files:
+            self._say(file, {by: label} if settles else {**self.of(file), by: label})
+        self._undo.append((by, before))
+        del self._undo[:-UNDOABLE]
+        self._write()
+
+    def undo(self, by: str) -> list[str]:
+        """Take back this person's last labels since the program started; the frames, if any."""
+        for place in reversed(range(len(self._undo))):
+            if self._undo[place][0] == by:
+                _, before = self._undo.pop(place)
+                for file, said in before.items():
+                    self._say(file, said)
+                self._write()
+                return list(before)
+        return []
+
+    def _say(self, file: str, said: Said) -> None:
+        if not said:
+            self._said.pop(file, None)
+            self._rows.pop(file, None)
+            return
+        self._said[file] = dict(said)
+        kept, text = self._frames[file], io.StringIO()
+        inclusion = "" if kept.inclusion is None else repr(kept.inclusion)
+        about = (kept.board or "", kept.moment, kept.why, inclusion)
+        csv.writer(text, lineterminator="\n").writerows(
+            (file, label, *about, by) for by, label in sorted(said.items())
+        )
+        self._rows[file] = text.getvalue()
+
+    def _read(self) -> None:
+        for row in labels_csv.rows(self._path):
+            file = row.file.replace("\\", "/")
+            if file not in self._frames:
+                raise DataError(
+                    f"{self._path}, line {row.line}: {file!a} is no frame of this inbox: move the "
+                    "row into another list."
+                )
+            self._say(file, {**self.of(file), row.by or "labels.csv": row.label})
+
+    def _write(self) -> None:
+        text = ",".join(COLUMNS) + "\n" + "".join(self._rows.values())
+        part = self._path.with_name(f".{LABELS_CSV}.part")
+        try:
+            with part.open("wb") as stream:
+                stream.write(text.encode())
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(self._path)
+        except OSError as error:
+            raise DataError(f"Cannot write {self._path}: {error.strerror}.") from None
+
+
+def checked(label: str) -> str:
+    """A label or a name that a line can hold; raises `DataError` for any other."""
+    labels.checked([label])
+    if len(label) > LONGEST:
+        raise DataError(f"{label[:40]!a}... is longer than {LONGEST} characters.")
+    return label
