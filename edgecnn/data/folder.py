@@ -6,6 +6,8 @@ import numpy as np
 
 from edgecnn.data.dataset import FileFrames, Split
 from edgecnn.data.source import WHOLE, Source
+from edgecnn.errors import DataError
+from edgecnn.inbox import is_inbox
 from edgecnn.labels_csv import LABELS_CSV
 from edgecnn.picture_files import files_below, find_pictures, is_picture, subfolders
 from edgecnn.pictures import Picture, class_indices, listed_pictures, pictures_by_class
@@ -55,6 +57,8 @@ def _split_folders(path: Path) -> dict[str, Path]:
 
 
 def _labelled(folder: Path) -> list[Picture]:
+    if is_inbox(folder) and not (folder / LABELS_CSV).is_file():
+        raise DataError(f"{folder} holds kept frames without labels: label it first.")
     return listed_pictures(folder) or pictures_by_class(folder, find_pictures(folder).pictures)
 
 

@@ -157,7 +157,7 @@ def _read_coco(path: Path) -> Given:
             of[one["image_id"]].append(names[one["category_id"]])
         # Boxes of one class are one label of the picture.
         given = [
-            (one["file_name"], SEVERAL.join(dict.fromkeys(of[one["id"]])))
+            (_name(one["file_name"]), SEVERAL.join(dict.fromkeys(of[one["id"]])))
             for one in found["images"]
             if of[one["id"]]
         ]
@@ -197,7 +197,7 @@ def _read_label_studio(path: Path) -> Given:
     tasks = _json(path)
     try:
         given = [
-            (task["data"]["image"], SEVERAL.join(result["value"]["choices"]))
+            (_name(task["data"]["image"]), SEVERAL.join(result["value"]["choices"]))
             for task in tasks
             for annotation in task["annotations"][-1:]
             for result in annotation["result"]
@@ -206,6 +206,12 @@ def _read_label_studio(path: Path) -> Given:
     except (KeyError, TypeError) as error:
         raise DataError(f"{path} is no export of Label Studio with choices: {error!r}.") from None
     yield from given
+
+
+def _name(found: Any) -> str:
+    if not isinstance(found, str):
+        raise TypeError(f"a picture's name is {found!r:.40}")
+    return found
 
 
 def _json(path: Path) -> Any:

@@ -3,7 +3,8 @@
 import csv
 import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from edgecnn import labels, labels_csv
@@ -38,7 +39,8 @@ class Labels:
             raise DataError(f"{folder} is being labelled by another program: end it first.")
         self._said: dict[str, dict[str, str]] = {}
         self._rows: dict[str, str] = {}
-        self._undo: list[tuple[str, dict[str, dict[str, str]]]] = []
+        self._truths: dict[str, str | None] = {}
+        self._undo: list[tuple[str, bool, dict[str, Said]]] = []
         if self._path.is_file():
             try:
                 self._read()
@@ -58,21 +60,23 @@ class Labels:
 
     def truth(self, file: str) -> str | None:
         """What all say who said anything; None where nobody did, or they disagree."""
-        different = set(self.of(file).values())
-        return different.pop() if len(different) == 1 else None
+        return self._truths.get(file)
 
-    def is_disputed(self, file: str) -> bool:
-        """Whether people disagree on a frame."""
-        return len(set(self.of(file).values())) > 1
+    @property
+    def files(self) -> Collection[str]:
+        """The frames of which anybody said anything."""
+        return self._said.keys()
 
-    def counts(self) -> dict[str, int]:
-        """How many frames show each class, most first; without `NONE_OF_MINE`."""
-        found: dict[str, int] = {}
-        for file in self._said:
-            truth = self.truth(file)
-            if truth is not None and truth != NONE_OF_MINE:
-                found[truth] = found.get(truth, 0) + 1
-        return dict(sorted(found.items(), key=lambda one: (-one[1], one[0])))
+    @property
+    def disputed(self) -> list[str]:
+        """Those on which people disagree."""
+        return [file for file, truth in self._truths.items() if truth is None]
+
+    def counts(self) -> Counter[str]:
+        """How many frames show each class, by what all agree on; without `NONE_OF_MINE`."""
+        found = Counter(truth for truth in self._truths.values() if truth is not None)
+        del found[NONE_OF_MINE]
+        return found
 
     def give(self, files: Iterable[str], label: str, by: str, *, settles: bool = False) -> None:
         """Take one person's label of these frames, in the place of their own before.
@@ -85,10 +89,10 @@ class Labels:
         files = list(dict.fromkeys(files))
         if unknown := [file for file in files if file not in self._frames]:
             raise DataError(f"{unknown[0]!a:.60} is no frame of this inbox.")
-        before = {file: dict(self.of(file)) for file in files}
+        before = {file: self.of(file) for file in files}
         for file in files:
             self._say(file, {by: label} if settles else {**self.of(file), by: label})
-        self._undo.append((by, before))
+        self._undo.append((by, settles, before))
         del self._undo[:-UNDOABLE]
         self._write()
 
@@ -96,9 +100,12 @@ class Labels:
         """Take back this person's last labels since the program started; the frames, if any."""
         for place in reversed(range(len(self._undo))):
             if self._undo[place][0] == by:
-                _, before = self._undo.pop(place)
+                _, settled, before = self._undo.pop(place)
                 for file, said in before.items():
-                    self._say(file, said)
+                    # What others said since then stays.
+                    others = {who: label for who, label in self.of(file).items() if who != by}
+                    mine = {by: said[by]} if by in said else {}
+                    self._say(file, said if settled else others | mine)
                 self._write()
                 return list(before)
         return []
@@ -107,8 +114,11 @@ class Labels:
         if not said:
             self._said.pop(file, None)
             self._rows.pop(file, None)
+            self._truths.pop(file, None)
             return
         self._said[file] = dict(said)
+        different = set(said.values())
+        self._truths[file] = different.pop() if len(different) == 1 else None
         kept, text = self._frames[file], io.StringIO()
         inclusion = "" if kept.inclusion is None else repr(kept.inclusion)
         about = (kept.board or "", kept.moment, kept.why, inclusion)

@@ -112,7 +112,8 @@ function showState(found) {
   $("disputed").textContent = state.disputed;
   $("done").textContent = state.labelled;
   const percent = (value) => `${(100 * value).toFixed(1)} %`;
-  const known = state.accuracy;
+  // Of fewer the interval says nothing.
+  const known = state.accuracy?.count >= 20 ? state.accuracy : null;
   $("accuracy").replaceChildren();
   if (known) {
     $("accuracy").append("The network is right on ", element("b", percent(known.value)),

@@ -44,20 +44,17 @@ class Session:
     def state(self) -> dict[str, Any]:
         """Classes with how many frames each has, how far it is, and the accuracy if it is known."""
         with self._change:
-            counts = self._labels.counts()
-            files = [kept.file for kept in self._index.frames]
+            labels, frames = self._labels, self._index.frames
+            counts, found = labels.counts(), self._accuracy()
             names = sorted({*self._classes, *counts})
-            found = self._accuracy()
             return {
-                "classes": [{"label": name, "count": counts.get(name, 0)} for name in names],
+                "classes": [{"label": name, "count": counts[name]} for name in names],
                 "none": NONE_OF_MINE,
-                "frames": len(files),
-                "labelled": sum(bool(self._labels.of(file)) for file in files),
-                "disputed": sum(map(self._labels.is_disputed, files)),
+                "frames": len(frames),
+                "labelled": len(labels.files),
+                "disputed": len(labels.disputed),
                 "random": len(self._stream),
-                "random_labelled": sum(
-                    bool(self._labels.of(files[place])) for place in self._stream
-                ),
+                "random_labelled": sum(frames[p].file in labels.files for p in self._stream),
                 "by": self._by,
                 "accuracy": None if found is None else vars(found),
             }
@@ -98,10 +95,10 @@ class Session:
             # In the order in which an estimate may rest on them: see `estimate.known_in_order`.
             places = self._stream
         elif view == "disputed":
-            places = [p for p in self._place.values() if self._labels.is_disputed(self._file(p))]
+            places = sorted(map(self._place.__getitem__, self._labels.disputed))
         else:
-            done = [p for p in self._place.values() if self._labels.of(self._file(p))]
-            places = sorted(done, key=lambda p: self._labels.truth(self._file(p)) or "")
+            done = sorted(self._labels.files, key=lambda file: self._labels.truth(file) or "")
+            places = list(map(self._place.__getitem__, done))
         for start in range(0, len(places), TOGETHER):
             yield places[start : start + TOGETHER]
 

@@ -470,7 +470,7 @@ def http_request(data: bytes) -> object:
     from aiohttp.test_utils import make_mocked_request
 
     from edgecnn.targets.live.web.access import Access
-    from edgecnn.targets.live.web.server import Server
+    from edgecnn.targets.live.web.guard import refusal
 
     path, host, cookie, bearer = (*data.decode("latin-1").split("\n"), "", "", "", "")[:4]
     try:
@@ -479,9 +479,23 @@ def http_request(data: bytes) -> object:
         request.query  # noqa: B018 (what aiohttp itself refuses)
     except ValueError:
         return None
-    server = Server.__new__(Server)
-    server._access = Access("0.0.0.0" if len(data) % 2 else "127.0.0.1", 80, "long enough")
-    return server._refusal(request)
+    access = Access("0.0.0.0" if len(data) % 2 else "127.0.0.1", 80, "long enough")
+    return refusal(access, request)
+
+
+def kept_frames(data: bytes) -> object:
+    """The lines of frames that came from a board."""
+    from edgecnn import inbox
+
+    return inbox.read(written(inbox.LINES, data).parent)
+
+
+def other_tools_labels(data: bytes) -> object:
+    """What another tool makes of labels."""
+    from edgecnn.labelling.formats import FORMATS
+
+    kind = ("csv", "coco", "label-studio")[len(data) % 3]
+    return list(FORMATS[kind].read(written("given", data)))
 
 
 def source(data: bytes) -> object:
@@ -643,9 +657,28 @@ BOARD_SEEDS = (
 
 JSON_SEEDS = (b"\0", b"\0\1\2\3", b"\0\5\0\0\7\3\2\1\1", b"\7{}", b"\7[1,", b"\7\xff\xfe")
 
+KEPT = (
+    b'{"file":"frames/'
+    + b"a1" * 12
+    + b'.jpg","sha256":"'
+    + b"a1" * 32
+    + b'","time":"x","bundle":"b",'
+    b'"label":"l","probability":0.5,"probabilities":{"l":0.5},"why":"random","inclusion":0.1,'
+    b'"moment":"m","region":[0,0,1,1],"board":"pi@eye"}\n'
+)
+OTHER_TOOLS = (
+    b"file,label\na.jpg,cat   \n",
+    b'{"images":[{"id":1,"file_name":"a.jpg"}],"annotations":[{"image_id":1,"category_id":2}],'
+    b'"categories":[{"id":2,"name":"cat"}]}  ',
+    b'[{"data":{"image":"a.jpg"},"annotations":[{"result":[{"type":"choices","value":{"choices":'
+    b'["cat"]}}]}]}]   ',
+)
+
 PARSERS: dict[str, Parser] = {
     "manifest": Parser(manifest, JSON_SEEDS, cost=12),
     "labels": Parser(labels, (b"a\nb\n", "é\r\nü".encode(), b"\xef\xbb\xbfx")),
+    "frames.jsonl": Parser(kept_frames, (KEPT,)),
+    "labels of other tools": Parser(other_tools_labels, OTHER_TOOLS),
     "labels.csv": Parser(labels_csv, (b"file,label\na.png,x\n", b'file;label\n"a.png";x|y\n')),
     "golden pictures": Parser(golden, (b"\0\1\x93NUMPY", b"\2\0\5ab", b"\7PK\3\4", b"\3"), cost=10),
     "album": Parser(album, (b"", b"\1\2\3", b"\4\6\5\2\3\1")),
