@@ -18,8 +18,8 @@ from edgecnn.targets.live.web.visitors import ASK_S, Visitors
 
 STATUS_S = 0.25
 JPEGS = "multipart/x-mixed-replace; boundary=frame"
-BOUNDARY = b"\r\n--frame\r\n"
-"""Sent behind each picture: Chromium shows one only when it has seen where it ends."""
+NEXT = b"\r\n--frame\r\nContent-Type: image/jpeg\r\n\r\n"
+"""Sent behind each picture: Chromium shows one only when the next one's headers have come."""
 PACKAGE = "edgecnn.targets.live.web"
 
 
@@ -68,9 +68,8 @@ class Server:
         self._publish(self.explanations, jpeg)
 
     def _publish(self, viewers: Broadcast, jpeg: bytes) -> None:
-        head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
         try:
-            self._loop.call_soon_threadsafe(viewers.publish, head + jpeg + BOUNDARY)
+            self._loop.call_soon_threadsafe(viewers.publish, jpeg + NEXT)
         except RuntimeError:
             if not self._loop.is_closed():  # closed meanwhile: nobody is watching any more
                 raise
@@ -165,7 +164,7 @@ async def _stream(request: web.Request, source: Broadcast, content_type: str) ->
     try:
         await response.prepare(request)
         if content_type == JPEGS:
-            await response.write(BOUNDARY.lstrip())
+            await response.write(NEXT.lstrip())
         while True:
             number, message = await source.newer_than(number)
             await response.write(message)
