@@ -244,6 +244,8 @@ def _read(path: Path) -> bytes:
                 return stream.read(strict_json.LARGEST + 1)
     except (OSError, ValueError) as error:  # a zero byte in its name is a ValueError
         raise BundleError(f"Cannot read {str(file)!a}: {error}.") from None
+    if path.is_file() and (path.parent / MANIFEST).is_file():
+        raise BundleError(f"{path} is a file of a bundle: name its folder, {path.parent}.")
     raise BundleError(f"{path} is no bundle (it has no {MANIFEST}): `edgecnn export` makes one.")
 
 

@@ -235,6 +235,11 @@ def test_a_path_that_engines_cannot_take(bundle: Path) -> None:
     assert str(caught.value).isprintable()
 
 
+def test_a_file_of_a_bundle_is_not_the_bundle(bundle: Path) -> None:
+    with pytest.raises(BundleError, match=f"is a file of a bundle: name its folder, {bundle}"):
+        load(bundle / "model.onnx")
+
+
 @pytest.mark.parametrize("place", ["beside", "below", "outside", "absolute"])
 def test_weights_that_have_no_hash(bundle: Path, tmp_path: Path, place: str) -> None:
     """ONNX's external data: what the model names, ONNX Runtime reads."""

@@ -4,6 +4,7 @@ import hmac
 import ipaddress
 import os
 import secrets
+import socket
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -12,6 +13,11 @@ from edgecnn.errors import EdgeCnnError
 TOKEN_VARIABLE = "EDGECNN_WEB_TOKEN"
 MIN_TOKEN = 8
 DEFAULT_HOST = "127.0.0.1"
+EVERYWHERE = {
+    "0.0.0.0": (socket.AF_INET, "192.0.2.1"),
+    "::": (socket.AF_INET6, "2001:db8::1"),
+}
+"""All addresses of this machine, and one beyond it (of those kept for documentation)."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,9 @@ class Access:
         return self.token is not None or is_loopback(name.removeprefix("[").removesuffix("]"))
 
     def url(self, port: int) -> str:
-        """The page's address, with the token where one is needed."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """The page's address, for others to open where it is on all, with the token if needed."""
+        host = _seen_from_outside(self.host) if self.host in EVERYWHERE else self.host
+        host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{port}/" + (f"?token={self.token}" if self.token else "")
 
 
@@ -69,6 +76,18 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _seen_from_outside(host: str) -> str:
+    """This machine's address on the way out, which a phone can open; `host` where there is none."""
+    family, beyond = EVERYWHERE[host]
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as way:
+            way.connect((beyond, 9))  # sends nothing
+            address: str = way.getsockname()[0]
+            return address
+    except OSError:  # no network
+        return host
 
 
 def _has_port(host_header: str) -> bool:

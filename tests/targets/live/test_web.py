@@ -4,6 +4,7 @@ import queue
 import socket
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -217,6 +218,17 @@ def test_tokens() -> None:
     assert not one.admits("")
     assert Access.parse("[::1]:80").url(80) == "http://[::1]:80/"
     assert Access.parse(":80").host == "127.0.0.1"
+
+
+def test_an_address_on_all_networks_is_said_as_a_phone_can_open_it() -> None:
+    said = urllib.parse.urlsplit(Access.parse("0.0.0.0:80").url(80)).hostname
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_network:
+        try:
+            any_network.connect(("198.51.100.1", 9))
+        except OSError:
+            assert said == "0.0.0.0"  # there is no network to open it from
+        else:
+            assert said == any_network.getsockname()[0]
 
 
 def test_a_short_token_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
