@@ -71,7 +71,7 @@ bench: setup $(SAMPLES)/complete  ## Measure against named peers, ratios in one 
 		$(SAMPLES)/photographs/imagenet_18_317.jpg
 	$(BIN)/python benchmarks/compare.py
 
-docs: setup  ## The documentation as a site, in .cache/site
+docs: setup  ## The documentation as a site, in .cache/site; served, it can be searched
 	$(BIN)/zensical build --strict
 
 pictures: setup $(SAMPLES)/complete  ## Those of the README and the documentation, from real runs

@@ -53,7 +53,7 @@ def desk(tmp_path: Path, samples: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     """The present folder, with what the pages take for granted."""
     (tmp_path / "pictures").symlink_to(samples / "photographs")
     (tmp_path / "drive.mp4").symlink_to(samples / "videos" / "bikes.mp4")
-    (tmp_path / "odd.jpg").symlink_to(next((samples / "photographs").glob("*.jpg")))
+    (tmp_path / "picture.jpg").symlink_to(next((samples / "photographs").glob("*.jpg")))
     shutil.copytree(DEMO / "bundle", tmp_path / "exports" / "mine")
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -39,11 +39,31 @@ def test_every_link_leads_somewhere_and_nothing_is_fetched(site: Path) -> None:
         assert not FETCHED.search(text), page
         for link in re.findall(r'(?:href|src)="([^"#:]+?)(?:#[^"]*)?"', text):
             if page.name != "404.html":
-                assert (page.parent / link).exists(), f"{page.relative_to(site)}: {link}"
+                # A folder is a page where a server says so, a list of files on a disk.
+                assert (page.parent / link).is_file(), f"{page.relative_to(site)}: {link}"
+
+
+def anchor(heading: str) -> str:
+    """What GitHub makes of a heading for links to it."""
+    words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
+    return re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda page: page.stem)
+def test_links_beside_the_site_lead_to_files_and_headings(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        assert not link.startswith("http"), f"{link}: nothing here looks after it"
+        name, _, wanted = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        if wanted:
+            headings = re.findall(r"^#+ (.*)", target.read_text(), re.M)
+            assert wanted in map(anchor, headings), link
 
 
 def test_the_functions_are_there_with_their_arguments(site: Path) -> None:
-    text = (site / "python" / "index.html").read_text()
+    text = (site / "python.html").read_text()
     for name in ("export", "analyze", "load", "max_drop", "calibration"):
         assert name in text
 
