@@ -32,6 +32,7 @@ LACKING = {
     r"--seconds 600": "ten minutes of measuring",
     r"train efficientnet_lite0": "minutes of training; transfer.md does it in test_code.py",
     r"train fashion_cnn": "minutes of training; fashion.md does it in test_code.py",
+    r"edgecnn label": "a person who labels",
     r"edgecnn demo": "a minute of watching; tests/cli/test_demo.py watches for less",
     r"tagger-int8": "a network of many labels; tests/cli has some",
     r"compare old\.json new\.json": "two profiles; tests/comparison has them",
