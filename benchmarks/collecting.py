@@ -4,11 +4,11 @@
     python -m benchmarks.collecting exports/mobilenet_v2-int8 FILM [--rounds 20] [--seconds 5]
     python -m benchmarks.collecting exports/mobilenet_v2-int8 FILM --frames 100000
 
-A camera of 640x480 at 30 frames a second shows the film again and again, each time in other light.
-First it is classified in turns without and with `--collect`, in an order drawn anew for each
-round. Printed is a frame's time from its capture to when the loop is done with it, outputs included:
-p50 and p99, and the median over rounds of their ratio to the turn without, with its 95% interval
-from drawing rounds at random; and how long the loop was with `--collect`.
+A camera of 640x480 at 30 frames a second shows the film again and again, each time in other
+light. First it is classified in turns without and with `--collect`, in an order drawn anew for each
+round. Printed is a frame's time from its capture to when the loop is done with it, outputs
+included: p50 and p99, and the median over rounds of their ratio to the turn without, with its 95%
+interval from drawing rounds at random; and how long the loop was with `--collect`.
 
 With `--frames`: so many frames, as fast as they go, by a clock that counts 30 a second: resident
 memory by tenths, what was kept, and what it takes on the disk.
@@ -78,12 +78,12 @@ class Film:
 
 def frames_of(film: Path) -> list[Frame]:
     """Its frames at the camera's size."""
-    capture, found = cv2.VideoCapture(str(film)), []
+    capture, found = cv2.VideoCapture(str(film)), list[Frame]()
     while True:
         there, image = capture.read()
         if not there:
             return found
-        found.append(cv2.resize(image, SIZE))
+        found.append(np.asarray(cv2.resize(image, SIZE), np.uint8))
 
 
 @dataclass

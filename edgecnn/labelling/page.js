@@ -63,7 +63,7 @@ function show() {
     return tile;
   });
   const nothing = { alike: "All frames are labelled.", random: "All of the random stream is labelled.",
-    disputed: "Nobody disagrees.", labelled: "Nothing is labelled yet." };
+    second: "Others labelled nothing that you did not.", disputed: "Nobody disagrees.", labelled: "Nothing is labelled yet." };
   $("frames").replaceChildren(...(tiles.length ? tiles : [element("p", nothing[view], "empty")]));
   mark();
 }
@@ -137,10 +137,10 @@ function give(label) {
 }
 
 const undo = () => working(async () => {
-  const found = await ask("undo", { by: by() });
+  const found = await ask("undo", { by: by(), view });
   showState(found);
   say(found.undone ? `Taken back: ${found.undone} frames.` : "There is nothing to take back.");
-  await load(group.group - 1);
+  await load((found.undone ? found.group : group.group) - 1);
 });
 const skip = (step) => working(() => load(step > 0 ? group.group : group.group - 2));
 

@@ -94,11 +94,11 @@ def app(session: Session, access: Access) -> web.Application:
         return await _json(give)
 
     async def undo(request: web.Request) -> web.StreamResponse:
-        said = await _body(request, by=str)
+        said = await _body(request, by=str, view=str)
 
         def take_back() -> dict[str, Any]:
-            undone = session.undo(checked(said["by"]))
-            return {**session.state(), "undone": undone}
+            undone = session.undo(checked(said["by"]), view_of(said["view"]))
+            return {**session.state(), **undone}
 
         return await _json(take_back)
 

@@ -13,9 +13,10 @@ from edgecnn.labelling.labels import Labels
 from edgecnn.labels_csv import NONE_OF_MINE
 from edgecnn.pictures import SEVERAL
 
-View = Literal["alike", "random", "disputed", "labelled"]
+View = Literal["alike", "random", "second", "disputed", "labelled"]
 VIEWS: tuple[View, ...] = get_args(View)
-"""Groups of alike frames; the random stream in its order; disputes; what is done already."""
+"""Alike frames that nobody labelled; the random stream in its order; alike ones that only others
+labelled; disputes; what is done already."""
 SUGGESTED = 3
 
 
@@ -82,13 +83,16 @@ class Session:
         with self._change:
             self._labels.give(files, label, by, settles=view == "disputed")
 
-    def undo(self, by: str) -> int:
-        """Take back this person's last labels; of how many frames."""
+    def undo(self, by: str, view: View) -> dict[str, int]:
+        """Take back this person's last labels; of how many frames, and the first one's group."""
         with self._change:
-            return len(self._labels.undo(by))
+            places = {self._place[file] for file in self._labels.undo(by)}
+            groups = enumerate(self._groups(view))
+            first = (number for number, group in groups if not places.isdisjoint(group))
+            return {"undone": len(places), "group": next(first, 0)}
 
     def _groups(self, view: View) -> Iterator[Sequence[int]]:
-        if view == "alike":
+        if view in ("alike", "second"):
             yield from self._index.groups
             return
         if view == "random":
@@ -103,7 +107,10 @@ class Session:
             yield places[start : start + TOGETHER]
 
     def _wanted(self, view: View, place: int, by: str) -> bool:
-        return view in ("disputed", "labelled") or by not in self._labels.of(self._file(place))
+        said = self._labels.of(self._file(place))
+        if view in ("alike", "random"):
+            return not said
+        return view != "second" or (bool(said) and by not in said)
 
     def _file(self, place: int) -> str:
         return self._index.frames[place].file

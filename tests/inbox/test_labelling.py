@@ -105,6 +105,18 @@ async def get(client: TestClient[Any, Any], path: str, **query: Any) -> dict[str
         return dict(await answer.json())
 
 
+async def seen(client: TestClient[Any, Any], view: str, by: str) -> set[str]:
+    """All frames that somebody is shown who goes from group to group."""
+    found: set[str] = set()
+    after = -1
+    while True:
+        group = await get(client, "/group", view=view, after=after, by=by)
+        if group["group"] <= after:
+            return found
+        found |= {frame["file"] for frame in group["frames"]}
+        after = group["group"]
+
+
 async def label_all(client: TestClient[Any, Any], folder: Path, by: str, view: str) -> int:
     """As a person does who sees what the frames show; returns how many times they chose."""
     times, after = 0, -1
@@ -170,10 +182,14 @@ def test_what_two_people_say_and_take_back(folder: Path) -> None:
         assert [one["others"] for one in shown["frames"]] == [
             {"ann": "red", "ben": "a new one"}
         ] * 2
+        # Who comes later sees what nobody labelled, or what only others did.
+        for view, expected in (("alike", set(files[4:])), ("second", set(files[:4]))):
+            assert await seen(client, view, "cleo") == expected
+        assert await seen(client, "second", "ben") == {files[2]}
         # Ben's is not what Ann takes back.
-        assert (await say(client, "/undo", by="ann"))["undone"] == 3
+        assert (await say(client, "/undo", by="ann", view="alike"))["undone"] == 3
         assert (await get(client, "/state"))["disputed"] == 0
-        assert (await say(client, "/undo", by="ann"))["undone"] == 0
+        assert (await say(client, "/undo", by="ann", view="alike"))["undone"] == 0
         await say(client, "/label", files=files[:2], label="red", by="ann", **give)
         # In the view of disputes a label is the last word.
         await say(client, "/label", files=files[:1], label="blue", by="cleo", view="disputed")
