@@ -48,7 +48,7 @@ def share(right: Bools, inclusion: Floats) -> Estimate:
     `ValueError` where there is no frame, or an inclusion that is no probability.
     """
     weights, hits = _weights(inclusion), np.asarray(right, bool)
-    value = float(weights @ hits)
+    value = min(1.0, float(weights @ hits))
     effective = _effective(weights, hits - value)
     some, found = max(1, math.floor(effective + 1e-9)), value * effective
     # Whole numbers, to the safe side.

@@ -25,6 +25,8 @@ from edgecnn.labelling.labels import Labels
 from edgecnn.labelling.server import app
 from edgecnn.labelling.session import Session
 from edgecnn.pictures import labelled_pictures
+from edgecnn.targets.classifier import load
+from edgecnn.targets.engines import probe
 from edgecnn.targets.live.web.access import Access
 
 COLOURS = {"red": (0, 0, 200), "green": (0, 200, 0), "blue": (200, 0, 0)}
@@ -205,6 +207,30 @@ def test_what_two_people_say_and_take_back(folder: Path) -> None:
         assert (state["labelled"], state["disputed"]) == (3, 1)
 
     visit(folder, again)
+
+
+def test_another_network_answers_and_groups(folder: Path) -> None:
+    """`--bundle`: its answers are suggested and judged, whatever answered on the board."""
+    frames = inbox.read(folder)
+    classifier = load(probe.bundle("colours").path, "litert", 1, self_check=False)
+    index = build(folder, frames, classifier)
+    assert [one.label for one in index.answers] == [colour_of(folder, one.file) for one in frames]
+    for group in index.groups:
+        assert len({index.answers[place].label for place in group}) == 1
+    assert sorted(place for group in index.groups for place in group) == list(range(COUNT))
+    # Looked at once; another means looks anew.
+    looked: list[int] = []
+    again = build(folder, frames, classifier, lambda done, of: looked.append(of))
+    assert again.answers == index.answers
+    assert not looked
+    build(folder, frames, None, lambda done, of: looked.append(of))
+    assert looked
+    labels = Labels(folder, frames)
+    for frame in frames:
+        labels.give([frame.file], colour_of(folder, frame.file), "ann")
+    session = Session(folder, index, labels, by="ann")
+    assert session.state()["accuracy"]["value"] == 1.0
+    labels.close()
 
 
 def test_an_easy_start_does_not_flatter_the_network(folder: Path) -> None:
