@@ -5,7 +5,7 @@ import pytest
 
 from edgecnn import estimate
 
-FRAMES, RUNS = 8000, 60
+FRAMES, RUNS = 8000, 150
 
 
 def stream(seed: int, accuracy: float) -> tuple[np.random.Generator, np.ndarray, np.ndarray]:
