@@ -43,6 +43,11 @@ def upper_bound(hits: int, count: int, error: float) -> float:
     return beta_quantile(hits + 1, count - hits, 1 - error) if hits < count else 1.0
 
 
+def sign_test(ups: int, downs: int) -> float:
+    """How probable so uneven a split, or one more so, is where ups and downs are alike probable."""
+    return min(1.0, 2 * _at_least(max(ups, downs), ups + downs, 0.5)) if ups != downs else 1.0
+
+
 def beta_quantile(a: int, b: int, share: float) -> float:
     """Below which a Beta(a, b) variable lies with that probability; whole a and b, at least 1."""
     low, high = 0.0, 1.0

@@ -38,7 +38,7 @@ def found_float(
 def _found(bundle: Bundle) -> Network:
     weights = bundle.weights
     if weights.kind == "trained":
-        network = _in_file(bundle, _file_of(bundle))
+        network = _in_file(bundle, file_of(bundle))
     else:
         kind = "imagenet" if weights.kind == "pretrained" else "random"
         network = networks.find(bundle.architecture, kind)
@@ -50,7 +50,7 @@ def _found(bundle: Bundle) -> Network:
     return network
 
 
-def _file_of(bundle: Bundle) -> Path:
+def file_of(bundle: Bundle) -> Path:
     """Where the network was at export, seen from the bundle; else among the training runs here."""
     said: dict[str, Any] = bundle.manifest.get("reference", {})
     places = [bundle.path / str(said["file"])] if "file" in said else []

@@ -17,6 +17,8 @@ from edgecnn.shell import typed
 from edgecnn.training.settings import CHOICES, Settings
 
 DEFAULTS = Settings()
+WORST = 5
+"""So many lines of what got worse."""
 
 
 class InputShape(click.ParamType[tuple[int, int, int]]):
@@ -49,7 +51,20 @@ def setting(name: str, text: str, **kind: Any) -> Callable[[Any], Any]:
 
 @click.command()
 @click.argument("architecture", metavar="[ARCH]", required=False)
-@click.option("--data", metavar="SOURCE", help="Where the labelled pictures come from, see above.")
+@click.option(
+    "--data",
+    "sources",
+    metavar="SOURCE",
+    multiple=True,
+    help="Where the labelled pictures come from, see above; may be given several times.",
+)
+@click.option(
+    "--from",
+    "start",
+    type=click.Path(path_type=Path),
+    metavar="RUN|BUNDLE",
+    help="Go on from this network with pictures it knows and new ones, and compare the two.",
+)
 @click.option(
     "--qat",
     metavar="RUN|ARCH|FILE.keras",
@@ -103,7 +118,8 @@ def command(
     ctx: click.Context,
     /,
     architecture: str | None,
-    data: str | None,
+    sources: tuple[str, ...],
+    start: Path | None,
     qat: str | None,
     out: Path | None,
     resume: bool,
@@ -118,13 +134,18 @@ def command(
 
     SOURCE is a folder with a subfolder for each class (or train/ val/ test/ with such
     subfolders, or a labels.csv), or one of digits, mnist, fashion_mnist, cifar10, tfds:NAME.
-    NAME:PATH reads one of these from local files.
+    NAME:PATH reads one of these from local files. Frames that boards kept and people labelled are
+    a SOURCE too: the folder that `edgecnn label` wrote its labels into.
+
+    --from keeps what the network knows: new classes come behind its own. No picture that it was
+    tested on is trained on, and both networks are compared on the same pictures.
 
     \b
     edgecnn train lenet5 --data digits
     edgecnn train efficientnet_lite0 --data my_pictures --weights imagenet --augment standard
     edgecnn train fashion_cnn --data fashion_mnist:DIR --epochs 8
     edgecnn train lenet5 --resume
+    edgecnn train --from runs/flowers --data my_pictures --data inbox --epochs 6
     edgecnn train --qat runs/lenet5-20260101-120000
     edgecnn train --qat my.keras --labels labels.txt --preprocessing -1..1 --data my_pictures
     """
@@ -133,7 +154,7 @@ def command(
 
     of_qat = {"labels": labels, "preprocessing": preprocessing, "head": head, "output": output}
     if not resume:
-        _check(architecture, data, qat, of_qat)
+        _check(architecture, sources, start, qat, of_qat)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("edgecnn").setLevel(logging.INFO)
     if resume:
@@ -148,9 +169,15 @@ def command(
         names = {p.name for p in ctx.command.params if _given(ctx, p)} & settings.keys()
         of_qat["labels"] = None if labels is None else read_labels(labels)
         chosen = {name: settings[name] for name in names}
+        data = sources[0] if sources else None
         checkpoint = edgecnn.training.train_qat(qat, data, out=out, **of_qat, **chosen)
+    elif start is not None:
+        for name in ("weights", "input_shape", "resize"):
+            if settings[name] == getattr(DEFAULTS, name):
+                del settings[name]
+        checkpoint = edgecnn.training.retrain(start, sources, out=out, **settings)
     else:
-        checkpoint = edgecnn.training.train(str(architecture), str(data), out=out, **settings)
+        checkpoint = edgecnn.training.train(str(architecture), sources, out=out, **settings)
     if checkpoint is None:
         return  # a worker that is not the chief
     if as_json:
@@ -160,16 +187,25 @@ def command(
 
 
 def _check(
-    architecture: str | None, data: str | None, qat: str | None, of_qat: dict[str, Any]
+    architecture: str | None,
+    sources: tuple[str, ...],
+    start: Path | None,
+    qat: str | None,
+    of_qat: dict[str, Any],
 ) -> None:
     """Raise `EdgeCnnError` for what does not go together."""
+    if qat is not None and start is not None:
+        raise EdgeCnnError("--from trains with labels, --qat without: do one after the other.")
+    for option, given in (("--qat", qat), ("--from", start)):
+        if given is not None and architecture is not None:
+            raise EdgeCnnError(f"{option} names the network itself: leave out '{architecture}'.")
     if qat is not None:
-        if architecture is not None:
-            raise EdgeCnnError(f"--qat names the network itself: leave out '{architecture}'.")
+        if len(sources) > 1:
+            raise EdgeCnnError("--qat takes one --data.")
         return
-    if architecture is None:
-        raise EdgeCnnError("Say what to train: a network of `edgecnn zoo`, or --qat FILE.")
-    if data is None:
+    if architecture is None and start is None:
+        raise EdgeCnnError("Say what to train: a network of `edgecnn zoo`, --from RUN, --qat FILE.")
+    if not sources:
         raise EdgeCnnError("Say what to train on: --data DIR, or --data digits.")
     for name, value in of_qat.items():
         if value is not None:
@@ -181,7 +217,7 @@ def summary(checkpoint: Checkpoint) -> dict[str, Any]:
     details = checkpoint.details
     keys = (
         *("epochs", "best_epoch", "seconds", "parameters", "best_val_accuracy", "test", "val"),
-        "qat",
+        *("qat", "from", "comparison", "learning_curve"),
     )
     return {
         "checkpoint": str(checkpoint.path),
@@ -216,6 +252,37 @@ def _print_accuracy(details: dict[str, Any]) -> None:
     shares = {label: share for label, share in figures["per_class"].items() if share is not None}
     worst = sorted(shares, key=lambda label: shares[label])[:3]
     click.echo("  hardest: " + ", ".join(f"{label} {shares[label]:.1%}" for label in worst))
+    if "comparison" in details:
+        _print_comparison(details["from"]["run"], details["comparison"])
+    if "learning_curve" in details:
+        _print_curve(details["learning_curve"])
+
+
+def _print_comparison(start: str, found: dict[str, Any]) -> None:
+    from edgecnn.paired import Change
+
+    whole = Change.from_json(found)
+    click.echo(f"against {start}, on the same {whole.count:,} pictures: {whole.text}")
+    for source, of_source in found.get("per_source", {}).items():
+        click.echo(f"  of {source}: {Change.from_json(of_source).text}")
+    classes = {label: Change.from_json(one) for label, one in found["per_class"].items()}
+    worse = sorted((one.points, label) for label, one in classes.items() if one.points < 0)
+    for _, label in worse[:WORST]:
+        one = classes[label]
+        click.echo(f"  worse: {label} {one.text}, {one.gained} gained, {one.lost} lost")
+    lost = found["lost_pictures"]
+    for picture in lost[:WORST]:
+        click.echo(f"  lost: {picture['file']}, {picture['label']} taken for {picture['answer']}")
+    if len(lost) > WORST:
+        click.echo(f"  and {len(lost) - WORST} more in checkpoint.json")
+
+
+def _print_curve(curve: dict[str, Any]) -> None:
+    low, high = curve["interval"]
+    click.echo(
+        f"{curve['more']} more labels like the new ones would bring about {curve['gain']:+.1f} "
+        f"points on pictures like them ({low:.1f} to {high:.1f})"
+    )
 
 
 def _print_qat(qat: dict[str, Any]) -> None:

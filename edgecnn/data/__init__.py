@@ -10,12 +10,16 @@
 Importing this package imports no TensorFlow; opening a download or `tfds:` does.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgecnn import inbox
 from edgecnn.data import arrays, folder, tfds
 from edgecnn.data.checks import check_classes, find_warnings
 from edgecnn.data.dataset import Dataset, Split
+from edgecnn.data.joining import Part, joined
+from edgecnn.data.places import Places
 from edgecnn.data.source import WHOLE, Source
 from edgecnn.data.splitting import Shares, divide
 from edgecnn.errors import DataError, UnknownName
@@ -26,41 +30,68 @@ WORDS = ("digits", *arrays.LABELS, "tfds:NAME")
 
 
 def open_source(
-    source: str | Path, *, split: str = DEFAULT_SPLIT, split_seed: int = 0, skip_bad: bool = False
+    source: str | Path | Sequence[str | Path],
+    *,
+    split: str = DEFAULT_SPLIT,
+    split_seed: int = 0,
+    skip_bad: bool = False,
+    labels: Sequence[str] = (),
+    places: Places | None = None,
 ) -> Dataset:
     """Labelled pictures in three splits.
 
     `split` gives the shares of train, val and test in what the source does not divide itself;
     the division depends on `split_seed` and the pictures alone, so that `open_source("digits")`
-    always has the same test pictures. Files that are no pictures raise `DataError`, or are left
-    out if `skip_bad`; so do data that nothing can be trained on. Doubts are in `warnings`.
+    always has the same test pictures. Several sources are divided each by itself and joined; a
+    picture that `places` knows keeps its split, and `labels` come first among the classes. Frames
+    of a board's random stream are tested on only. Files that are no pictures raise `DataError`, or
+    are left out if `skip_bad`; so do data that nothing can be trained on. Doubts are in `warnings`.
     """
     shares = Shares.parse(split)
-    found = _read(str(source), skip_bad=skip_bad)
-    checked(found.labels)
-    splits = _complete(found, shares, split_seed)
-    own_test = "test" in found.splits
-    check_classes(found.labels, splits, with_test=own_test or shares.test > 0)
+    sources = (source,) if isinstance(source, str | Path) else tuple(source)
+    found = {str(one): _read(str(one), skip_bad=skip_bad) for one in sources}
+    parts = [Part(one, it.labels, _complete(it, shares, split_seed)) for one, it in found.items()]
+    names = _all_labels(labels, parts)
+    checked(names)
+    known = places.splits() if places else {}
+    if len(parts) > 1 or known or labels or any(inbox.is_inbox(Path(one)) for one in found):
+        splits, tested, doubts = joined(parts, names, known)
+    else:
+        splits, tested, doubts = parts[0].splits, (), ()
+    own_splits = list(
+        dict.fromkeys(name for it in found.values() for name in it.splits if name != WHOLE)
+    )
+    skipped = [path for it in found.values() for path in it.skipped]
+    check_classes(names, splits, with_test="test" in own_splits or shares.test > 0)
     details: dict[str, Any] = {
         "counts": {name: len(part) for name, part in splits.items()},
         "split": split,
         "split_seed": split_seed,
-        "own_splits": [name for name in found.splits if name != WHOLE],
-        "skipped": [path.name for path in found.skipped],
+        "own_splits": own_splits,
+        "skipped": [path.name for path in skipped],
     }
-    warnings = find_warnings(found.labels, splits)
-    if found.skipped:
-        names = ", ".join(path.name for path in found.skipped)
-        warnings.insert(0, f"Left out {len(found.skipped)} files that are no pictures: {names}.")
+    warnings = [*doubts, *find_warnings(names, splits)]
+    if skipped:
+        left_out = ", ".join(path.name for path in skipped)
+        warnings.insert(0, f"Left out {len(skipped)} files that are no pictures: {left_out}.")
     return Dataset(
-        source=str(source),
-        labels=found.labels,
+        source=" + ".join(found),
+        labels=names,
         train=splits["train"],
         val=splits["val"],
         test=splits["test"],
         warnings=tuple(warnings),
         details=details,
+        tested=tested,
     )
+
+
+def _all_labels(first: Sequence[str], parts: Sequence[Part]) -> tuple[str, ...]:
+    """Those of one source in its order; else `first`, then the others by name."""
+    if not first and len(parts) == 1:
+        return tuple(parts[0].labels)
+    others = {label for part in parts for label in part.labels} - set(first)
+    return (*first, *sorted(others))
 
 
 def _read(source: str, *, skip_bad: bool) -> Source:

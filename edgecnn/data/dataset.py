@@ -179,6 +179,8 @@ class Dataset:
     """What a person should know before training on it."""
     details: dict[str, Any] = field(default_factory=dict)
     """How it was split and what was skipped, for the checkpoint."""
+    tested: tuple[str, ...] = ()
+    """Of each test picture, the source it is from, where there are several."""
 
     @cached_property
     def sha256(self) -> str:

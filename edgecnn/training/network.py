@@ -1,9 +1,9 @@
 """The network that is trained, what is put around it for training, and what is saved of it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -32,6 +32,10 @@ class TrainingNetwork:
     def pretrained(self) -> bool:
         """Whether any of the weights come from elsewhere."""
         return any(layer.name not in self.new_layers for layer in self.net.layers if layer.weights)
+
+    def all_new(self) -> Self:
+        """The same, to be trained as from scratch, but not from random weights."""
+        return replace(self, new_layers=frozenset(layer.name for layer in self.net.layers))
 
     def finished(self) -> "keras.Model":
         """The network to save: in float32, ending in probabilities, with the weights of now."""
@@ -92,8 +96,8 @@ def build_network(
 ) -> TrainingNetwork:
     """The network with random weights, or with those of `weights` and a new classifier.
 
-    A run's own classifier is kept where its labels are the same. Raises `WeightsError` where the
-    weights do not fit.
+    Of a run's own classifier the rows of labels with the same name are kept. Raises `WeightsError`
+    where the weights do not fit.
     """
     shape = preprocessing.shape[1:]
     if weights == RANDOM:
@@ -106,13 +110,16 @@ def build_network(
         run = Checkpoint.load(Path(weights))
         if run.architecture != architecture:
             raise WeightsError(f"{weights} holds a {run.architecture}, not a {architecture}.")
-        donor, same_labels = run.load_model(), run.labels == labels
+        donor, known = run.load_model(), run.labels
     else:
         donor = zoo.build(architecture, shape, weights=weights, include_top=False)
-        same_labels = False
+        known = ()
     padding = padding_of(donor)
     net = zoo.build(architecture, shape, len(labels), padding=padding, classifier_activation=None)
-    new = _copy_weights(donor, net, lambda name: same_labels or not entry.in_top(name))
+    shared = set(known) & set(labels)
+    new = _copy_weights(donor, net, lambda name: bool(shared) or not entry.in_top(name))
+    if shared and known != labels:
+        new |= _copy_rows(donor, net, [(labels.index(x), known.index(x)) for x in shared])
     if not any(layer.weights and layer.name not in new for layer in net.layers):
         raise WeightsError(f"Nothing of {weights} fits {architecture} with input {shape}.")
     return TrainingNetwork(architecture, net, padding, new)
@@ -132,6 +139,20 @@ def _copy_weights(
         elif mine:
             left.add(layer.name)
     return frozenset(left)
+
+
+def _copy_rows(
+    donor: "keras.Model", net: "keras.Model", rows: Sequence[tuple[int, int]]
+) -> frozenset[str]:
+    """Copy what the classifier knows of some classes, by their places here and there; its name."""
+    ours, theirs = ([x for x in model.layers if x.weights][-1] for model in (net, donor))
+    here, there = map(list, zip(*rows, strict=True))
+    taken = []
+    for mine, given in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        mine[..., here] = given[..., there]
+        taken.append(mine)
+    ours.set_weights(taken)
+    return frozenset([ours.name])
 
 
 def training_graph(

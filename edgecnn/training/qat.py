@@ -158,7 +158,7 @@ def _begin(
             "head": head,
             "preprocessing": network.preprocessing.to_json(),
         }
-        Run(folder, network.architecture, source, settings, dataset.sha256, qat).write()
+        Run(folder, network.architecture, (source,), settings, dataset.sha256, qat).write()
     return Run.load(path)
 
 

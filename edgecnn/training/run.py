@@ -4,6 +4,7 @@ runs/<architecture>-<time>/
     run.json            what it was told; with state/, enough to resume it
     state/              weights after the last and the best epoch; removed at the end
     pictures/           prepared pictures, where they are more than memory; removed too
+    places.csv          which pictures it was trained and tested on
     history.csv  curves.png  confusion.png  misclassified.png
     model.keras  labels.txt  calibration/  checkpoint.json
 """
@@ -30,11 +31,14 @@ class Run:
 
     path: Path
     architecture: str
-    source: str
+    sources: tuple[str, ...]
+    """Where its pictures come from."""
     settings: Settings
     dataset_sha256: str
     qat: dict[str, Any] | None = None
     """Of quantisation-aware training: whose integers they are, and what it takes and answers."""
+    start: str | None = None
+    """The run that it goes on from with other pictures."""
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -42,31 +46,39 @@ class Run:
         file = path / RUN
         try:
             data = strict_json.read(file)
-            strict_json.typed(data, architecture=str, source=str, dataset_sha256=str)
+            strict_json.typed(data, architecture=str, sources=list, dataset_sha256=str, start=str)
             return cls(
                 path,
                 data["architecture"],
-                data["source"],
+                tuple(map(str, data["sources"])),
                 Settings.from_json(data["settings"]),
                 data["dataset_sha256"],
                 data.get("qat"),
+                data.get("start"),
             )
         except OSError as error:
             raise DataError(f"{path} is no training run: {file.name}: {error.strerror}.") from None
         except (EdgeCnnError, *UNREADABLE) as error:
             raise DataError(f"{file} is not readable: {error!r}. Train again.") from None
 
+    @property
+    def source(self) -> str:
+        """All its sources, for people."""
+        return " + ".join(self.sources)
+
     def write(self) -> None:
         """Make the folder and write `run.json`."""
         content = {
             "architecture": self.architecture,
-            "source": self.source,
+            "sources": self.sources,
             "settings": self.settings.to_json(),
             "dataset_sha256": self.dataset_sha256,
             "started_at": now(),
         }
         if self.qat is not None:
             content["qat"] = self.qat
+        if self.start is not None:
+            content["start"] = self.start
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / RUN).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

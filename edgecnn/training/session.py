@@ -5,14 +5,18 @@ import logging
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal, overload
 
 from edgecnn import __version__, zoo
 from edgecnn.arguments import one_of
+from edgecnn.bundle import MANIFEST as BUNDLE_MANIFEST
+from edgecnn.bundle import Bundle
 from edgecnn.checkpoint import MANIFEST, MODEL, Checkpoint
 from edgecnn.data import Dataset, open_source
+from edgecnn.data.places import Places
 from edgecnn.errors import DataError, EdgeCnnError, require
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.shell import typed
@@ -25,16 +29,17 @@ from edgecnn.training.run import (
     now,
     refuse_if_used,
 )
-from edgecnn.training.settings import Settings
+from edgecnn.training.settings import RANDOM, Settings
 from edgecnn.training.strategy import open_distribution, read_tf_config
 
 log = logging.getLogger(__name__)
+Sources = str | Path | Sequence[str | Path]
 
 
 @overload
 def train(
     architecture: str,
-    data: str | Path,
+    data: Sources,
     *,
     out: str | Path | None = None,
     strategy: Literal["none", "mirrored"] = "none",
@@ -45,7 +50,7 @@ def train(
 @overload
 def train(
     architecture: str,
-    data: str | Path,
+    data: Sources,
     *,
     out: str | Path | None = None,
     strategy: Literal["multiworker"],
@@ -54,11 +59,11 @@ def train(
 
 
 def train(
-    architecture: str, data: str | Path, *, out: str | Path | None = None, **settings: Any
+    architecture: str, data: Sources, *, out: str | Path | None = None, **settings: Any
 ) -> Checkpoint | None:
     """Train a network of the zoo and write a checkpoint that `export` takes.
 
-    `data` is a source as `edgecnn.data` describes; `settings` are the fields of
+    `data` is a source as `edgecnn.data` describes, or several; `settings` are the fields of
     `edgecnn.training.Settings`. The checkpoint goes to `out`, by default
     `runs/<architecture>-<time>`. Progress goes to stderr, remarks to the log. The result is None
     on a worker that is not the chief of a `multiworker` run: only the chief writes.
@@ -67,6 +72,46 @@ def train(
     not fit, `UnknownName` and `EdgeCnnError` for settings out of range: all before an epoch is
     spent.
     """
+    return _begin(architecture, data, out, settings)
+
+
+def retrain(
+    start: str | Path, data: Sources, *, out: str | Path | None = None, **settings: Any
+) -> Checkpoint | None:
+    """Go on from a finished network with other pictures: those it knows, and new ones.
+
+    `start` is a run, or a bundle whose run is here; architecture, input and weights are its own.
+    Its classes keep their order and their rows of the classifier, new ones come behind. What it
+    was tested on is tested on again and never trained on, and both networks are compared on these
+    very pictures: `comparison` in the result's `details`. Otherwise as `train`.
+    """
+    run = starting_run(Path(start))
+    shape = run.preprocessing.shape[1:]
+    own = {"weights": str(run.path), "input_shape": shape, "resize": run.preprocessing.resize}
+    for name in own.keys() & settings.keys():
+        raise EdgeCnnError(f"--from brings its own {name}: leave that out.")
+    return _begin(run.architecture, data, out, settings | own, str(run.path))
+
+
+def starting_run(path: Path) -> Checkpoint:
+    """The run at that path, or that a bundle there was exported from.
+
+    Raises `DataError` or `ExportError` where there is none.
+    """
+    if (path / BUNDLE_MANIFEST).is_file():
+        from edgecnn.export.float_network import file_of
+
+        path = file_of(Bundle.load(path))
+    return Checkpoint.load(path)
+
+
+def _begin(
+    architecture: str,
+    data: Sources,
+    out: str | Path | None,
+    settings: dict[str, Any],
+    start: str | None = None,
+) -> Checkpoint | None:
     for name in settings:
         one_of("setting", name, (field.name for field in fields(Settings)))
     chosen = Settings(**settings)
@@ -75,8 +120,9 @@ def train(
     path = Path(out) if out is not None else new_folder(architecture)
     if worker == 0:
         refuse_if_used(path)
-    dataset = _open(str(data), chosen)
-    return _train(Run(path, architecture, str(data), chosen, dataset.sha256), dataset)
+    sources = tuple(map(str, (data,) if isinstance(data, str | Path) else data))
+    dataset = _open(sources, chosen, start)
+    return _train(Run(path, architecture, sources, chosen, dataset.sha256, start=start), dataset)
 
 
 def resume(architecture: str | None = None, *, out: str | Path | None = None) -> Checkpoint | None:
@@ -96,17 +142,19 @@ def resume(architecture: str | None = None, *, out: str | Path | None = None) ->
         from edgecnn.training.qat import go_on
 
         return go_on(run)
-    dataset = _open(run.source, run.settings)
+    dataset = _open(run.sources, run.settings, run.start)
     run.refuse_if_changed(dataset.sha256)
     return _train(run, dataset)
 
 
-def _open(source: str, settings: Settings) -> Dataset:
+def _open(sources: tuple[str, ...], settings: Settings, start: str | None) -> Dataset:
     dataset = open_source(
-        source,
+        sources,
         split=settings.split,
         split_seed=settings.split_seed,
         skip_bad=settings.skip_bad,
+        labels=Checkpoint.load(Path(start)).labels if start else (),
+        places=Places.load(Path(start)) if start else None,
     )
     for warning in dataset.warnings:
         log.warning("%s", warning)
@@ -120,6 +168,12 @@ def preprocessing_for(architecture: str, settings: Settings) -> Preprocessing:
     if settings.input_shape:
         chosen = entry.preprocessing_for(settings.input_shape)
     return replace(chosen, resize=settings.resize) if settings.resize else chosen
+
+
+def trained_whole(run: Checkpoint) -> bool:
+    """Whether all its weights are of training from scratch: then all go on learning, as before."""
+    settings, start = run.details.get("settings", {}), run.details.get("from", {})
+    return settings.get("weights") == RANDOM or start.get("from_scratch") is True
 
 
 def _worker(settings: Settings, out: object) -> int:
@@ -164,6 +218,8 @@ def _train(run: Run, dataset: Dataset) -> Checkpoint | None:
             network = build_network(
                 run.architecture, preprocessing, dataset.labels, settings.weights
             )
+        if run.start and trained_whole(Checkpoint.load(Path(run.start))):
+            network = network.all_new()
         if distribution.worker == 0:
             run.write()
         inputs = open_inputs(dataset, preprocessing, settings, folder / PICTURES_FOLDER)
@@ -195,6 +251,7 @@ def _finish(
     import tensorflow as tf
 
     from edgecnn.training.calibration_pictures import write_calibration
+    from edgecnn.training.comparison import compare_with
     from edgecnn.training.plots import draw_confusion, draw_curves, draw_mistakes
     from edgecnn.training.scores import score
 
@@ -202,12 +259,18 @@ def _finish(
     judged = "test" if len(dataset.test) else "val"
     split = dataset.test if judged == "test" else dataset.val
     scores = score(model, split, preprocessing)
+    before = Places.load(Path(run.start)) if run.start else None
+    compared = compare_with(run.start, scores, split, dataset, before) if run.start else {}
+    if run.start:
+        start = Checkpoint.load(Path(run.start))
+        compared["from"]["from_scratch"] = trained_whole(start)
     title = f"{run.architecture} on {dataset.source}: {judged} accuracy {scores.top1:.2%}"
     draw_curves(run.path / "curves.png", state.history, state.best_epoch)
     draw_confusion(run.path / "confusion.png", scores, dataset.labels, title)
     draw_mistakes(run.path / "misclassified.png", scores, split, dataset.labels)
     model.save(run.path / MODEL)
     write_calibration(run.path, dataset, settings.seed)
+    Places.now(dataset, before).write(run.path)
     checkpoint = Checkpoint(
         run.path,
         run.architecture,
@@ -215,13 +278,19 @@ def _finish(
         dataset.labels,
         now(),
         {
-            "data": {"source": dataset.source, "sha256": dataset.sha256, **dataset.details},
+            "data": {
+                "source": dataset.source,
+                "sources": list(run.sources),
+                "sha256": dataset.sha256,
+                **dataset.details,
+            },
             "settings": settings.to_json(),
             "epochs": len(state.history),
             "best_epoch": state.best_epoch,
             "seconds": round(sum(row["seconds"] for row in state.history), 1),
             "best_val_accuracy": state.history[state.best_epoch - 1]["val_accuracy"],
             judged: scores.to_json(dataset.labels),
+            **compared,
             "parameters": model.count_params(),
             "versions": {
                 "edgecnn": __version__,
