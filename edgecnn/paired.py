@@ -68,9 +68,10 @@ class Change:
 
     @property
     def text(self) -> str:
-        """`61.0% -> 83.0%, +22.0 points (16.1 to 27.6)`."""
+        """`61.0% -> 83.0%, +22.0 points (+16.1 to +27.6)`."""
         low, high = self.interval
-        return f"{self.old:.1%} -> {self.new:.1%}, {self.points:+.1f} points ({low:+.1f} to {high:+.1f})"
+        points = f"{self.points:+.1f} points ({low:+.1f} to {high:+.1f})"
+        return f"{self.old:.1%} -> {self.new:.1%}, {points}"
 
     def to_json(self) -> dict[str, Any]:
         """Shares from 0 to 1; differences in percentage points."""

@@ -43,8 +43,8 @@ def open_source(
     `split` gives the shares of train, val and test in what the source does not divide itself;
     the division depends on `split_seed` and the pictures alone, so that `open_source("digits")`
     always has the same test pictures. Several sources are divided each by itself and joined; a
-    picture that `places` knows keeps its split, and `labels` come first among the classes. Frames
-    of a board's random stream are tested on only. Files that are no pictures raise `DataError`, or
+    picture that `places` knows keeps its split, and `labels` come first among the classes. Of a
+    board's random stream half is tested on. Files that are no pictures raise `DataError`, or
     are left out if `skip_bad`; so do data that nothing can be trained on. Doubts are in `warnings`.
     """
     shares = Shares.parse(split)
