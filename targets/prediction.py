@@ -1,7 +1,7 @@
 """All that leaves `targets/`: what the network said about a frame, and when."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,26 @@ class Alarm:
 
 
 @dataclass(frozen=True)
+class Shadowed:
+    """What a candidate said beside this network so far; see `edgecnn.targets.live.shadow`."""
+
+    bundle: str
+    """The candidate: `Bundle.version`."""
+    frames: int = 0
+    """Frames that both looked at."""
+    disagreements: int = 0
+    """Of these, those on which they differ."""
+
+    def counted(self, differs: bool) -> Self:
+        """With one frame more."""
+        return replace(self, frames=self.frames + 1, disagreements=self.disagreements + differs)
+
+    def to_json(self) -> dict[str, Any]:
+        """As in a line of `run --jsonl`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The answer for one frame.
 
@@ -124,6 +144,8 @@ class Prediction:
     """The engine's own, `(outputs,)`."""
     alarm: Alarm | None = None
     """Where an alarm was asked for: its state."""
+    shadow: Shadowed | None = None
+    """Where a candidate runs beside: how often it differed so far."""
     region: Region | None = None
     """The part of the frame that was looked at; None: the whole."""
 
@@ -188,6 +210,8 @@ class Prediction:
             line["familiarity"] = round(self.familiarity, 4)
         if self.alarm is not None:
             line["alarm"] = self.alarm.to_json()
+        if self.shadow is not None:
+            line["shadow"] = self.shadow.to_json()
         if self.decision is not None:
             line["decision"] = self.decision.to_json()
         return line

@@ -70,12 +70,14 @@ def command(
     from edgecnn.targets.live.loop import LiveOptions
     from edgecnn.targets.live.outputs import Outputs
     from edgecnn.targets.live.runner import run
+    from edgecnn.targets.live.shadow import ShadowOptions
     from edgecnn.targets.region import Region
 
     smooth, threshold, hysteresis, roi = map(
         given.pop, ("smooth", "threshold", "hysteresis", "roi")
     )
     alarm = given.pop("alarm")
+    shadow, shadow_share = given.pop("shadow"), given.pop("shadow_share")
     answers = AnswerOptions.parse(*map(given.pop, ("raw", "coverage", "reject")))
     blanked = tuple(Region.parse(one, "--collect-blank") for one in given.pop("collect_blank"))
     decides = smooth or threshold is not None or hysteresis or given["on_change"]
@@ -83,6 +85,7 @@ def command(
         region=Region.parse(roi) if roi else None,
         answers=answers,
         alarm=AlarmOptions.parse(alarm) if alarm else None,
+        shadow=ShadowOptions.parse(shadow, shadow_share) if shadow else None,
         rule=DecisionRule(smooth, threshold, hysteresis or 0.0) if decides else None,
         **{name: given.pop(name) for name in LIVE},
     )

@@ -126,6 +126,20 @@ decision_options = _together(
         "more than one false alarm in DAYS, from what is seen in SECONDS at a time (20).",
     ),
     click.option(
+        "--shadow",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        metavar="BUNDLE",
+        help="Let this candidate look at some of the frames beside, and count where it differs; "
+        "--collect keeps these frames.",
+    ),
+    click.option(
+        "--shadow-share",
+        default="10%",
+        show_default=True,
+        metavar="SHARE",
+        help="How much of a core it may take.",
+    ),
+    click.option(
         "--on-change", is_flag=True, help="Write and publish only when the decision changes."
     ),
 )

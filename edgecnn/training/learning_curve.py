@@ -26,6 +26,8 @@ ORDERS = 8
 REPEATS = 400
 DRAWS = 2
 """Orders that a repeat is of."""
+LAWS = ((True, 0.0), (False, 0.0), (True, 1.0), (False, 1.0))
+"""With a floor, and with an offset: pictures that were known already count for some new ones."""
 EXPONENTS = np.linspace(0.1, 1.0, 10)
 FEWEST, FEWEST_HELD_OUT = 40, 30
 """New pictures below which nothing is said."""
@@ -92,16 +94,20 @@ def learning_curve(
             y = np.concatenate([known[1], new[1][part]])
             right[order, place] = _fitted(x, y, classes)(test_x) == held_out[1]
     errors = 1 - np.stack([_resampled(right, rng) for _ in range(REPEATS)])
-    # Whether the error has a floor cannot be told from so short a curve: half say so, half not.
+    # How the curve goes on cannot be told from so short a part of it: each law says it for some.
     of_each = [
-        _gains(sizes, part, count, more, floor=floor)
-        for floor, part in zip((True, False), np.array_split(errors, 2), strict=True)
+        _gains(sizes, part, more, floor=floor, offset=offset)
+        for (floor, offset), part in zip(LAWS, np.array_split(errors, len(LAWS)), strict=True)
     ]
-    low, high = 100 * np.percentile(np.concatenate(of_each), [2.5, 97.5])
-    mean = 1 - right.mean(axis=(0, 2))
-    gain = 50 * float(
-        sum(_gains(sizes, mean[None], count, more, floor=f)[0] for f in (True, False))
+    # And other labels than those to come would bring more or less.
+    luck = np.std(right[:, sizes.searchsorted(count / 2)].mean(axis=1)) * np.sqrt(
+        more / (count + more)
     )
+    gains = np.concatenate(of_each) + luck * rng.standard_normal(REPEATS)
+    low, high = 100 * np.percentile(gains, [2.5, 97.5])
+    mean = 1 - right.mean(axis=(0, 2))
+    said = [_gains(sizes, mean[None], more, floor=f, offset=o)[0] for f, o in LAWS]
+    gain = 100 * float(np.mean(said))
     return Curve(
         tuple(sizes.tolist()),
         tuple((1 - mean).tolist()),
@@ -127,17 +133,19 @@ def _resampled(right: NDArray[np.bool_], rng: np.random.Generator) -> Floats:
 
 
 def _gains(
-    sizes: NDArray[np.int64], errors: Floats, count: int, more: int, *, floor: bool
+    sizes: NDArray[np.int64], errors: Floats, more: int, *, floor: bool, offset: float
 ) -> Floats:
-    """Error at `count` less that at `count + more`, `(curves,)`, of errors `(curves, sizes)`.
+    """By how much errors `(curves, sizes)` fall with `more` labels than the last size, `(curves,)`.
 
-    By the power law that fits best: error = a + b * labels ** -c with b >= 0, and with a >= 0 where
-    it has a `floor`, else 0.
+    By the power law that fits best: error = a + b * (labels + d) ** -c with b >= 0, and with a >= 0
+    where it has a `floor`, else 0; d is `offset` times the last size.
     """
+    count = sizes[-1]
+    there = sizes + offset * count
     best, gains = np.full(len(errors), np.inf), np.zeros(len(errors))
     mean = errors.mean(axis=1)
     for exponent in EXPONENTS:
-        x = sizes.astype(float) ** -exponent
+        x = there**-exponent
         b = errors @ x / (x @ x)
         a = np.zeros(len(errors))
         if floor:
@@ -148,7 +156,7 @@ def _gains(
         residual = np.sum((errors - a[:, None] - np.outer(b, x)) ** 2, axis=1)
         better = residual < best
         best = np.where(better, residual, best)
-        drop = count**-exponent - (count + more) ** -exponent
+        drop = there[-1] ** -exponent - (there[-1] + more) ** -exponent
         gains = np.where(better, b * drop, gains)
     return gains
 

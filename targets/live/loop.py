@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from edgecnn.targets.live.alarm import AlarmOptions, Watch
 from edgecnn.targets.live.decisions import DecisionRule, decider
 from edgecnn.targets.live.pace import Pace
 from edgecnn.targets.live.pulse import Pulse
+from edgecnn.targets.live.shadow import Shadow, ShadowOptions
 from edgecnn.targets.live.sources import DEFAULT_TIMEOUT_S, open_frames
 from edgecnn.targets.live.sources.source import FrameSource
 from edgecnn.targets.prediction import Prediction
@@ -52,6 +53,8 @@ class LiveOptions:
     """Adds to each prediction whether the stream is still like the held-out pictures."""
     rule: DecisionRule | None = None
     """Adds a decision to each prediction."""
+    shadow: ShadowOptions | None = None
+    """A candidate that looks at some of the frames, and how often it differs."""
 
     @property
     def threshold(self) -> float | None:
@@ -103,9 +106,23 @@ def classify(
         trusted=trusted,
     )
     opened = options.open(source, stop)
-    with closing(opened):
-        for prediction, _ in follow(opened, classifier, options, frames=frames, stop=stop):
+    with closing(opened), open_shadow(options, classifier, trusted) as shadow:
+        for prediction, _ in follow(
+            opened, classifier, options, frames=frames, stop=stop, shadow=shadow
+        ):
             yield prediction
+
+
+@contextmanager
+def open_shadow(
+    options: LiveOptions, classifier: Classifier, trusted: TrustedKeys | None
+) -> Iterator[Shadow | None]:
+    """The candidate that the options ask for, until the end of the block."""
+    if options.shadow is None:
+        yield None
+        return
+    with closing(options.shadow.open(classifier, trusted)) as shadow:
+        yield shadow
 
 
 def follow(
@@ -116,6 +133,7 @@ def follow(
     frames: int | None,
     stop: threading.Event,
     pulse: Pulse | None = None,
+    shadow: Shadow | None = None,
 ) -> Iterator[tuple[Prediction, Captured]]:
     """As `answers`, at the pace and with the decisions that the options ask for."""
     pace = Pace(options.max_fps, options.max_age_ms if source.live else None)
@@ -132,6 +150,8 @@ def follow(
         if watch:
             alarm = watch(prediction, classifier.image[0], clock)
             prediction = replace(prediction, alarm=alarm)  # noqa: PLW2901
+        if shadow:
+            prediction = shadow(prediction, captured)  # noqa: PLW2901
         if decide:
             prediction = replace(prediction, decision=decide(prediction, clock))  # noqa: PLW2901
         yield prediction, captured

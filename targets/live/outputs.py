@@ -8,6 +8,7 @@ from pathlib import Path
 from edgecnn.targets.board.target import Target
 from edgecnn.targets.classifier import Classifier
 from edgecnn.targets.live.pulse import Pulse
+from edgecnn.targets.live.shadow import Shadow
 from edgecnn.targets.live.sinks import Sink
 from edgecnn.targets.live.sources.source import FrameSource
 from edgecnn.targets.live.stopping import Stop
@@ -62,6 +63,7 @@ class Outputs:
         board: Target,
         stop: Stop,
         pulse: Pulse,
+        shadow: Shadow | None = None,
     ) -> list[Sink]:
         """Open them, to be closed with `held`; raises `EdgeCnnError` where one cannot be.
 
@@ -147,7 +149,10 @@ class Outputs:
                 FRAMES,
                 pixels=True,
             )
-            add(Collect(keeper, classifier, source))
+            collect = Collect(keeper, classifier, source)
+            add(collect)
+            if shadow is not None:
+                shadow.differ = collect.differ
         if not self.speaks:
             from edgecnn.targets.live.sinks.terminal import Terminal
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from edgecnn.signature import TrustedKeys
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.classifier import Classifier, load
-from edgecnn.targets.live.loop import LiveOptions, follow
+from edgecnn.targets.live.loop import LiveOptions, follow, open_shadow
 from edgecnn.targets.live.outputs import Outputs
 from edgecnn.targets.live.pulse import Pulse
 from edgecnn.targets.live.sinks.alarms import Alarms
@@ -58,13 +58,14 @@ def run(
         opened = options.open(source, stop)
         held.callback(opened.close)
         pulse, notifier = Pulse(), Notifier()
-        sinks = outputs.open(held, opened, classifier, board, stop, pulse)
+        shadow = held.enter_context(open_shadow(options, classifier, trusted))
+        sinks = outputs.open(held, opened, classifier, board, stop, pulse, shadow)
         if options.alarm:
             sinks.append(Alarms())
         held.callback(notifier.close)
         held.enter_context(Watchdog(pulse, notifier))
         for prediction, captured in follow(
-            opened, classifier, options, frames=frames, stop=stop, pulse=pulse
+            opened, classifier, options, frames=frames, stop=stop, pulse=pulse, shadow=shadow
         ):
             for sink in sinks:
                 sink.write(prediction, captured)

@@ -132,7 +132,8 @@ def test_both_networks_are_judged_on_the_same_pictures(
     assert found["from"]["sha256"] == before.weights().sha256
     assert Checkpoint.load(run).labels == (*before.labels, "cross")
     assert f"against {lenet5_run.name}, on the same {compared['count']} pictures" in said
-    assert f"more labels like the new ones would bring about {found['learning_curve']['gain']:+.1f}"
+    gain = found["learning_curve"]["gain"]
+    assert f"more labels like the new ones would bring about {gain:+.1f} points" in said
 
 
 def test_what_it_knew_is_kept(retrained: tuple[Path, Any, str]) -> None:

@@ -1,6 +1,7 @@
 """Frames worth a label, kept for `edgecnn pull` and `edgecnn label`."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from edgecnn.opencv import opencv
 from edgecnn.pictures import SEVERAL
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier
-from edgecnn.targets.live.collecting.chooser import Chooser
+from edgecnn.targets.live.collecting.chooser import PAUSE_S, Chooser, Reason
 from edgecnn.targets.live.sinks import Sink
 from edgecnn.targets.live.sources.source import FrameSource
 from edgecnn.targets.prediction import Prediction
@@ -42,6 +43,7 @@ class Collect:
         self._sink, self._source = sink, source
         self._timed = source.live or bool(source.fps)
         self._choose = Chooser(classifier, timed=self._timed)
+        self._next_differing = -math.inf
         self._run = datetime.now(UTC).strftime(STAMP)
 
     def write(self, prediction: Prediction, captured: Captured) -> None:
@@ -49,9 +51,23 @@ class Collect:
         clock = self._clock(captured)
         reason = self._choose(prediction, clock)
         if reason is not None:
-            moment = f"{self._run}-{int(clock / MOMENT_S if self._timed else clock)}"
-            chosen = Chosen(**vars(captured), **vars(reason), moment=moment)
-            self._sink.write(prediction, chosen)
+            self._pass_on(prediction, captured, reason)
+
+    def differ(self, prediction: Prediction, captured: Captured) -> None:
+        """Pass on a frame on which a candidate says something else; from its own thread.
+
+        Not more often than one a second: what it is wrong about lasts.
+        """
+        clock = self._clock(captured)
+        if not self._timed or clock >= self._next_differing:
+            self._next_differing = clock + PAUSE_S
+            self._pass_on(prediction, captured, Reason("shadow"))
+
+    def _pass_on(self, prediction: Prediction, captured: Captured, reason: Reason) -> None:
+        clock = self._clock(captured)
+        moment = f"{self._run}-{int(clock / MOMENT_S if self._timed else clock)}"
+        chosen = Chosen(**vars(captured), **vars(reason), moment=moment)
+        self._sink.write(prediction, chosen)
 
     def close(self) -> None:
         """Close the output behind."""

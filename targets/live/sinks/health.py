@@ -13,7 +13,7 @@ from edgecnn.targets.board.target import Target
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier
 from edgecnn.targets.live.pulse import Pulse
-from edgecnn.targets.prediction import Prediction
+from edgecnn.targets.prediction import Prediction, Shadowed
 
 NAME = "health"
 WINDOW = 1000
@@ -53,6 +53,7 @@ class Health:
         self._ages_ms: deque[float] = deque(maxlen=WINDOW)
         self._frames = self._dropped = 0
         self._alarm = ""
+        self._shadow: Shadowed | None = None
         self._answered = time.monotonic()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._repeat, name="health", daemon=True)
@@ -67,6 +68,7 @@ class Health:
             self._frames += 1
             self._dropped += prediction.dropped
             self._alarm = prediction.alarm.text if prediction.alarm else ""
+            self._shadow = prediction.shadow
             self._answered = time.monotonic()
 
     def close(self) -> None:
@@ -86,7 +88,7 @@ class Health:
         temperature = self._board.telemetry().temperature_c
         with self._lock:
             frames, dropped, answered = self._frames, self._dropped, self._answered
-            alarm = self._alarm
+            alarm, shadow = self._alarm, self._shadow
             latencies, ages = list(self._latencies_ms), list(self._ages_ms)
         return {
             **self._constant,
@@ -99,6 +101,7 @@ class Health:
             "silent_s": round(time.monotonic() - answered, 1),
             "stuck": self._pulse.stuck(),
             "alarm": alarm or None,
+            **({"shadow": shadow.to_json()} if shadow else {}),
             "temperature_c": temperature,
         }
 

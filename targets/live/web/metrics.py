@@ -36,6 +36,15 @@ class Metrics:
             ("kind",),
             registry=registry,
         )
+        self._shadow = {
+            name: Gauge(
+                f"edgecnn_shadow_{name}",
+                f"{what} since the start, of the candidate that looks on",
+                ("bundle",),
+                registry=registry,
+            )
+            for name, what in (("frames", "Frames"), ("disagreements", "Other answers"))
+        }
         self._temperature = temperature
         self._warmth: Gauge | None = None
 
@@ -47,6 +56,9 @@ class Metrics:
             for kind in ALARMS:
                 self._alarms.labels(kind).set(prediction.alarm.kind == kind)
         self._failed.inc(prediction.failed)
+        if prediction.shadow:
+            for name, gauge in self._shadow.items():
+                gauge.labels(prediction.shadow.bundle).set(getattr(prediction.shadow, name))
         for stage, histogram in self._stages.items():
             histogram.observe(getattr(prediction.latency_ms, stage) / 1e3)
 
