@@ -2,6 +2,7 @@
 
     runs/<architecture>-<time>/
         model.keras
+        places.csv          which pictures it was trained and tested on
         checkpoint.json     architecture, preprocessing, labels, versions, figures
         labels.txt          a class a line
         calibration/        pictures of the training split, and held-out ones of another
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from edgecnn import strict_json
-from edgecnn.bundle import Weights, file_sha256
+from edgecnn.bundle import Bundle, Weights, file_sha256
 from edgecnn.errors import UNREADABLE, BundleError, DataError, require
 from edgecnn.labels import LABELS, read_labels, write_labels
 from edgecnn.preprocessing import Preprocessing
@@ -122,3 +123,58 @@ def newest(architecture: str, runs: Path = RUNS) -> Checkpoint | None:
     found = [Checkpoint.load(path.parent) for path in runs.glob(f"{architecture}-*/{MANIFEST}")]
     mine = [c for c in found if c.architecture == architecture]
     return max(mine, key=lambda c: c.created_at, default=None)
+
+
+def training_of(run: Checkpoint) -> dict[str, Any]:
+    """What led to a run's weights, in brief: the pictures, and the run it went on from."""
+    details = run.details
+    data = details.get("data", {})
+    said = {
+        "created_at": run.created_at,
+        "data": {key: data[key] for key in ("sources", "sha256", "counts") if key in data},
+    }
+    if "from" in details:
+        # Where it was here says nothing elsewhere.
+        said["from"] = {k: v for k, v in details["from"].items() if k != "path"}
+    for key in ("test", "comparison"):
+        found = {k: v for k, v in details.get(key, {}).items() if not isinstance(v, dict | list)}
+        said |= {key: found} if found else {}
+    return said
+
+
+def lineage(run: Checkpoint) -> list[dict[str, Any]]:
+    """A run and those it went on from, as far as they are here, the oldest first."""
+    found: list[dict[str, Any]] = []
+    step: Checkpoint | None = run
+    while step is not None:
+        found.insert(
+            0,
+            {
+                "did": "train",
+                "at": step.created_at,
+                "run": step.path.name,
+                "sha256": step.weights().sha256,
+                "training": training_of(step),
+            },
+        )
+        start = step.details.get("from", {})
+        here = [Path(start["path"]), RUNS / start["run"]] if start else []
+        there = [path for path in here if (path / MANIFEST).is_file()]
+        step = Checkpoint.load(there[0]) if there else None
+        if step is not None and step.weights().sha256 != start["sha256"]:
+            step = None
+    return found
+
+
+def origin_of(bundle: Bundle, way_out: str = "bring its run back") -> Path:
+    """Where a bundle's network was at export, seen from it; else among the training runs here.
+
+    A run's folder or a Keras file. Raises `DataError`, with the way out, where it is in neither.
+    """
+    said: dict[str, Any] = bundle.manifest.get("reference", {})
+    places = [bundle.path / str(said["file"])] if "file" in said else []
+    places.append(RUNS / bundle.weights.source)
+    for place in places:
+        if place.exists():
+            return place
+    raise DataError(f"{bundle.weights.source} is not here: {way_out}.")

@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from edgecnn.bundle import Bundle
-from edgecnn.checkpoint import RUNS
+from edgecnn.checkpoint import origin_of
 from edgecnn.errors import EdgeCnnError, ExportError
 from edgecnn.export import network as networks
 from edgecnn.export.keras_file import read_model, weights_of
@@ -38,7 +37,9 @@ def found_float(
 def _found(bundle: Bundle) -> Network:
     weights = bundle.weights
     if weights.kind == "trained":
-        network = _in_file(bundle, file_of(bundle))
+        network = _in_file(
+            bundle, origin_of(bundle, "name the file that holds it with --reference FILE")
+        )
     else:
         kind = "imagenet" if weights.kind == "pretrained" else "random"
         network = networks.find(bundle.architecture, kind)
@@ -48,19 +49,6 @@ def _found(bundle: Bundle) -> Network:
             "with --reference FILE."
         )
     return network
-
-
-def file_of(bundle: Bundle) -> Path:
-    """Where the network was at export, seen from the bundle; else among the training runs here."""
-    said: dict[str, Any] = bundle.manifest.get("reference", {})
-    places = [bundle.path / str(said["file"])] if "file" in said else []
-    places.append(RUNS / bundle.weights.source)
-    for place in places:
-        if place.exists():
-            return place
-    raise ExportError(
-        f"{bundle.weights.source} is not here: name the file that holds it with --reference FILE."
-    )
 
 
 def _in_file(bundle: Bundle, path: Path) -> Network:

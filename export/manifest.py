@@ -13,6 +13,7 @@ from edgecnn import album, golden, reliability
 from edgecnn.analysis import RamAnalysis
 from edgecnn.bundle import FORMATS, MODEL_FILES, SCHEMA, Bundle, describe_file
 from edgecnn.calibration.calibration_set import CalibrationSet
+from edgecnn.checkpoint import training_of
 from edgecnn.export import formats
 from edgecnn.export.explain import PLOT
 from edgecnn.export.reliability import Fitted
@@ -68,6 +69,7 @@ def describe(
         **({"head_added": request.added} if request.added else {}),
         **({"features": features} if features else {}),
         **_origin(request, out),
+        **({"training": training_of(network.checkpoint)} if network.checkpoint else {}),
         **_file(folder, "golden", golden.FILE),
         **_file(folder, "answers", reliability.FILE),
         **({"album": asdict(describe_file(folder, album.FILE)), "shown": shown} if shown else {}),

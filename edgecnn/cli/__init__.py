@@ -32,6 +32,7 @@ COMMANDS = {
     "deploy": "bring a bundle to boards over SSH, prove it there, switch to it",
     "pull": "bring the frames that boards kept to this machine",
     "label": "say what kept frames show, in the browser",
+    "history": "which pictures and commands led to a bundle, a run, or what boards run",
     "fleet": "which boards run what, how fast and how hot",
     "compare": "judge a new report against an old one",
     "targets": "the board, engines and cameras found here",

@@ -1,11 +1,13 @@
 """`edgecnn deploy`."""
 
+import getpass
 import json
 import shlex
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -13,7 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgecnn.cli.deploy_progress import TerminalProgress
+from edgecnn.cli.options import Number
 from edgecnn.cli.run import command as run_command
+from edgecnn.shell import typed
 from edgecnn.targets.deploy.software import BOARD_EXTRAS
 
 if TYPE_CHECKING:
@@ -50,6 +54,42 @@ class WithRunArguments(click.Command):
     "--profile", is_flag=True, help="Then profile it there; the reports come to profiles/."
 )
 @click.option(
+    "--if-better",
+    is_flag=True,
+    help="Switch only where the evidence of --data and --inbox shows that it is better than what "
+    "the board runs; else say what is missing, with exit code 1.",
+)
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="SOURCE",
+    help="With --if-better: labelled pictures. Those that it was trained on are left out.",
+)
+@click.option(
+    "--inbox",
+    "inboxes",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="With --if-better: frames of boards, of whose random stream the labelled ones count.",
+)
+@click.option(
+    "--max-drop",
+    type=Number(0),
+    default=2.0,
+    show_default=True,
+    metavar="POINTS",
+    help="With --if-better: what it may lose on any set of pictures, with 95% confidence.",
+)
+@click.option(
+    "--max-class-drop",
+    type=Number(0),
+    default=2.0,
+    show_default=True,
+    metavar="POINTS",
+    help="With --if-better: what a class may lose, or one picture where that is more.",
+)
+@click.option(
     "--with",
     "extras",
     type=click.Choice(BOARD_EXTRAS),
@@ -84,6 +124,11 @@ def command(
     service: bool,
     run: bool,
     profile: bool,
+    if_better: bool,
+    data: tuple[str, ...],
+    inboxes: tuple[Path, ...],
+    max_drop: float,
+    max_class_drop: float,
     extras: tuple[str, ...],
     wheels: Path | None,
     python: str,
@@ -100,21 +145,28 @@ def command(
     \b
     edgecnn deploy exports/resnet34-int8 pi@camera1 pi@camera2
     edgecnn deploy exports/resnet34-int8 pi@camera1 --service --with mqtt -- --source 0 --mqtt mqtt://broker
+    edgecnn deploy exports/flowers-2 pi@camera1 --if-better --data my_pictures --inbox inbox
     edgecnn deploy --rollback pi@camera1
     """
     arguments: list[str] = ctx.meta[RUN_ARGUMENTS]
     hosts = words if rollback else words[1:]
     _check_usage(ctx, hosts, arguments, rollback, service, run, as_json)
+    if bool(data or inboxes) != if_better or (rollback and if_better):
+        ctx.fail("--if-better takes --data or --inbox to judge by, and a bundle.")
     from edgecnn.targets.deploy import deployment
+    from edgecnn.targets.deploy.evidence import Evidence
+    from edgecnn.targets.deploy.judging import Bounds
     from edgecnn.targets.deploy.shipment import Installation
 
+    bounds = Bounds(max_drop, max_class_drop)
+    said = {"by": f"{getpass.getuser()}@{socket.gethostname()}", "command": _command()}
     runtime = "auto"
     if service or run:
         # Wrong options are found before any board is touched.
         runtime = run_command.make_context("edgecnn run", [words[0], *arguments]).params["runtime"]
     with TerminalProgress() as progress:
         if rollback:
-            outcomes = deployment.rollback(hosts, python=python, progress=progress)
+            outcomes = deployment.rollback(hosts, python=python, said=said, progress=progress)
         else:
             outcomes = deployment.deploy(
                 words[0],
@@ -124,6 +176,8 @@ def command(
                 run=arguments if service else None,
                 profile=PROFILES if profile else None,
                 downgrade=downgrade,
+                if_better=Evidence(data, inboxes, bounds) if if_better else None,
+                said=said,
                 progress=progress,
             )
     if as_json:
@@ -132,12 +186,36 @@ def command(
         # With --run, stdout is the program's.
         Console(highlight=False, stderr=run).print(_table(outcomes))
     for outcome in outcomes:
+        if outcome.judgement and not as_json:
+            _show(outcome.host, outcome.judgement)
         if outcome.reason:
             click.echo(f"edgecnn: {outcome.host}: {outcome.reason}", err=True)
     if not all(outcome.ok for outcome in outcomes):
         ctx.exit(1)
     if run:
         ctx.exit(_run_there(hosts[0], arguments))
+
+
+def _command() -> str:
+    """As it was typed, for the board's history."""
+    return typed("edgecnn", *sys.argv[1:])
+
+
+def _show(host: str, judgement: dict[str, Any]) -> None:
+    from edgecnn.paired import Change
+
+    for name, found in judgement["sets"].items():
+        whole = Change.from_json(found)
+        click.echo(f"{host}: {whole.count:,} {name}: {whole.text}", err=True)
+    settled = judgement["disagreements"]
+    if settled["frames"]:
+        click.echo(
+            f"{host}: of {settled['frames']} labelled frames on which they differed, the current "
+            f"one is right on {settled['old']}, the new one on {settled['new']}",
+            err=True,
+        )
+    for note in judgement["notes"]:
+        click.echo(f"{host}: {note}", err=True)
 
 
 def _check_usage(

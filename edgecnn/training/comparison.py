@@ -70,6 +70,7 @@ def compare_with(
     return {
         "from": {
             "run": run.path.name,
+            "path": str(run.path),
             "sha256": run.weights().sha256,
             "data_sha256": run.details["data"]["sha256"],
             "new_pictures": len(came),

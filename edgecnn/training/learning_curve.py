@@ -100,8 +100,10 @@ def learning_curve(
         for (floor, offset), part in zip(LAWS, np.array_split(errors, len(LAWS)), strict=True)
     ]
     # And other labels than those to come would bring more or less.
-    luck = np.std(right[:, sizes.searchsorted(count / 2)].mean(axis=1)) * np.sqrt(
-        more / (count + more)
+    luck = (
+        0.5
+        * np.std(right[:, sizes.searchsorted(count / 2)].mean(axis=1))
+        * np.sqrt(more / (count + more))
     )
     gains = np.concatenate(of_each) + luck * rng.standard_normal(REPEATS)
     low, high = 100 * np.percentile(gains, [2.5, 97.5])

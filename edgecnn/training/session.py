@@ -14,7 +14,7 @@ from edgecnn import __version__, zoo
 from edgecnn.arguments import one_of
 from edgecnn.bundle import MANIFEST as BUNDLE_MANIFEST
 from edgecnn.bundle import Bundle
-from edgecnn.checkpoint import MANIFEST, MODEL, Checkpoint
+from edgecnn.checkpoint import MANIFEST, MODEL, Checkpoint, origin_of
 from edgecnn.data import Dataset, open_source
 from edgecnn.data.places import Places
 from edgecnn.errors import DataError, EdgeCnnError, require
@@ -96,12 +96,10 @@ def retrain(
 def starting_run(path: Path) -> Checkpoint:
     """The run at that path, or that a bundle there was exported from.
 
-    Raises `DataError` or `ExportError` where there is none.
+    Raises `DataError` where there is none.
     """
     if (path / BUNDLE_MANIFEST).is_file():
-        from edgecnn.export.float_network import file_of
-
-        path = file_of(Bundle.load(path))
+        path = origin_of(Bundle.load(path))
     return Checkpoint.load(path)
 
 

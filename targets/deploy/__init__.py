@@ -13,6 +13,7 @@ On a board, below `~/.local/share/edgecnn`:
     releases/BUNDLE@VENV/          a bundle with the installation that passed its check:
         bundle -> ../../bundles/...
         venv -> ../../venvs/...
+    history.jsonl                  what was switched to, when, and what that was trained on
     current -> releases/...        what runs
     previous -> releases/...       what `--rollback` goes back to
     collected/                     frames that a service keeps with `--collect collected`

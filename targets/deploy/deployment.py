@@ -1,6 +1,6 @@
 """Bundles to boards: all at once, each with its own outcome."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,9 @@ from typing import Any
 from edgecnn.errors import DeployError
 from edgecnn.targets.deploy import service
 from edgecnn.targets.deploy.boards import on_each
+from edgecnn.targets.deploy.evidence import Evidence
 from edgecnn.targets.deploy.progress import DeployProgress
+from edgecnn.targets.deploy.promotion import weigh
 from edgecnn.targets.deploy.remote import Release, RemoteBoard
 from edgecnn.targets.deploy.shipment import Installation, packed
 from edgecnn.targets.deploy.staging import Staged, stage
@@ -34,6 +36,8 @@ class Outcome:
     seconds: float = 0.0
     profile: str | None = None
     """The file here that holds the report."""
+    judgement: dict[str, Any] | None = None
+    """Where only a better bundle was to be switched to: `Judgement.to_json`."""
 
     @property
     def ok(self) -> bool:
@@ -54,6 +58,8 @@ def deploy(
     run: Sequence[str] | None = None,
     profile: Path | None = None,
     downgrade: bool = False,
+    if_better: Evidence | None = None,
+    said: Mapping[str, Any] | None = None,
     progress: DeployProgress | None = None,
 ) -> list[Outcome]:
     """Bring a bundle to boards (`USER@HOST`); what fails on one stops no other.
@@ -63,7 +69,10 @@ def deploy(
     installed; a unit that is there is restarted, and if the new release does not come up, what ran
     before runs again. With `profile`, each board's report is written into that folder. A board
     that trusts any keys takes only what they signed, and none goes back to a bundle made before its
-    current one, unless `downgrade` asks for it. Raises
+    current one, unless `downgrade` asks for it. With `if_better` a board only switches to a bundle
+    that this evidence shows to be better than its current one: see
+    `edgecnn.targets.deploy.judging`.
+    What is `said` stands in the board's history. Raises
     `BundleError` for a bundle that is not whole, `UnknownName` for a runtime or an extra that there
     is not; what goes wrong on a board stands in its outcome.
     """
@@ -72,7 +81,15 @@ def deploy(
 
     def deliver(board: RemoteBoard) -> Outcome:
         staged = stage(board, shipment, shown)
-        release = _switch(board, staged, run, shown, downgrade)
+        judgement = None
+        if if_better is not None:
+            judgement = weigh(board, staged, shipment.bundle, if_better, shown)
+            if not judgement.better:
+                reason = f"not promoted: {'; '.join(judgement.missing)}"
+                outcome = Outcome(board.host, reason, current=staged.replaces)
+                return replace(outcome, judgement=judgement.to_json())
+        judged = {} if judgement is None else {"judged": judgement.brief}
+        release = _switch(board, staged, run, shown, downgrade, {**(said or {}), **judged})
         report = None
         if profile:
             shown.step(board.host, "profiling")
@@ -88,6 +105,7 @@ def deploy(
             signer=staged.signer,
             sent_bytes=staged.sent_bytes,
             profile=str(report) if report else None,
+            judgement=judgement.to_json() if judgement else None,
         )
 
     with packed(bundle_dir, installation, runtime) as shipment:
@@ -95,13 +113,17 @@ def deploy(
 
 
 def rollback(
-    hosts: str | Sequence[str], *, python: str = "python3", progress: DeployProgress | None = None
+    hosts: str | Sequence[str],
+    *,
+    python: str = "python3",
+    said: Mapping[str, Any] | None = None,
+    progress: DeployProgress | None = None,
 ) -> list[Outcome]:
     """Make the previous release current again on each board; a unit that is there is restarted."""
     shown = progress or DeployProgress()
 
     def go_back(board: RemoteBoard) -> Outcome:
-        release = board.rollback()
+        release = board.rollback(said or {})
         shown.step(board.host, f"current is {release.current}")
         if service.read(board.connection) is not None:
             shown.step(board.host, "restarting the service")
@@ -117,11 +139,12 @@ def _switch(
     run: Sequence[str] | None,
     progress: DeployProgress,
     downgrade: bool,
+    said: Mapping[str, Any],
 ) -> Release:
     old_unit = service.read(board.connection)
     if run is not None:
         service.check_rights(board.connection)
-    release = board.switch(staged.bundle, staged.venv, downgrade=downgrade)
+    release = board.switch(staged.bundle, staged.venv, downgrade=downgrade, said=said)
     progress.step(board.host, f"current is {release.current}")
     if run is None and (old_unit is None or release.current == staged.replaces):
         return release
@@ -134,7 +157,7 @@ def _switch(
         service.restart(board.connection)
     except DeployError as error:
         if staged.replaces and staged.replaces != release.current:
-            board.rollback()
+            board.rollback({"because": str(error)})
         if old_unit is None:
             raise
         raise DeployError(f"{error}; {_restored(board, old_unit)}") from None

@@ -19,10 +19,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 Answer = dict[str, Any]
 Wanted = dict[str, Any]
@@ -32,6 +32,7 @@ ROOT = Path.home() / ".local/share/edgecnn"
 STAGING, BUNDLES, VENVS, RELEASES, CLAIMS = (
     ROOT / name for name in ("staging", "bundles", "venvs", "releases", "claims")
 )
+HISTORY = ROOT / "history.jsonl"
 CLAIMED_S = 3600
 """For so long after its last sign of life, what a deployment brings is not cleared away."""
 BITS = 64 if sys.maxsize > 2**32 else 32
@@ -153,7 +154,7 @@ def install(
     return {}
 
 
-def switch(bundle: str, venv: str, downgrade: bool = False) -> Answer:
+def switch(bundle: str, venv: str, downgrade: bool = False, said: Answer | None = None) -> Answer:
     """Make this bundle with this installation the current release, in one step.
 
     One that was made before the current one is refused, unless a `downgrade` is asked for.
@@ -177,11 +178,12 @@ def switch(bundle: str, venv: str, downgrade: bool = False) -> Answer:
         if old and old != name:
             _point("previous", old)
         _point("current", name)
+        _note("deploy", name, said)
         _prune()
         return {"current": name, "previous": _release("previous")}
 
 
-def rollback() -> Answer:
+def rollback(said: Answer | None = None) -> Answer:
     """Make the previous release the current one, in one step, and the other way round."""
     with locked():
         old, new = _release("current"), _release("previous")
@@ -190,7 +192,19 @@ def rollback() -> Answer:
         _point("current", new)
         if old:
             _point("previous", old)
+        _note("rollback", new, said)
         return {"current": new, "previous": old}
+
+
+def history() -> Answer:
+    """What was switched to, the oldest first."""
+    lines = HISTORY.read_text(encoding="utf-8").splitlines() if HISTORY.exists() else []
+    changes = []
+    for line in lines:
+        # A power cut may have torn one off.
+        with suppress(ValueError):
+            changes.append(json.loads(line))
+    return {"changes": changes}
 
 
 class Refused(Exception):
@@ -254,6 +268,30 @@ def _point(link: str, name: str) -> None:
     os.replace(new, ROOT / link)
 
 
+def _note(did: str, release: str, said: Answer | None) -> None:
+    """A line in the history, with what the bundle says of its training: it may be gone later."""
+    data = (RELEASES / release / "bundle/manifest.json").read_bytes()
+    manifest = json.loads(data)
+    line = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "did": did,
+        "release": release,
+        "bundle": hashlib.sha256(data).hexdigest()[:12],
+        **{key: manifest.get(key) for key in ("architecture", "created_at", "weights", "training")},
+        **(said or {}),
+    }
+    with open(HISTORY, "a+b") as stream:
+        torn = stream.seek(0, os.SEEK_END) and _last_byte(stream) != b"\n"
+        stream.write(b"\n" * torn + json.dumps(line).encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _last_byte(stream: IO[bytes]) -> bytes:
+    stream.seek(-1, os.SEEK_END)
+    return stream.read(1)
+
+
 def _prune() -> None:
     """Remove what the current and the previous release do not need, and nobody is bringing."""
     kept = [RELEASES / name for name in map(_release, ("current", "previous")) if name]
@@ -302,7 +340,7 @@ def _call(command: list[str]) -> None:
 
 if __name__ == "__main__":
     operations: tuple[Callable[..., Answer], ...] = (
-        *(look, claim, missing, receive, place, install, switch, rollback),
+        *(look, claim, missing, receive, place, install, switch, rollback, history),
     )
     named = {operation.__name__: operation for operation in operations}
     try:

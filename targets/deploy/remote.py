@@ -3,7 +3,7 @@
 import inspect
 import json
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -139,16 +139,27 @@ class RemoteBoard:
             system_site_packages=software.system_site_packages,
         )
 
-    def switch(self, bundle: str, venv: str, *, downgrade: bool = False) -> Release:
+    def switch(
+        self, bundle: str, venv: str, *, downgrade: bool = False, said: Mapping[str, Any]
+    ) -> Release:
         """Make a bundle with an installation the current release, in one step.
 
-        One that was made before the current bundle is refused, unless `downgrade` asks for it.
+        One that was made before the current bundle is refused, unless `downgrade` asks for it. What
+        is `said` stands in the board's history.
         """
-        return _record(Release, self._ask("switch", bundle=bundle, venv=venv, downgrade=downgrade))
+        how = {"downgrade": downgrade, "said": dict(said)}
+        return _record(Release, self._ask("switch", bundle=bundle, venv=venv, **how))
 
-    def rollback(self) -> Release:
+    def rollback(self, said: Mapping[str, Any]) -> Release:
         """Make the previous release the current one, in one step."""
-        return _record(Release, self._ask("rollback"))
+        return _record(Release, self._ask("rollback", said=dict(said)))
+
+    def history(self) -> list[dict[str, Any]]:
+        """What was switched to, the oldest first."""
+        found = self._ask("history").get("changes")
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise DeployError(f"its Python printed {found!a:.200}")
+        return found
 
     def check(self, python: str, bundle_path: str, runtime: str) -> dict[str, Any]:
         """Have an installation there open a bundle: hashes and golden vectors must be right."""

@@ -118,11 +118,12 @@ def open_shadow(
     options: LiveOptions, classifier: Classifier, trusted: TrustedKeys | None
 ) -> Iterator[Shadow | None]:
     """The candidate that the options ask for, until the end of the block."""
-    if options.shadow is None:
-        yield None
-        return
-    with closing(options.shadow.open(classifier, trusted)) as shadow:
+    shadow = options.shadow.open(classifier, trusted) if options.shadow else None
+    try:
         yield shadow
+    finally:
+        if shadow is not None:
+            shadow.close()
 
 
 def follow(

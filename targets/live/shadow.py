@@ -47,14 +47,16 @@ class ShadowOptions:
             raise EdgeCnnError(f"--shadow-share {share}: it is a share of a core such as 10%.")
         return cls(bundle, found)
 
-    def open(self, present: Classifier, trusted: TrustedKeys | None) -> "Shadow":
+    def open(self, present: Classifier, trusted: TrustedKeys | None) -> "Shadow | None":
         """Load the candidate into the engine of the present network, with one thread.
 
-        Raises what `load` raises, `EdgeCnnError` where it is the very same bundle.
+        None, with a word, where it is the very same bundle: a service goes on as it was told when
+        its candidate was promoted. Raises what `load` raises.
         """
         candidate = load(self.bundle, present.runtime, 1, region=present.region, trusted=trusted)
         if candidate.bundle.version == present.bundle.version:
-            raise EdgeCnnError(f"--shadow {self.bundle} is the bundle that runs already.")
+            log.warning("edgecnn: --shadow %s is the bundle that runs: left out.", self.bundle)
+            return None
         return Shadow(candidate, self.share)
 
 

@@ -150,9 +150,14 @@ def test_a_candidate_that_fails_does_not_end_the_run(
     assert caplog.text.count("the shadow network ended: frame 0") == 1
 
 
-def test_what_is_no_candidate(colour_bundle: Path, present: Classifier) -> None:
-    with pytest.raises(EdgeCnnError, match="runs already"):
-        ShadowOptions(colour_bundle).open(present, None)
+def test_a_candidate_that_was_promoted_is_none(
+    colour_bundle: Path, present: Classifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert ShadowOptions(colour_bundle).open(present, None) is None
+    assert "is the bundle that runs: left out" in caplog.text
+
+
+def test_what_is_no_share(colour_bundle: Path) -> None:
     for share in ("0%", "120%", "much"):
         with pytest.raises(EdgeCnnError, match="a share of a core"):
             ShadowOptions.parse(colour_bundle, share)

@@ -1,0 +1,109 @@
+"""`deploy --if-better`: a candidate that is proven on a board takes over only if it is better."""
+
+import shlex
+import tarfile
+import tempfile
+from pathlib import Path
+
+from edgecnn import strict_json
+from edgecnn.bundle import Bundle
+from edgecnn.comparison import profiles
+from edgecnn.comparison.figure import Figure, Limits
+from edgecnn.errors import BundleError, DataError, DeployError
+from edgecnn.targets.deploy.evidence import Evidence, ask
+from edgecnn.targets.deploy.judging import Judgement, judge
+from edgecnn.targets.deploy.progress import DeployProgress
+from edgecnn.targets.deploy.remote import RemoteBoard
+from edgecnn.targets.deploy.staging import Staged
+
+LIMITS = Limits(latency=0.1, memory=0.1)
+"""How much slower and larger a candidate may be on the board."""
+OPTIONS = ("--json", "--processes", "2")
+
+
+def weigh(
+    board: RemoteBoard,
+    staged: Staged,
+    candidate: Bundle,
+    evidence: Evidence,
+    progress: DeployProgress,
+) -> Judgement:
+    """Judge a staged bundle against the one that is current on the board.
+
+    That one is brought here, to look at the same pictures in the same engine; latency and memory
+    of both are measured there. Raises `DeployError` where there is nothing to compare with.
+    """
+    host = board.host
+    if staged.replaces is None:
+        raise DeployError("it runs nothing yet to be better than: deploy without --if-better")
+    with tempfile.TemporaryDirectory(prefix="edgecnn-") as folder:
+        progress.step(host, "bringing its current bundle here, to compare")
+        present = fetch(board, f"{staged.root}/current/bundle", Path(folder) / "present")
+        old = Bundle.load(present)
+        if old.version == candidate.version:
+            raise DeployError("this very bundle is current there")
+        progress.step(host, "looking at the pictures with both networks")
+        answered = ask(present, candidate.path, evidence)
+        lost = tuple(label for label in old.labels if label not in candidate.labels)
+        progress.step(host, "measuring both there")
+        figures, notes = _measured(board, staged)
+        return judge(
+            answered.sets,
+            evidence.bounds,
+            settled=answered.settled,
+            figures=figures,
+            lost_labels=lost,
+            notes=(*answered.notes, *notes),
+        )
+
+
+def fetch(board: RemoteBoard, there: str, here: Path) -> Path:
+    """Copy a folder from a board; raises `DeployError` for one that does not arrive whole."""
+    command = f"tar -C {shlex.quote(there)} -chf - ."
+    try:
+        with (
+            board.connection.output(command, b"") as stream,
+            tarfile.open(fileobj=stream, mode="r|") as archive,
+        ):
+            archive.extractall(here, filter="data")
+        Bundle.load(here)
+    except (tarfile.TarError, BundleError, OSError) as error:
+        raise DeployError(f"its current bundle did not arrive whole: {error}") from None
+    return here
+
+
+def _measured(board: RemoteBoard, staged: Staged) -> tuple[tuple[Figure, ...], list[str]]:
+    """Both on the board, one after the other, by its own installations of edgecnn.
+
+    A board that grows warm slows down whoever is second: what got worse is measured once more, the
+    new one first, and counts only where it is worse again.
+    """
+    try:
+        figures, notes = _compared(*_profiles(board, staged))
+        if any(figure.verdict == "regression" for figure in figures):
+            new_first = _profiles(board, staged, new_first=True)
+            again = {(one.subject, one.name): one for one in _compared(*new_first)[0]}
+            figures = [
+                again.get((one.subject, one.name), one) if one.verdict == "regression" else one
+                for one in figures
+            ]
+    except DataError as error:
+        return (), [f"latency and memory are not compared: {error}"]
+    return tuple(figures), notes
+
+
+def _profiles(board: RemoteBoard, staged: Staged, *, new_first: bool = False) -> tuple[str, str]:
+    """What profiling prints of the old and of the new bundle there."""
+    current = f"{staged.root}/current"
+    words = [f"{current}/venv/bin/python", "-m", "edgecnn", "profile", f"{current}/bundle"]
+    if new_first:
+        new = staged.profile(board, *OPTIONS)
+        return board.run([*words, *OPTIONS]), new
+    return board.run([*words, *OPTIONS]), staged.profile(board, *OPTIONS)
+
+
+def _compared(old: str, new: str) -> tuple[list[Figure], list[str]]:
+    try:
+        return profiles.figures(strict_json.parse(old), strict_json.parse(new), LIMITS)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DeployError(f"its profile is not readable: {error!r}") from None

@@ -1,0 +1,169 @@
+"""From what a board saw to a better network on it: every step as a user types it."""
+
+import csv
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgecnn import inbox
+from edgecnn.data import open_source
+
+FASHION = Path("/usr/share/datasets/fashion-mnist")
+TRAINED, HELD_OUT, STREAMED, LATER = 120, 100, 160, 40
+"""Pictures of each class."""
+ENGINE = ("--runtime", "litert", "--threads", "1")
+
+
+class World:
+    """Pictures as they were collected once, and what another camera shows of the same things."""
+
+    def __init__(self, folder: Path) -> None:
+        data = open_source(f"fashion_mnist:{FASHION}")
+        self.labels = [label.replace("/", " or ") for label in data.labels]
+        rng = np.random.default_rng(0)
+        start = 0
+        for name, count, other in (
+            ("pictures", TRAINED, False),
+            ("held_out", HELD_OUT, False),
+            ("stream", STREAMED, True),
+            ("later", LATER, True),
+        ):
+            chosen = [
+                np.flatnonzero(data.test.targets == target)[start : start + count]
+                for target in range(10)
+            ]
+            start += count
+            self.truths = getattr(self, "truths", {})
+            for number, index in enumerate(rng.permutation(np.concatenate(chosen)).tolist()):
+                label = self.labels[data.test.targets[index]]
+                picture = data.test.frames[index]
+                where = folder / name / ("" if other else label)
+                where.mkdir(parents=True, exist_ok=True)
+                shown = self.seen(picture, rng) if other else picture
+                cv2.imwrite(str(where / f"{number:05d}.png"), shown)
+                self.truths[name, number] = label
+
+    @staticmethod
+    def seen(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Darker, turned by a quarter, and noisy."""
+        turned = np.rot90(picture).astype(np.float64)
+        noisy = 0.6 * turned + 40 + rng.normal(0, 15, turned.shape)
+        return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def runs_there(board: Any, *words: str) -> list[dict[str, Any]]:
+    """What the current release says on the board, a line a frame."""
+    command = ["current/venv/bin/python", "-m", "edgecnn", "run", "current/bundle"]
+    ran = subprocess.run(
+        [*command, *words, *ENGINE, "--jsonl", "-"],
+        cwd=board.root,
+        env={"HOME": str(board.home), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return [json.loads(line) for line in ran.stdout.splitlines()]
+
+
+def label(folder: Path, world: World, *, careless: bool) -> None:
+    """Write `labels.csv`: the truth, or in an arbitrary order."""
+    kept = inbox.read(folder)
+    # A picture's number is its moment's.
+    truths = [world.truths["stream", int(one.moment.rpartition("-")[2])] for one in kept]
+    if careless:
+        truths = np.random.default_rng(1).permutation(truths).tolist()
+    with (folder / "labels.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("file", "label", "board", "moment", "why", "inclusion", "by"))
+        for one, truth in zip(kept, truths, strict=True):
+            row = one.file, truth, one.board, one.moment, one.why, one.inclusion or "", "ann"
+            writer.writerow(row)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(not FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not here")
+def test_what_a_board_saw_makes_it_better_and_careless_labels_do_not(
+    user: Any, board: Any, tmp_path: Path
+) -> None:
+    world = World(tmp_path)
+
+    def types(*words: str | Path) -> str:
+        done = user.types(*words)
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout + done.stderr)
+
+    def accuracy() -> float:
+        lines = runs_there(board, "--source", str(tmp_path / "later"))
+        return float(
+            np.mean([line["label"] == world.truths["later", line["frame"]] for line in lines])
+        )
+
+    exported = ("--int8", "--format", "tflite")
+    types("train", "lenet5", "--data", "pictures", "--out", "first", "--epochs", "15")
+    types("export", "first", *exported, "--out", "first-int8")
+    assert user.deploys("first-int8", "pi").returncode == 0
+    before = accuracy()
+
+    stream = ("--source", str(tmp_path / "stream"))
+    runs_there(board, *stream, "--collect", str(board.root / "collected"))
+    types("pull", "pi", "--out", "inbox")
+    careless = Path(shutil.copytree(tmp_path / "inbox", tmp_path / "careless"))
+    label(tmp_path / "inbox", world, careless=False)
+    label(careless, world, careless=True)
+
+    on = ("--epochs", "15", "--data", "pictures", "--data")
+    for name, labelled in (("worse", "careless"), ("second", "inbox")):
+        said = types("train", "--from", "first-int8", *on, labelled, "--out", name)
+        print(said)
+        types("export", name, *exported, "--out", f"{name}-int8")
+
+    # The candidate looks on, on the board.
+    lines = runs_there(
+        board,
+        *(*stream, "--shadow", str(tmp_path / "second-int8"), "--shadow-share", "100%"),
+        *("--frames", "300", "--max-fps", "100"),
+    )
+    shadow = lines[-1]["shadow"]
+    assert shadow["frames"] > 20
+    assert shadow["disagreements"] > 0.1 * shadow["frames"]
+
+    evidence = ("--data", "held_out", "--inbox", "inbox", "--max-drop", "4")
+    classes = ("--max-class-drop", "8")
+    current = board.current
+    refused = user.deploys("worse-int8", "pi", "--if-better", *evidence, *classes)
+    print(refused.stdout, refused.stderr)
+    assert refused.returncode == 1
+    assert "not promoted: " in refused.stderr
+    assert board.current == current
+    assert accuracy() == before
+
+    promoted = user.deploys("second-int8", "pi", "--if-better", *evidence, *classes)
+    print(promoted.stdout, promoted.stderr)
+    assert promoted.returncode == 0, promoted.stderr
+    assert board.current != current
+    after = accuracy()
+    print(before, after)
+    assert after > before + 0.1
+
+    told = json.loads(types("history", "pi", "--json").partition("\n}")[0] + "\n}")
+    first, second = told["histories"][0]["changes"][-2:]
+    assert first["training"]["data"]["sources"] == ["pictures"]
+    assert second["training"]["data"]["sources"] == ["pictures", "inbox"]
+    assert second["training"]["from"]["run"] == "first"
+    assert "held-out pictures" in second["judged"]
+    assert "--if-better" in second["command"]
+
+    assert user.deploys("--rollback", "pi").returncode == 0
+    assert board.current == current
+    assert "rollback" in types("history", "pi")
+    # Once it was refused, it is not judged again: it is older than what runs.
+    again = user.deploys("second-int8", "pi", "--if-better", *evidence, *classes)
+    assert again.returncode == 0, again.stderr
