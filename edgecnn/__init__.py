@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # for editors and type checkers; to Python, `_HOME` says the 
     from edgecnn.targets.classifier import load as load
     from edgecnn.targets.deploy.deployment import deploy as deploy
     from edgecnn.targets.deploy.deployment import rollback as rollback
+    from edgecnn.targets.deploy.evidence import Evidence as Evidence
     from edgecnn.targets.live.alarm.watch import AlarmOptions as AlarmOptions
     from edgecnn.targets.live.decisions.rule import DecisionRule as DecisionRule
     from edgecnn.targets.live.loop import LiveOptions as LiveOptions
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # for editors and type checkers; to Python, `_HOME` says the 
     from edgecnn.targets.profiling.profiler import profile as profile
     from edgecnn.targets.region import Region as Region
     from edgecnn.training import resume as resume
+    from edgecnn.training import retrain as retrain
     from edgecnn.training import train as train
     from edgecnn.training import train_qat as train_qat
     from edgecnn.zoo import build as build
@@ -57,6 +59,7 @@ _HOME = {
     "load": "edgecnn.targets.classifier",
     "profile": "edgecnn.targets.profiling.profiler",
     "resume": "edgecnn.training",
+    "retrain": "edgecnn.training",
     "rollback": "edgecnn.targets.deploy.deployment",
     "sign": "edgecnn.signing",
     "train": "edgecnn.training",
@@ -73,6 +76,7 @@ _HOME = {
     "DecisionRule": "edgecnn.targets.live.decisions.rule",
     "EdgeCnnError": "edgecnn.errors",
     "Evaluation": "edgecnn.export.evaluate",
+    "Evidence": "edgecnn.targets.deploy.evidence",
     "Head": "edgecnn.head",
     "LiveOptions": "edgecnn.targets.live.loop",
     "Prediction": "edgecnn.targets.prediction",

@@ -1,11 +1,14 @@
 """From what a board saw to a better network on it: every step as a user types it."""
 
-import csv
 import json
 import shutil
+import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
 
 import cv2
 import numpy as np
@@ -72,19 +75,43 @@ def runs_there(board: Any, *words: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in ran.stdout.splitlines()]
 
 
-def label(folder: Path, world: World, *, careless: bool) -> None:
-    """Write `labels.csv`: the truth, or in an arbitrary order."""
+def label(user: Any, folder: Path, world: World, *, careless: bool) -> None:
+    """As a person does in the browser who knows the truth, or takes one frame for another."""
     kept = inbox.read(folder)
     # A picture's number is its moment's.
     truths = [world.truths["stream", int(one.moment.rpartition("-")[2])] for one in kept]
     if careless:
         truths = np.random.default_rng(1).permutation(truths).tolist()
-    with (folder / "labels.csv").open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(("file", "label", "board", "moment", "why", "inclusion", "by"))
-        for one, truth in zip(kept, truths, strict=True):
-            row = one.file, truth, one.board, one.moment, one.why, one.inclusion or "", "ann"
-            writer.writerow(row)
+    said = dict(zip([one.file for one in kept], truths, strict=True))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        page = f"127.0.0.1:{free.getsockname()[1]}"
+    with user.start("label", folder, "--by", "ann", "--web", page) as process:
+        after = -1
+        while (group := asked(f"http://{page}/group?view=alike&by=ann&after={after}"))["frames"]:
+            mine: dict[str, list[str]] = {}
+            for frame in group["frames"]:
+                mine.setdefault(said[frame["file"]], []).append(frame["file"])
+            for name, files in mine.items():
+                given = {"files": files, "label": name, "by": "ann", "view": "alike"}
+                state = asked(f"http://{page}/label", given)
+            after = group["group"] - 1
+        process.terminate()
+    assert state["labelled"] == len(kept)
+
+
+def asked(url: str, said: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What the page answers, once it is there."""
+    data = None if said is None else json.dumps(said).encode()
+    headers = {"Content-Type": "application/json"}
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urlopen(Request(url, data, headers)) as answer:
+                found: dict[str, Any] = json.load(answer)
+                return found
+        except URLError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
 
 
 @pytest.mark.slow
@@ -116,8 +143,8 @@ def test_what_a_board_saw_makes_it_better_and_careless_labels_do_not(
     runs_there(board, *stream, "--collect", str(board.root / "collected"))
     types("pull", "pi", "--out", "inbox")
     careless = Path(shutil.copytree(tmp_path / "inbox", tmp_path / "careless"))
-    label(tmp_path / "inbox", world, careless=False)
-    label(careless, world, careless=True)
+    label(user, tmp_path / "inbox", world, careless=False)
+    label(user, careless, world, careless=True)
 
     on = ("--epochs", "15", "--data", "pictures", "--data")
     for name, labelled in (("worse", "careless"), ("second", "inbox")):
@@ -164,6 +191,6 @@ def test_what_a_board_saw_makes_it_better_and_careless_labels_do_not(
     assert user.deploys("--rollback", "pi").returncode == 0
     assert board.current == current
     assert "rollback" in types("history", "pi")
-    # Once it was refused, it is not judged again: it is older than what runs.
+    # The same evidence says the same again.
     again = user.deploys("second-int8", "pi", "--if-better", *evidence, *classes)
     assert again.returncode == 0, again.stderr
