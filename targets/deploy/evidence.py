@@ -75,7 +75,13 @@ def ask(present: Path, candidate: Path, evidence: Evidence) -> Answered:
     stream: list[tuple[Shown, float]] = []
     for folder in evidence.inboxes:
         labelled = {one.digest: one for one in _pictures(str(folder))}
-        stream += _of_stream(folder, labelled, learned)
+        usable, waiting = _of_stream(folder, labelled, learned)
+        stream += usable
+        if waiting:
+            notes.append(
+                f"{waiting:,} labelled frames of {folder} wait for the labels of those before "
+                "them: `edgecnn label` shows the random stream in its order under Random"
+            )
         settled = _settled(folder, labelled, answers, settled)
     if stream:
         shown = [one for one, _ in stream]
@@ -166,21 +172,27 @@ def _pictures(source: str) -> Iterator[Shown]:
 
 def _of_stream(
     folder: Path, labelled: dict[bytes, Shown], learned: frozenset[bytes]
-) -> list[tuple[Shown, float]]:
-    """The frames of a random stream that may be used, each with its inclusion."""
+) -> tuple[list[tuple[Shown, float]], int]:
+    """The frames of a random stream that may be used, each with its inclusion.
+
+    And how many more are labelled, behind one that is not: see `estimate.known_in_order`.
+    """
     said = {row.file for row in labels_csv.rows(folder / LABELS_CSV)}
     known: list[tuple[str, tuple[Shown, float] | None]] = []
     for kept in inbox.read(folder):
-        if not kept.random:
+        digest = bytes.fromhex(kept.sha256)
+        moment = hashlib.sha256(f"{kept.board or ''}/{kept.moment}".encode()).digest()
+        if not kept.random or {digest, moment} & learned:
             continue
-        shown = labelled.get(bytes.fromhex(kept.sha256))
+        shown = labelled.get(digest)
         if shown is None:
             # None of mine, or disputed: labelled, and no class that either could say.
             if kept.file not in said:
                 known.append((kept.sha256, None))
-        elif not _seen(shown, learned):
+        else:
             known.append((kept.sha256, (shown, kept.inclusion or 1.0)))
-    return estimate.known_in_order(known)
+    usable = estimate.known_in_order(known)
+    return usable, sum(one is not None for _, one in known) - len(usable)
 
 
 def _settled(
