@@ -19,7 +19,7 @@ from edgecnn import inbox
 from edgecnn.data import open_source
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
-TRAINED, HELD_OUT, STREAMED, LATER = 120, 100, 160, 40
+TRAINED, HELD_OUT, STREAMED, LATER = 120, 100, 400, 40
 """Pictures of each class."""
 ENGINE = ("--runtime", "litert", "--threads", "1")
 
