@@ -124,6 +124,23 @@ class Drop:
         return cls(float(100.0 * lost.mean()), (float(low), float(high)))
 
 
+def divergence(
+    reference: Probabilities, artifact: Probabilities, *, head: Head = SOFTMAX
+) -> NDArray[np.float64]:
+    """Information that is lost of each picture's answer (Kullback-Leibler), in nats: (count,).
+
+    Of independent labels the sum over all.
+    """
+
+    def lost(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+        least = np.finfo(np.float32).tiny
+        found: NDArray[np.float64] = p * np.log(np.maximum(p, least) / np.maximum(q, least))
+        return found.sum(axis=1)
+
+    p, q = (np.asarray(x, np.float64) for x in (reference, artifact))
+    return lost(p, q) if head.kind == "softmax" else lost(p, q) + lost(1 - p, 1 - q)
+
+
 def same(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
     """On which pictures two are alike, in every label if there are several."""
     same = np.equal(a, b)

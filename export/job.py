@@ -25,6 +25,7 @@ from edgecnn.export.quantised import Quantised
 from edgecnn.export.recipe import Quantiser, Recipe
 from edgecnn.export.request import Request
 from edgecnn.export.reuse import missing
+from edgecnn.export.sufficiency import judge
 from edgecnn.export.verify import (
     Verification,
     check_artifacts,
@@ -193,12 +194,19 @@ def write_int8(job: Job) -> dict[str, Any]:
     kept = best(tried)
     if kept is not tried[-1]:
         job.attempt(quantiser, kept.name, kept.recipe)
+    assert job.quantised is not None
+    with job.clock.step("half of the pictures"):
+        sufficed = judge(
+            *(quantiser, kept.recipe, job.quantised),
+            *(pictures.pictures, job.held_out, job.request.head),
+        )
     return {
         "precision": "int8",
         "weights": f"symmetric int{kept.recipe.weight_bits} per output channel",
         "activations": f"{'symmetric int8' if recipe.symmetric else 'asymmetric uint8'} per tensor",
         "recipe": kept.recipe.to_json(),
         "ladder": [{"step": rung.name, "points_lost": rung.points_lost} for rung in tried],
+        **({} if sufficed is None else {"sufficiency": sufficed.to_json()}),
     }
 
 

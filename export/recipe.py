@@ -75,19 +75,9 @@ class Quantiser:
 
     def quantise(self, recipe: Recipe) -> Quantised:
         """Quantise the network by a recipe."""
-        graph, seen = self._with(recipe.equalise)
+        graph, seen = self.seen(recipe)
         sample = self.sample()
-        key = recipe.equalise, recipe.method
-        if key not in self._ranges:
-            self._ranges[key] = clip(graph, sample, seen.ranges, recipe.method)
-        quantised = quantise(
-            graph,
-            self._ranges[key],
-            frozenset(recipe.float_layers),
-            representative=self._representative,
-            weight_bits=recipe.weight_bits,
-            symmetric=recipe.symmetric,
-        )
+        quantised = self.at_ranges(recipe, self.ranges(recipe))
         if recipe.rounding == "adaptive":
             if recipe.equalise not in self._covariances:
                 self._covariances[recipe.equalise] = covariances(graph, sample)
@@ -100,6 +90,30 @@ class Quantiser:
         if recipe.bias_correction == "full":
             quantised = correct_biases_in_sequence(graph, quantised, sample)
         return quantised
+
+    def seen(self, recipe: Recipe) -> tuple[Graph, Statistics]:
+        """The graph that a recipe quantises, and what the pictures say of it."""
+        return self._with(recipe.equalise)
+
+    def ranges(self, recipe: Recipe) -> dict[str, Range]:
+        """The ranges that a recipe chooses."""
+        graph, seen = self.seen(recipe)
+        key = recipe.equalise, recipe.method
+        if key not in self._ranges:
+            self._ranges[key] = clip(graph, self.sample(), seen.ranges, recipe.method)
+        return self._ranges[key]
+
+    def at_ranges(self, recipe: Recipe, ranges: dict[str, Range]) -> Quantised:
+        """The network at these ranges, its weights rounded to the nearest; nothing corrected."""
+        graph, _ = self.seen(recipe)
+        return quantise(
+            graph,
+            ranges,
+            frozenset(recipe.float_layers),
+            representative=self._representative,
+            weight_bits=recipe.weight_bits,
+            symmetric=recipe.symmetric,
+        )
 
     def _with(self, equalise: bool) -> tuple[Graph, Statistics]:
         if equalise not in self._prepared:

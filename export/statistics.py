@@ -40,9 +40,24 @@ class Range:
 class Statistics:
     """Figures by tensor name, over all calibration pictures."""
 
-    ranges: dict[str, Range]
+    extremes: dict[str, Array]
+    """Smallest and largest value in each picture, (count, 2)."""
     means: dict[str, Array]
     """The mean picture of every tensor that a convolution or dense layer reads: float32, NHWC."""
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """What was seen in all pictures."""
+        return self.ranges_of(slice(None))
+
+    def ranges_of(self, pictures: slice) -> dict[str, Range]:
+        """What was seen in some of them; what is no number in a picture does not count."""
+        return {
+            name: Range(
+                float(np.fmin.reduce(each[pictures, 0])), float(np.fmax.reduce(each[pictures, 1]))
+            )
+            for name, each in self.extremes.items()
+        }
 
 
 class GraphRun:
@@ -101,20 +116,18 @@ def observe(
     names = [op.name for op in features(graph)]
     read_by_weights = {name for op in graph if op.op in WEIGHTED for name in op.inputs}
     run = GraphRun(graph, names)
-    low = dict.fromkeys(names, np.inf)
-    high = dict.fromkeys(names, -np.inf)
+    extremes = {name: np.empty((len(images), 2), np.float32) for name in names}
     sums: dict[str, Array] = {}
-    for _, tensors in run.over(images):
+    for number, (_, tensors) in enumerate(run.over(images)):
         for name, value in tensors.items():
-            low[name] = min(low[name], float(value.min()))
-            high[name] = max(high[name], float(value.max()))
+            extremes[name][number] = value.min(), value.max()
             if name in sums:
                 sums[name] += value
             elif name in read_by_weights:
                 sums[name] = value
         on_picture()
     return Statistics(
-        {name: Range(low[name], high[name]) for name in names},
+        extremes,
         {name: channels_last(total) / len(images) for name, total in sums.items()},
     )
 

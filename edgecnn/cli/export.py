@@ -272,7 +272,8 @@ def show(bundle: "Bundle") -> None:
         f"{sum(seconds.values()):.1f} s in all.",
         highlight=False,
     )
-    for line in _worth(bundle):
+    sufficiency = bundle.manifest["quantisation"].get("sufficiency", {"said": []})
+    for line in (*sufficiency["said"], *_worth(bundle)):
         console.print(line, highlight=False, soft_wrap=True)
     command = typed("edgecnn", "run", bundle.path, "--source", "0")
     # In one piece, to be copied; brackets in a folder's name are no markup.
