@@ -2,11 +2,16 @@
 
     python -m benchmarks.accuracy efficientnet_lite0 --data PICTURES --out results
     python -m benchmarks.accuracy my.keras --preprocessing=-1..1 --data PICTURES --out results
+    python -m benchmarks.accuracy runs/mine --data PICTURES --calibration runs/mine/calibration \
+        --ours plain best qat --out results
 
-PICTURES has a `labels.csv` or a folder for each class. All tools get the same float network and the
-same calibration pictures, and are judged on pictures that none of them saw: `--calibration DIR`,
-else 150 of PICTURES are drawn for it, the same at each run. edgecnn keeps a fifth of its
-calibration pictures to verify with, as it always does.
+PICTURES has a `labels.csv` or a folder for each class, or is a data set that `edgecnn train` knows,
+whose test pictures are taken. All tools get the same float network and the same calibration
+pictures, and are judged on pictures that none of them saw: `--calibration DIR`, else 150 of
+PICTURES are drawn for it, the same at each run. edgecnn keeps a fifth of its calibration pictures
+to verify with, as it always does. `--ours` adds what else it can make of them, `--precisions` what
+has more than 8 bits: float32, fp16, and 16-bit activations with 8-bit weights (16x8) by the tools
+whose engines compute those.
 
 Each tool works in a process of its own. Peers quantise the network without its softmax, which is
 then computed in double precision: an 8-bit softmax, as TFLiteConverter makes it, would cost them
@@ -16,6 +21,7 @@ most of their accuracy and is no part of the comparison. Their files are in that
 - agreement: on how many pictures the first class is float's;
 - KL: the mean divergence of the probabilities from float's, in nats;
 - SQNR: of the logits about their mean over the classes, in decibels;
+- memory: by how much a process grows that opens the file and answers a picture;
 - ms: medians in the same engine, in rounds that take turns; a ratio is the median over the rounds.
 
 `--out` gets a JSON file for each network and `accuracy.md` with the tables of all that are there.
@@ -38,35 +44,57 @@ from numpy.typing import NDArray
 
 from benchmarks.engines import ENGINES
 from benchmarks.latency import latencies
-from benchmarks.peers import PEERS, Peer, outside
+from benchmarks.ours import OURS, WAYS, divided
+from benchmarks.ours import WIDER as OUR_WIDER
+from benchmarks.peers import PEERS, WIDER, Peer, outside
+from benchmarks.resident import growth_bytes
 from benchmarks.scores import Scores, log_softmax
 from benchmarks.tables import written
-from edgecnn.bundle import Bundle
-from edgecnn.calibration.calibration_set import CalibrationSet, split
+from edgecnn.bundle import MODEL_FILES
+from edgecnn.data import open_source
 from edgecnn.pictures import Picture, class_indices, labelled_pictures, list_pictures
 from edgecnn.preprocessing import NAMED, Preprocessing
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.engines import runtimes
 
 ROOT = Path(__file__).parents[1]
-OURS = "edgecnn"
 SEED = 0
 
 
-def pictures(asked: argparse.Namespace) -> tuple[list[Picture], list[Picture]]:
-    """Those to calibrate with, and those to judge by."""
-    labelled = labelled_pictures(asked.data)
+def labelled(asked: argparse.Namespace) -> list[Picture]:
+    """All that can be judged by."""
+    if Path(asked.data).exists():
+        return labelled_pictures(Path(asked.data))
+    known = open_source(asked.data)
+    folder = asked.out / "files" / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [known.labels[target] for target in known.test.targets]
+    return [known.test.frames.as_picture(i, name, folder) for i, name in enumerate(names)]
+
+
+def drawn(asked: argparse.Namespace) -> list[Picture]:
+    """The labelled pictures in an order of chance, the same at each run."""
+    found = labelled(asked)
+    return [found[i] for i in np.random.default_rng(SEED).permutation(len(found))]
+
+
+def calibrating(asked: argparse.Namespace) -> list[Picture]:
+    """Those to calibrate with."""
     if asked.calibration:
-        return [Picture(path) for path in list_pictures(asked.calibration)], labelled
-    order = np.random.default_rng(SEED).permutation(len(labelled))
-    drawn = [labelled[i] for i in order]
-    return drawn[: asked.count], drawn[asked.count :]
+        return [Picture(path) for path in list_pictures(asked.calibration)]
+    return drawn(asked)[: asked.count]
+
+
+def judging(asked: argparse.Namespace) -> list[Picture]:
+    """Those to judge by."""
+    return labelled(asked) if asked.calibration else drawn(asked)[asked.count :]
 
 
 def peers(asked: argparse.Namespace) -> dict[str, Peer]:
     """All that edgecnn is measured against, by name."""
     elsewhere = dict(entry.split("=", 1) for entry in asked.elsewhere)
-    return PEERS | {tool: outside(tool, python) for tool, python in elsewhere.items()}
+    wider = WIDER if asked.precisions else {}
+    return PEERS | wider | {tool: outside(tool, python) for tool, python in elsewhere.items()}
 
 
 def network(asked: argparse.Namespace) -> Any:
@@ -98,9 +126,9 @@ def work(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """What one process does: the float network's answers, or a tool's files."""
     from edgecnn.pictures import prepare
 
-    found = network(asked)
-    calibration, test = pictures(asked)
+    found, calibration = network(asked), calibrating(asked)
     if asked.only == "float":
+        test = judging(asked)
         outputs = int(found.model.outputs[0].shape[-1])
         names = [str(i) for i in range(outputs - asked.background)]
         labels = ["background", *names] if asked.background else found.labels or names
@@ -110,14 +138,11 @@ def work(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
         np.save(folder / "logits.npy", with_logits(found).answers(images))
         (folder / "preprocessing.json").write_text(json.dumps(found.preprocessing.to_json()))
         return {"calibration": len(calibration), "test": len(test)}
-    if asked.only == OURS:
-        import edgecnn
-
-        used, held_out = split([Picture(p.path) for p in calibration])
-        chosen = CalibrationSet("benchmark", used, held_out, "the benchmark's pictures")
+    if asked.only in WAYS:
         started = time.perf_counter()
-        edgecnn.export(found, calibration=chosen, out=folder / "bundle")
-        return {"seconds": time.perf_counter() - started}
+        made = WAYS[asked.only](found, divided(calibration), folder)
+        seconds = time.perf_counter() - started
+        return {"seconds": seconds, "folder": str(made.relative_to(folder))}
     model = with_logits(found).model
     floats = found.preprocessing.normalise(prepare(calibration, found.preprocessing))
     started = time.perf_counter()
@@ -155,18 +180,40 @@ def kept_or_made(name: str, folder: Path) -> dict[str, Any]:
     return found
 
 
+def entry(tool: str, runtime: str, made: dict[str, Any], files: list[Path]) -> dict[str, Any]:
+    """What a tool made for an engine, which opens the first of the files."""
+    size = sum(path.stat().st_size for path in files)
+    found = {"tool": tool, "runtime": runtime, "seconds": made["seconds"]}
+    return found | {"model": files[0], "bytes": size}
+
+
+def reason(name: str, error: ChildProcessError) -> str:
+    """Why a tool made nothing, in a line; on stderr all of it."""
+    print(error, file=sys.stderr)
+    return f"{name} failed: {str(error).splitlines()[-1]}"
+
+
 def artifacts(asked: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """What each tool made, and why others made nothing."""
     found: list[dict[str, Any]] = []
-    shutil.rmtree(folder / OURS, ignore_errors=True)  # else an export of the very same is kept
-    made = in_process(OURS, folder / OURS)
-    bundle = Bundle.load(folder / OURS / "bundle")
-    for runtime in ENGINES:
-        format = runtimes.get(runtime).format
-        entry = {"tool": OURS, "runtime": runtime, "seconds": made["seconds"]}
-        size = bundle.artifacts[format].bytes
-        found.append(entry | {"model": bundle.model_file(format), "bytes": size})
     skipped = []
+    ways = [*asked.ours, *(OUR_WIDER if asked.precisions else ())]
+    for name in [OURS, *(f"{OURS} {way}" for way in ways)]:
+        shutil.rmtree(folder / name, ignore_errors=True)  # else an export of the very same is kept
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        try:
+            made = in_process(name, folder / name)
+        except ChildProcessError as error:
+            if name == OURS:
+                raise
+            skipped.append(reason(name, error))
+            continue
+        for runtime in ENGINES:
+            files = [
+                folder / name / made["folder"] / file
+                for file in MODEL_FILES[runtimes.get(runtime).format]
+            ]
+            found.append(entry(name, runtime, made, files))
     for name, peer in peers(asked).items():
         if peer.missing:
             skipped.append(f"{name}: {peer.missing} is not installed")
@@ -175,14 +222,11 @@ def artifacts(asked: argparse.Namespace, folder: Path) -> tuple[list[dict[str, A
         try:
             made = kept_or_made(name, folder / name)
         except ChildProcessError as error:
-            print(error, file=sys.stderr)
-            skipped.append(f"{name} failed: {str(error).splitlines()[-1]}")
+            skipped.append(reason(name, error))
             continue
         model = folder / name / made["file"]
         files = [path for path in (model, model.with_suffix(".bin")) if path.exists()]
-        size = sum(path.stat().st_size for path in files)
-        entry = {"tool": name, "runtime": peer.runtime, "seconds": made["seconds"]}
-        found.append(entry | {"model": model, "bytes": size})
+        found.append(entry(name, peer.runtime, made, files))
     return found, skipped
 
 
@@ -197,7 +241,7 @@ def answers(entry: dict[str, Any], images: NDArray[np.uint8], shown: Any) -> NDA
     values = np.array(found, np.float64)
     # Ours are probabilities; the least that float32 has stands for none.
     least = np.finfo(np.float32).tiny
-    return np.log(np.maximum(values, least)) if entry["tool"] == OURS else log_softmax(values)
+    return np.log(np.maximum(values, least)) if entry["tool"] in WAYS else log_softmax(values)
 
 
 def measured(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -211,7 +255,7 @@ def measured(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     )
 
     def shown(entry: dict[str, Any], image: NDArray[np.uint8]) -> NDArray[Any]:
-        return image if entry["tool"] == OURS else preprocessing.normalise(image)
+        return image if entry["tool"] in WAYS else preprocessing.normalise(image)
 
     expected = log_softmax(logits.astype(np.float64))
     entries, skipped = artifacts(asked, folder)
@@ -220,6 +264,9 @@ def measured(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
         entry.update(scores.to_json())
     if asked.rounds:
         picture = images[0][None]
+        for entry in entries:
+            seen = shown(entry, picture)
+            entry["resident_bytes"] = growth_bytes(entry["runtime"], entry["model"], seen)
         for runtime in ENGINES:
             rivals = [entry for entry in entries if entry["runtime"] == runtime]
             found = latencies(
@@ -244,9 +291,15 @@ def main(given: Sequence[str] | None = None) -> None:
     """Measure one network, and write its figures beside those of others."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("network", help="a Keras file, a training run or an architecture")
-    parser.add_argument("--data", type=Path, required=True, help="labelled pictures")
+    parser.add_argument("--data", required=True, help="labelled pictures")
     parser.add_argument("--calibration", type=Path, help="folder of other pictures")
     parser.add_argument("--count", type=int, default=150, help="drawn without --calibration")
+    ours = [name.removeprefix(f"{OURS} ") for name in WAYS if name != OURS]
+    ours = [way for way in ours if way not in OUR_WIDER]
+    parser.add_argument("--ours", nargs="+", choices=ours, default=[], help="beside the default")
+    parser.add_argument(
+        "--precisions", action="store_true", help="also float32, fp16, and 16-bit activations"
+    )
     parser.add_argument("--preprocessing", choices=NAMED, help="of a Keras file")
     parser.add_argument("--crop", type=float, help="fraction of the largest centred square")
     parser.add_argument(

@@ -48,15 +48,19 @@ def _converter(model: "keras.Model") -> Any:
     return tf.lite.TFLiteConverter.from_keras_model(keras.Model(image, model(image)))
 
 
-def tflite_converter(model: "keras.Model", pictures: Pictures, folder: Path) -> Path:
-    """TensorFlow's converter, integers only, at both ends too."""
+def tflite_converter(
+    model: "keras.Model", pictures: Pictures, folder: Path, *, wide: bool = False
+) -> Path:
+    """TensorFlow's converter, integers only, at both ends too; `wide` has 16-bit activations."""
     import tensorflow as tf
 
     converter = _converter(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([x[None]] for x in pictures)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int8
+    sets, ends = tf.lite.OpsSet, tf.int16 if wide else tf.int8
+    in_16_bits = sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    converter.target_spec.supported_ops = [in_16_bits if wide else sets.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = ends
     path = folder / "model.tflite"
     path.write_bytes(converter.convert())
     return path
@@ -90,12 +94,15 @@ def _onnx(model: "keras.Model", pictures: Pictures, folder: Path) -> Path:
     return ready
 
 
-def quantize_static(model: "keras.Model", pictures: Pictures, folder: Path) -> Path:
-    """ONNX Runtime's static quantisation, QDQ."""
+def quantize_static(
+    model: "keras.Model", pictures: Pictures, folder: Path, *, wide: bool = False
+) -> Path:
+    """ONNX Runtime's static quantisation, QDQ; `wide` has 16-bit activations."""
     import onnxruntime
     from onnxruntime import quantization
 
     ready, path = _onnx(model, pictures, folder), folder / "model.onnx"
+    types = quantization.QuantType
     name = onnxruntime.InferenceSession(str(ready)).get_inputs()[0].name
 
     class Reader(quantization.CalibrationDataReader):
@@ -111,7 +118,11 @@ def quantize_static(model: "keras.Model", pictures: Pictures, folder: Path) -> P
         str(path),
         Reader(),
         quant_format=quantization.QuantFormat.QDQ,
+        activation_type=types.QUInt16 if wide else types.QUInt8,
+        weight_type=types.QInt8,
         per_channel=True,
+        # ONNX itself has quantisers of 16 bits from its version 21 on.
+        extra_options={"UseQDQContribOps": wide},
     )
     return path
 
@@ -164,3 +175,13 @@ PEERS = {
         Peer("NNCF full", "openvino", ("nncf", "openvino"), partial(nncf, fast=False)),
     )
 }
+WIDER = {
+    peer.name: peer
+    for peer in (
+        Peer(
+            "TFLiteConverter 16x8", "litert", ("tensorflow",), partial(tflite_converter, wide=True)
+        ),
+        Peer("quantize_static 16x8", "onnxruntime", ONNX, partial(quantize_static, wide=True)),
+    )
+}
+"""With 16-bit activations, where an engine has them: no int8 is held to these."""

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.latency import THREADS
+from benchmarks.ours import OURS, WAYS
+from benchmarks.peers import WIDER
 
-OURS = "edgecnn"
 RESAMPLES = 2000
 
 
@@ -37,7 +38,7 @@ def summary(networks: list[dict[str, Any]]) -> str:
 def table(found: dict[str, Any]) -> str:
     """Every artifact of one network."""
     head = ["engine", "tool", "top-1", "lost, points [95%]", "agreement", "KL", "SQNR, dB"]
-    head += ["s", "MB", *(f"ms, {threads} thr." for threads in THREADS)]
+    head += ["s", "MB", "memory, MB", *(f"ms, {threads} thr." for threads in THREADS)]
     lines = [
         f"**{found['network']}**: float {found['float_top1']:.1%} of {found['test']} pictures; "
         f"{found['calibration']} others to calibrate with; {found['cpu']}.",
@@ -55,10 +56,11 @@ def table(found: dict[str, Any]) -> str:
             f"{entry['top1']:.1%}",
             f"{entry['top1_drop']:.2f} [{low:.2f}, {high:.2f}]",
             f"{entry['agreement_top1']:.1%}",
-            f"{entry['kl']:.4f}",
+            f"{max(entry['kl'], 0):.4f}",
             f"{entry['sqnr_db']:.1f}",
             f"{entry['seconds']:.0f}",
             f"{entry['bytes'] / 1e6:.2f}",
+            f"{entry['resident_bytes'] / 1e6:.1f}" if "resident_bytes" in entry else "–",
         ]
         for threads in THREADS:
             times = entry.get("latency", {}).get(str(threads))
@@ -71,7 +73,7 @@ def table(found: dict[str, Any]) -> str:
 def _duel(found: dict[str, Any], engine: str) -> str:
     here = [entry for entry in found["artifacts"] if entry["runtime"] == engine]
     ours = next(entry for entry in here if entry["tool"] == OURS)
-    peers = [entry for entry in here if entry["tool"] != OURS]
+    peers = [entry for entry in here if entry["tool"] not in WAYS | WIDER]
     if not peers:
         return f"lost {ours['top1_drop']:.2f}, KL {ours['kl']:.4f}"
     best = min(peers, key=lambda entry: float(entry["kl"]))
