@@ -134,8 +134,8 @@ def divergence(
 
     def lost(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
         least = np.finfo(np.float32).tiny
-        found: NDArray[np.float64] = p * np.log(np.maximum(p, least) / np.maximum(q, least))
-        return found.sum(axis=1)
+        found = p * np.log(np.maximum(p, least) / np.maximum(q, least))
+        return np.asarray(found.sum(axis=1))
 
     p, q = (np.asarray(x, np.float64) for x in (reference, artifact))
     return lost(p, q) if head.kind == "softmax" else lost(p, q) + lost(1 - p, 1 - q)

@@ -77,7 +77,7 @@ def test_the_one_picture_that_decides_ranges_is_named(
 
 
 def test_what_few_pictures_widen() -> None:
-    even = np.tile(np.float32([-1, 2]), (100, 1))
+    even = np.tile(np.array([-1, 2], np.float32), (100, 1))
     assert without_few(even, Range(-1, 2)) == (1.0, [])
     odd = even.copy()
     odd[[3, 60]] = [[-1, 5], [-4, 2]]
