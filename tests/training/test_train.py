@@ -46,7 +46,7 @@ def test_lenet5_learns_digits(lenet5_run: Path) -> None:
 
 def test_run_holds_all_that_export_needs_and_no_more(lenet5_run: Path) -> None:
     assert {path.name for path in lenet5_run.iterdir()} == {
-        *("run.json", "model.keras", "labels.txt", "checkpoint.json", "calibration"),
+        *("run.json", "model.keras", "labels.txt", "checkpoint.json", "calibration", "places.csv"),
         *("history.csv", "curves.png", "confusion.png", "misclassified.png"),
     }
     for name in ("curves", "confusion", "misclassified"):
