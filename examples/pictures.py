@@ -108,11 +108,14 @@ def show(bundle: Path, folder: Path, photographs: Path, photograph: Callable[...
 
 
 @contextmanager
-def live(bundle: Path, video: Path) -> Iterator[str]:
-    """The address of the page of `edgecnn run --web`, while it runs."""
+def live(bundle: Path, photographs: Path) -> Iterator[str]:
+    """The address of the page of `edgecnn run --web`, while it looks at one after the other."""
     address = "127.0.0.1:8097"
     process = subprocess.Popen(
-        edgecnn("run", bundle, "--source", video, "--runtime", "litert", "--web", address),
+        edgecnn(
+            *("run", bundle, "--source", photographs, "--max-fps", "1"),
+            *("--runtime", "litert", "--web", address),
+        ),
         stdout=subprocess.DEVNULL,
     )
     try:
@@ -158,7 +161,7 @@ def browser() -> Iterator[Callable[..., None]]:
 
 
 def main(samples: Path) -> None:
-    """All of them, with the videos that examples/samples.py fetched."""
+    """All of them, with the photographs that examples/samples.py fetched."""
     PICTURES.mkdir(exist_ok=True)
     lessons()
     with tempfile.TemporaryDirectory() as folder, browser() as photograph:
@@ -168,7 +171,7 @@ def main(samples: Path) -> None:
         subprocess.run(edgecnn("profile", bundle, "--html", report), check=True)
         photograph(report.as_uri(), PICTURES / "report.png", 1100, 900)
         show(bundle, Path(folder), samples / "photographs", photograph)
-        with live(bundle, samples / "videos" / "bikes.mp4") as address:
+        with live(bundle, samples / "photographs") as address:
             photograph(address, PICTURES / "live.png", 1100, 540, ready="#top li")
 
 
