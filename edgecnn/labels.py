@@ -1,6 +1,6 @@
 """The names of the classes: `labels.txt`, a class a line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from edgecnn.errors import DataError
@@ -13,6 +13,11 @@ def checked(labels: Sequence[str]) -> tuple[str, ...]:
     """Labels that can be written a line each, read back and told apart; raises `DataError`."""
     if isinstance(labels, str):
         raise DataError(f"Labels are a list, one for each class, not one word: {labels!r}.")
+    if isinstance(labels, Set | Mapping):  # which have no order, or another
+        raise DataError(
+            "Labels are a list, in the order of the network's outputs, not a "
+            f"{type(labels).__name__}: of words with their places, sorted(labels, key=labels.get)."
+        )
     found = tuple(labels)
     places: dict[str, int] = {}
     for index, label in enumerate(found):

@@ -81,7 +81,9 @@ class Builder:
         """A variable's value, or its stand-in."""
         if self._values:
             # A view of the tensor: of the variable itself it would be a copy.
-            return np.asarray(variable.value.read_value(), np.float32)
+            # A kernel with an adapter (LoRA) is no variable but the sum of some.
+            value = variable.value.read_value() if hasattr(variable, "value") else variable
+            return np.asarray(value, np.float32)
         return np.broadcast_to(np.float32(0), tuple(variable.shape))
 
     # arithmetic
@@ -275,11 +277,14 @@ class Builder:
         return self.transpose(found, np.argsort(perm).tolist(), f"{name}_back")
 
     def reduce(self, kind: str, x: str, axes: Sequence[int], keepdims: bool, name: str) -> str:
-        """Over any axes; over rows and columns of a picture by the operators made for it."""
+        """Over any axes; over rows and columns of a picture by the operators made for it.
+
+        A result without axes is held as one value along one.
+        """
         shape = self.shape(x)
         axes = tuple(sorted(axis % len(shape) for axis in axes))
         kept = [1 if axis in axes else n for axis, n in enumerate(shape)]
-        left = [n for axis, n in enumerate(shape) if axis not in axes]
+        left = [n for axis, n in enumerate(shape) if axis not in axes] or [1]
         pooled = {"mean": "global_avg_pool", "max": "global_max_pool"}.get(kind)
         if len(shape) == 4 and pooled and axes == (1, 2):
             result = kept if keepdims else left

@@ -8,11 +8,15 @@ import numpy as np
 
 from edgecnn.errors import ExportError
 from edgecnn.export.accuracy import Probabilities
+from edgecnn.export.bounds import bounds
 from edgecnn.graph import Graph, Operator, Shape
 from edgecnn.head import Head, Kind
-from edgecnn.operators import function_of, kind_of
+from edgecnn.operators import kind_of
 
 PROBABILITIES = "probabilities"
+NARROWEST = 8.0
+"""Logits span more, where anything bounds them: a sigmoid would turn these to 0.02 to 0.98."""
+ROUNDING = 1e-6
 
 
 def with_head(
@@ -39,33 +43,41 @@ def with_head(
     if asked in ("sigmoid", "binary") and found == "softmax":
         raise ExportError(f"{graph.name} ends in a softmax, which cannot be read as a sigmoid.")
     if found is None and asked is None:
-        _refuse_bounded(graph)
+        _refuse_doubtful(graph, answers)
     wanted: Kind = asked or found or ("softmax" if outputs > 1 else "sigmoid")
     note = None
     if found is None:
         function = "softmax" if wanted == "softmax" else "sigmoid"
         graph = _ended_by(graph, function)
         if asked is None:
-            other = "--head sigmoid if several labels may hold" if outputs > 1 else "--head says"
+            several = " (--head sigmoid if several labels may hold)" if outputs > 1 else ""
             note = (
                 f"{graph.name} ends in {outputs} plain value(s), taken as logits: a {function} is "
-                f"added, so that the artifacts give probabilities ({other})."
+                f"added, so that the artifacts give probabilities{several}."
             )
     kind: Kind = "binary" if wanted == "sigmoid" and outputs == 1 else wanted
     return graph, Head.of(kind, outputs), note
 
 
-def _refuse_bounded(graph: Graph) -> None:
-    """Raise `ExportError` for an end that gives neither probabilities nor logits."""
-    op = graph[graph.output]
-    while kind_of(op).moves and len(op.inputs) == 1:
-        op = graph[op.inputs[0]]
-    function = function_of(op)
-    if function is not None and function.low is not None and function.high is not None:
+def _refuse_doubtful(graph: Graph, answers: Probabilities | None) -> None:
+    """Raise `ExportError` for an end that may well give neither probabilities nor logits.
+
+    A function too many would keep the order of many values, but make a yes of every single one.
+    """
+    low, high = bounds(graph, graph.output)
+    one_sided = graph[graph.output].elements == 1 and (low >= 0 or high <= 0)
+    if one_sided or high - low < NARROWEST:
         raise ExportError(
-            f"{graph.name} ends in values from {function.low:g} to {function.high:g}, which are "
-            "neither probabilities nor plain numbers: end it in a sigmoid or softmax, or say with "
-            "--head what is to be made of them."
+            f"{graph.name} ends in values from {low:.3g} to {high:.3g}, which are neither "
+            "probabilities nor plain numbers: end it in a sigmoid or softmax, or say with --head "
+            "what is to be made of them."
+        )
+    if answers is not None and answers.min() >= 0 and answers.max() <= 1:
+        raise ExportError(
+            f"{graph.name} gives values from {answers.min():.3g} to {answers.max():.3g}, and its "
+            "layers do not show whether they are probabilities: end it in keras.ops.clip(x, 0, 1) "
+            "if they are; if not, say with --head softmax or --head sigmoid what is to be made of "
+            "them."
         )
 
 
@@ -99,7 +111,9 @@ def _flat(graph: Graph) -> Graph:
     lengths = [n for n in last.shape[1:] if n != 1] or [1]
     if len(lengths) > 1:
         raise ExportError(
-            f"{graph.name} ends in shape {last.shape[1:]}: a classifier ends in its classes."
+            f"{graph.name} ends in shape {last.shape[1:]}: a classifier ends in one value for each "
+            "class. Detectors and segmenters are not exported; maps of classes take a "
+            "GlobalAveragePooling2D."
         )
     if len(last.shape) == 2:
         return graph
@@ -130,14 +144,14 @@ def _meaning(graph: Graph, answers: Probabilities | None) -> Kind | None:
         softmax = next(graph[name] for name in names if graph[name].op == "softmax")
         if softmax.shape[-1] == outputs:
             return "softmax"
-        return "sigmoid" if softmax.shape[-1] == 2 and outputs == 1 else None
     if answers is not None and answers.size > len(answers):
         sums = answers.reshape(len(answers), -1).sum(axis=1)
         if answers.min() >= 0 and np.allclose(sums, 1, atol=1e-3):
             return "softmax"
     if _is_one_of_many(graph, graph.output):
         return "softmax"
-    return "sigmoid" if _is_probability(graph, graph.output) else None
+    low, high = bounds(graph, graph.output)
+    return "sigmoid" if low >= -ROUNDING and high <= 1 + ROUNDING else None
 
 
 def _is_one_of_many(graph: Graph, name: str) -> bool:
@@ -150,28 +164,6 @@ def _is_one_of_many(graph: Graph, name: str) -> bool:
         mean = np.allclose(op.weights["scale"] * len(terms), 1) and not op.weights["shift"].any()
         return bool(mean) and all(_is_one_of_many(graph, term) for term in terms)
     return op.op == "softmax" and op.shape[-1] == op.elements
-
-
-def _is_probability(graph: Graph, name: str) -> bool:
-    """Whether a tensor lies between 0 and 1 whatever the picture shows."""
-    op = graph[name]
-    function = function_of(op)
-    if op.op == "softmax":
-        return True
-    if function is not None and function.low is not None and function.high is not None:
-        return function.low >= 0 and function.high <= 1
-    if op.op == "affine":
-        scale, shift = op.weights["scale"], op.weights["shift"]
-        inner = graph[op.inputs[0]]
-        terms = _terms(graph, inner.name)
-        within = bool((scale >= 0).all() and (shift == 0).all())
-        mean = within and bool((scale * len(terms) <= 1 + 1e-6).all())
-        complement = bool((scale == -1).all() and (shift == 1).all()) and len(terms) == 1
-        return (mean or complement) and all(_is_probability(graph, term) for term in terms)
-    if op.op in ("multiply", "maximum", "minimum") or kind_of(op).moves:
-        whole = bool(op.inputs) and "operand" not in op.weights
-        return whole and all(_is_probability(graph, part) for part in op.inputs)
-    return False
 
 
 def _terms(graph: Graph, name: str) -> list[str]:

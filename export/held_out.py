@@ -6,11 +6,16 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.errors import DataError
+from edgecnn.errors import DataError, ExportError
 from edgecnn.export.accuracy import Accuracy, Probabilities, Truths
 from edgecnn.export.progress import ExportProgress
-from edgecnn.export.request import Request
-from edgecnn.export.verify import check_lowering, check_preprocessing, reference
+from edgecnn.export.request import FEW, Request
+from edgecnn.export.verify import (
+    LOWERING_TOLERANCE,
+    check_lowering,
+    check_preprocessing,
+    reference,
+)
 from edgecnn.pictures import prepare, truths
 
 
@@ -33,11 +38,28 @@ class HeldOut:
         """
         images = prepare(request.pictures.held_out, request.network.preprocessing)
         expected = reference(request.network, images, request.added)
-        check_lowering(request.graph, expected, images)
+        try:
+            check_lowering(request.graph, expected, images)
+        except ExportError:
+            _refuse_company(request, images, expected)
+            raise
         known = _truths(request, progress)
         if known is not None:
             _check_preprocessing(request, expected, known)
         return cls(images, expected, known)
+
+
+def _refuse_company(request: Request, images: NDArray[np.uint8], expected: Probabilities) -> None:
+    """Raise `ExportError` where Keras itself answers otherwise for a picture that is alone."""
+    for image, among in zip(images[:FEW], expected, strict=False):
+        (alone,) = reference(request.network, image[None], request.added)
+        if not np.abs(alone - among).max() <= LOWERING_TOLERANCE:
+            raise ExportError(
+                f"{request.network.architecture} in Keras gives {alone[:3].tolist()} for a picture "
+                f"alone and {among[:3].tolist()} for the same among others: it computes across the "
+                "batch (over axis 0, or over all axes), or draws at random. Name the axes of one "
+                "picture, axis=(1, 2, 3), and draw in training only."
+            )
 
 
 def _truths(request: Request, progress: ExportProgress) -> Truths | None:

@@ -61,10 +61,22 @@ def lower(model: "keras.Model", *, values: bool = True, output: int = 0) -> Grap
         raise ExportError(f"{model.name} has no fixed picture size (its input is {shape}).")
     builder = Builder(values)
     image = builder.picture((1, *shape[1:]))
+    _refuse_whole_numbers(functional.outputs[output], model.name)
     result = _walk(functional, [image], builder)[output]
     if not isinstance(result, str):
         raise ExportError(f"{model.name} gives the same for every picture.")
     return without_dead_ends(Graph(builder.operators, result, name=model.name))
+
+
+def _refuse_whole_numbers(output: Any, name: str) -> None:
+    """Raise `ExportError` for an end in classes' numbers, or in truths, whose makers are known."""
+    kind = str(output.dtype)
+    if kind.startswith(("int", "uint", "bool")):
+        raise ExportError(
+            f"{name} ends in {kind}, as after argmax or a comparison, and has decided by itself: "
+            "export the network up to its probabilities, keras.Model(model.input, probabilities); "
+            "what runs it takes the largest, or a threshold."
+        )
 
 
 def without_dead_ends(graph: Graph) -> Graph:
@@ -108,6 +120,7 @@ def _lower_node(node: Any, inputs: list[Tensor], builder: Builder) -> list[Tenso
 
     layer = node.operation
     kind = type(layer).__name__
+    _refuse_mask(node)
     if (nested := functional_of(layer)) is not None:
         return _walk(nested, inputs, builder)
     names = [x for x in inputs if isinstance(x, str)]
@@ -127,6 +140,23 @@ def _lower_node(node: Any, inputs: list[Tensor], builder: Builder) -> list[Tenso
         if found is not None:
             return [found]
     return _open(builder, node, inputs)
+
+
+def _refuse_mask(node: Any) -> None:
+    """Raise `ExportError` for a layer that leaves out what one before it has masked.
+
+    Keras hands a mask on beside a tensor, so that no argument of the layer shows it.
+    """
+    layer = node.operation
+    takes = any(key.endswith("mask") for key in getattr(layer, "call_signature_parameters", ()))
+    if not takes or type(layer).__name__ == "BatchNormalization":  # which heeds it in training
+        return
+    if any(getattr(tensor, "_keras_mask", None) is not None for tensor in node.input_tensors):
+        raise ExportError(
+            f"'{layer.name}' ({type(layer).__name__}) leaves out what a layer before it masks "
+            "(Masking, or mask_zero), which export does not follow: multiply by 0 or 1 instead, "
+            "and divide by their sum where a mean is taken."
+        )
 
 
 def _open(builder: Builder, node: Any, inputs: list[Tensor]) -> list[Tensor]:

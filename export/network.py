@@ -123,11 +123,9 @@ def _as_expected(model: "keras.Model", pictures: Any) -> Any:
 
 
 def _chosen(result: Any, output: int) -> Any:
-    if isinstance(result, dict):
-        return result[sorted(result)[output]]
-    if isinstance(result, list | tuple):
-        return result[output]
-    return result
+    import keras
+
+    return keras.tree.flatten(result)[output]
 
 
 def of_model(
@@ -230,6 +228,12 @@ def _of_fixed_size(
         picture = keras.Input((*shapes[0], 1))
         flat = keras.layers.Reshape(shapes[0])(picture)
         return keras.Model(picture, model(flat), name=model.name)
+    if len(shapes) == 1 and len(shapes[0]) == 3 and _channels_in_front(shapes[0]):
+        # As in what was converted from PyTorch.
+        channels, height, width = shapes[0]
+        picture = keras.Input((height, width, channels))
+        turned = keras.layers.Permute((3, 1, 2))(picture)
+        return keras.Model(picture, model(turned), name=model.name)
     if len(shapes) != 1 or len(shapes[0]) != 3:
         raise ExportError(
             f"{name} has {len(shapes)} input(s) of shape {', '.join(map(str, shapes))}: a "
@@ -250,13 +254,22 @@ def _of_fixed_size(
     return keras.Model(picture, model(picture), name=model.name)
 
 
+def _channels_in_front(shape: Sequence[int | None]) -> bool:
+    return shape[0] in (1, 3) and None not in shape and shape[2] not in (1, 3)
+
+
 def _place_of(output: str | int | None, model: "keras.Model", name: str) -> int:
     """Which output is meant, by name or place; there must be one if none is."""
-    if isinstance(output, int):
-        return output
+    import keras
+
     functional = functional_of(model)
-    structure = functional._outputs_struct
-    names = sorted(structure) if isinstance(structure, dict) else list(functional.output_names)
+    places = [path for path, _ in keras.tree.flatten_with_path(functional._outputs_struct)]
+    names = [
+        path[-1] if path and isinstance(path[-1], str) else own
+        for path, own in zip(places, functional.output_names, strict=True)
+    ]
+    if isinstance(output, int) and -len(names) <= output < len(names):
+        return output % len(names)
     if output in names:
         return names.index(output)
     if output is not None:
@@ -289,6 +302,12 @@ def given(
         return model
     if isinstance(model, str | Path):
         return find(model, weights, **options)
+    keras = require("keras", what="Export", package="Keras", extra="export")
+    if not isinstance(model, keras.Model):
+        raise ExportError(
+            f"Export takes a Keras model, a file of one or a network's name, not a "
+            f"{type(model).__module__}.{type(model).__name__}."
+        )
     return of_model(model, **options)
 
 

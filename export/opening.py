@@ -66,6 +66,11 @@ def opened(
         frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
     except Exception as error:  # whatever the layer's own code raises
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        if "AssignVariable" in reason:
+            raise ExportError(
+                f"'{name}' changes something it keeps each time it runs (what random numbers are "
+                "drawn from, or a counter): do that in training only."
+            ) from error
         raise ExportError(
             f"'{name}' cannot be opened for export, its own code fails when it is traced: {reason}"
         ) from error

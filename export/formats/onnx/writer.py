@@ -135,11 +135,12 @@ class _Writer:
             result = self._operator(op, inputs)
             # Where an operator computes in integers, their range can stand for the activation.
             # Around one in float an engine may drop the quantisers, and the clamp with them.
+            ranged = None if op.name in self._float_logits else scale
             in_integers = self.quantised is not None and self.quantised.runs_in_int8(op)
-            if kind := (scale.left_of(op.fused) if scale and in_integers else op.fused):
+            if kind := (ranged.left_of(op.fused) if ranged and in_integers else op.fused):
                 result = self._activation(kind, op, result, f"{op.name}/{kind}")
-            if scale and op.name not in self._float_logits:
-                result = self._through_integers(op.name, result, scale)
+            if ranged:
+                result = self._through_integers(op.name, result, ranged)
         self.tensor[op.name] = result
 
     def _read(self, op: Operator, name: str) -> str:
