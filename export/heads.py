@@ -69,15 +69,14 @@ def _refuse_doubtful(graph: Graph, answers: Probabilities | None) -> None:
     if one_sided or high - low < NARROWEST:
         raise ExportError(
             f"{graph.name} ends in values from {low:.3g} to {high:.3g}, which are neither "
-            "probabilities nor plain numbers: end it in a sigmoid or softmax, or say with --head "
-            "what is to be made of them."
+            "probabilities nor plain numbers: end it in a sigmoid or softmax, in keras.ops.clip(x, "
+            "0, 1) if they are probabilities, or say with --head what is to be made of them."
         )
     if answers is not None and answers.min() >= 0 and answers.max() <= 1:
         raise ExportError(
             f"{graph.name} gives values from {answers.min():.3g} to {answers.max():.3g}, and its "
             "layers do not show whether they are probabilities: end it in keras.ops.clip(x, 0, 1) "
-            "if they are; if not, say with --head softmax or --head sigmoid what is to be made of "
-            "them."
+            "if they are, or say with --head what is to be made of them."
         )
 
 

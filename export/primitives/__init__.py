@@ -27,6 +27,8 @@ SAME = (
     "EnsureShape",
     "PlaceholderWithDefault",
 )
+STEP_BY_STEP = ("TensorList", "While", "StatelessWhile")
+"""Beginnings of what recurrent layers and loops are traced into."""
 
 
 def lower_opened(
@@ -64,9 +66,14 @@ def _lower_primitives(
         else:
             rule = RULES.get(primitive.type)
             if rule is None:
+                way_out = (
+                    "it runs step by step, which unroll=True spells out, for few steps."
+                    if primitive.type.startswith(STEP_BY_STEP)
+                    else "express it by other operations, or leave it out of what runs on a board."
+                )
                 raise ExportError(
-                    f"Export has no rule for {primitive.type}, which {what} computes with: express "
-                    "it by other operations, or leave it out of what runs on a board."
+                    f"Export has no rule for {primitive.type}, which {what} computes with: "
+                    f"{way_out}"
                 )
             results = rule(builder, primitive, arguments, step)
         if isinstance(results, str | np.ndarray):
