@@ -35,7 +35,9 @@ def network(head: Callable[[Any], Any]) -> keras.Model:
 
 def units(x: Any, count: int, activation: str | None = None) -> Any:
     x = layers.GlobalAveragePooling2D()(x)
-    return layers.Dense(count, activation, kernel_initializer=keras.initializers.RandomNormal(0, 9))(x)
+    return layers.Dense(
+        count, activation, kernel_initializer=keras.initializers.RandomNormal(0, 9)
+    )(x)
 
 
 def odds(x: Any) -> Any:

@@ -99,9 +99,7 @@ def test_channels_in_front_as_from_pytorch(images: np.ndarray) -> None:
     ],
     ids=["nested lists", "lists in a dictionary", "an order of its own", "by its place"],
 )
-def test_an_output_is_found_in_any_structure(
-    arranged: Any, name: Any, images: np.ndarray
-) -> None:
+def test_an_output_is_found_in_any_structure(arranged: Any, name: Any, images: np.ndarray) -> None:
     keras.utils.set_random_seed(2)
     image = keras.Input((SIDE, SIDE, 3))
     x = body(image)
@@ -120,10 +118,10 @@ def masked(x: Any) -> Any:
     return layers.GlobalAveragePooling1D()(layers.Dense(6)(layers.Masking(0.0)(rows(x))))
 
 
-class Counting(layers.Layer):  # type: ignore[misc]  # Keras is untyped
+class Counting(layers.Layer):
     """Keeps something that changes at each call, as a generator of random numbers does."""
 
-    def build(self, shape: Any) -> None:  # noqa: ARG002
+    def build(self, shape: Any) -> None:
         self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False)
 
     def call(self, x: Any) -> Any:
@@ -165,9 +163,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_says_the_way_out(
-    name: str, images: np.ndarray, tmp_path: Path
-) -> None:
+def test_what_is_refused_says_the_way_out(name: str, images: np.ndarray, tmp_path: Path) -> None:
     build, words, options = REFUSED[name]
     shots = tmp_path / "shots"
     shots.mkdir()
