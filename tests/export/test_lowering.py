@@ -312,5 +312,5 @@ def test_names_that_writers_make_are_no_layers(images: np.ndarray, tmp_path: Pat
 
 def test_a_network_that_is_no_classifier_is_refused() -> None:
     image = keras.Input((SIDE, SIDE, 3))
-    with pytest.raises(ExportError, match="ends in its classes"):
+    with pytest.raises(ExportError, match="in one value for each class"):
         with_probabilities(lower(keras.Model(image, layers.Conv2D(4, 3)(image))))

@@ -297,7 +297,7 @@ def test_one_of_several_outputs(shots: Path, tmp_path: Path) -> None:
     [
         (lambda x: layers.Dense(3)(x), None, "softmax"),
         (lambda x: layers.Dense(3)(x), "sigmoid", "sigmoid"),
-        (lambda x: layers.Dense(1)(x), None, "binary"),
+        (lambda x: layers.Dense(1)(x) - 1.0, None, "binary"),
         (
             lambda x: layers.Average()([layers.Dense(3, activation="softmax")(x) for _ in "ab"]),
             None,
