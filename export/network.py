@@ -109,7 +109,14 @@ def answers(
     with in_float32(model):
         for start in range(0, len(given), batch):
             pictures = preprocessing.normalise(given[start : start + batch])
-            result = _chosen(call(_as_expected(model, pictures)), output)
+            try:
+                result = _chosen(call(_as_expected(model, pictures)), output)
+            except Exception as error:  # whatever its layers raise
+                raise ExportError(
+                    f"{model.name} fails in Keras on {batch} picture(s) at once "
+                    f"({type(error).__name__}): if it takes one at a time, build it with "
+                    "keras.Input(batch_shape=(1, height, width, channels))."
+                ) from error
             batches.append(np.asarray(result, np.float32))
     return np.concatenate(batches).reshape(len(given), -1)[: len(images)]
 

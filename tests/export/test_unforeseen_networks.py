@@ -134,6 +134,11 @@ def by_the_largest(x: Any) -> Any:
     return 9 * x / ops.max(x)
 
 
+def with_places(x: Any) -> Any:
+    x = layers.Rescaling(1 / 50)(x)
+    return body(ops.concatenate([x, ops.ones((1, SIDE, SIDE, 1))], axis=-1))
+
+
 def decided() -> keras.Model:
     model = net()
     return keras.Model(model.inputs, ops.argmax(model.outputs[0], axis=-1))
@@ -143,6 +148,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, dict[str, Any]]] = {
     "masked rows": (lambda: net(masked), r"\(GlobalAveragePooling1D\) leaves out what", {}),
     "counts": (lambda: net(lambda x: body(Counting()(x))), "each time it runs", {}),
     "reads the others": (lambda: net(by_the_largest), "for the same among others", {}),
+    "one at a time": (lambda: net(with_places), r"batch_shape=\(1, height", {}),
     "a class's number": (decided, "ends in int32", {}),
     "step by step": (lambda: net(lambda x: layers.GRU(3)(rows(x))), "unroll=True", {}),
     "maps": (
