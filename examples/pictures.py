@@ -172,7 +172,7 @@ def main(samples: Path) -> None:
         photograph(report.as_uri(), PICTURES / "report.png", 1100, 900)
         show(bundle, Path(folder), samples / "photographs", photograph)
         with live(bundle, samples / "photographs") as address:
-            photograph(address, PICTURES / "live.png", 1100, 540, ready="#top li")
+            photograph(address, PICTURES / "live.png", 1100, 620, ready="#top li")
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ def command(
     \b
     edgecnn train lenet5 --data digits
     edgecnn train efficientnet_lite0 --data my_pictures --weights imagenet --augment standard
-    edgecnn train fashion_cnn --data fashion_mnist:DIR --epochs 8
+    edgecnn train fashion_cnn --data fashion_mnist:DIR --epochs 6 --augment none
     edgecnn train lenet5 --resume
     edgecnn train --from runs/flowers --data my_pictures --data inbox --epochs 6
     edgecnn train --qat runs/lenet5-20260101-120000
