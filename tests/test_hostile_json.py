@@ -81,7 +81,7 @@ READERS: dict[str, tuple[str, dict[str, Any], Read, type[EdgeCnnError], str]] = 
         RUN,
         {
             "architecture": "lenet5",
-            "source": "digits",
+            "sources": ["digits"],
             "settings": Settings().to_json(),
             "dataset_sha256": EMPTY,
         },

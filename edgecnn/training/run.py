@@ -46,7 +46,10 @@ class Run:
         file = path / RUN
         try:
             data = strict_json.read(file)
-            strict_json.typed(data, architecture=str, sources=list, dataset_sha256=str, start=str)
+            strict_json.typed(data, architecture=str, source=str, dataset_sha256=str, start=str)
+            strict_json.typed(data, sources=list)
+            if "source" in data:  # runs of before had one
+                data["sources"] = [data["source"]]
             return cls(
                 path,
                 data["architecture"],

@@ -17,6 +17,8 @@ from edgecnn.data.places import FILE, Places
 from edgecnn.errors import DataError
 from edgecnn.paired import Change, Paired
 from edgecnn.training.learning_curve import learning_curve
+from edgecnn.training.run import RUN, Run
+from edgecnn.training.settings import Settings
 
 SPLITS = ("train", "val", "test")
 
@@ -214,3 +216,9 @@ def classify(part: tuple[Any, Any]) -> Any:
     project = _components(part[0])
     fitted = _fitted(project(part[0]), part[1], 5)
     return lambda some: fitted(project(some))
+
+
+def test_a_run_from_before_runs_had_several_sources_is_read(tmp_path: Path) -> None:
+    told = {"architecture": "lenet5", "source": "digits", "settings": Settings().to_json()}
+    (tmp_path / RUN).write_text(json.dumps(told | {"dataset_sha256": "0" * 64}))
+    assert Run.load(tmp_path).sources == ("digits",)
