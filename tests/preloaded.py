@@ -18,7 +18,7 @@ import tensorflow  # noqa: F401
 
 from edgecnn.cli import main
 
-SECONDS = 300
+SECONDS = 570
 
 
 def become(command: dict[str, str | list[str]]) -> None:

@@ -178,7 +178,8 @@ def switch(bundle: str, venv: str, downgrade: bool = False, said: Answer | None 
         if old and old != name:
             _point("previous", old)
         _point("current", name)
-        _note("deploy", name, said)
+        if old != name:
+            _note("deploy", name, said)
         _prune()
         return {"current": name, "previous": _release("previous")}
 

@@ -36,7 +36,7 @@ class Board:
         self.does("claim", bundle=name, venv=f"v-{name}")
         for path in (f"bundles/{name}/manifest.json", f"venvs/v-{name}/.complete"):
             (self.root / path).parent.mkdir(parents=True)
-            (self.root / path).touch()
+            (self.root / path).write_text("{}")
 
     def switches(self, name: str) -> dict[str, Any]:
         return self.does("switch", bundle=name, venv=f"v-{name}")

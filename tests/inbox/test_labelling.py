@@ -17,7 +17,6 @@ from edgecnn import inbox
 from edgecnn.cli import cli
 from edgecnn.collection import Collection
 from edgecnn.data import open_source
-from edgecnn.data.dataset import FileFrames
 from edgecnn.errors import DataError
 from edgecnn.labelling.formats import FORMATS
 from edgecnn.labelling.index import build
@@ -160,10 +159,12 @@ def test_from_the_first_group_to_training(folder: Path) -> None:
     assert all(one.label == colour_of(folder, f"frames/{one.path.name}") for one in pictures)
     data = open_source(folder)
     assert data.labels == ("blue", "green", "red")
-    assert isinstance(data.test.frames, FileFrames)
-    moments = {one.moment for one in data.test.frames.pictures}
-    assert isinstance(data.train.frames, FileFrames)
-    assert not moments & {one.moment for one in data.train.frames.pictures}
+    tested, trained = (
+        {split.frames.moment(index) for index in range(len(split.frames))}
+        for split in (data.test, data.train)
+    )
+    assert None not in tested | trained
+    assert not tested & trained
     assert (folder / "labels.csv").read_text().splitlines()[0] == (
         "file,label,board,moment,why,inclusion,by"
     )

@@ -97,8 +97,10 @@ def present(colour_bundle: Path) -> Classifier:
     return load(colour_bundle, "litert", 1)
 
 
-def test_no_frame_waits_for_it_and_it_keeps_within_its_share(present: Classifier) -> None:
-    slow = Slow(present, 0.05)
+def test_no_frame_waits_for_it_and_it_keeps_within_its_share(
+    present: Classifier, colour_bundle: Path
+) -> None:
+    slow = Slow(load(colour_bundle, "litert", 1), 0.05)
     with closing(Shadow(slow, 0.25)) as shadow:  # type: ignore[arg-type]
         image = np.full((48, 64, 3), RED, np.uint8)
         waited, begun = 0.0, time.perf_counter()
