@@ -1,6 +1,7 @@
 """Command lines in the documentation are ones that there are, and run where a machine can.
 
-What cannot run here is named in `LACKING`, with what it would take.
+What cannot run here is named in `LACKING`, with what it would take. Names and options of
+`docs/commands.md` are only held to what there is.
 """
 
 import re
@@ -30,12 +31,10 @@ LACKING = {
     r"--ros2": "ROS 2; test_how_to.py has the page's node",
     r"--resume": "a run that was interrupted; tests/training interrupts some",
     r"--seconds 600": "ten minutes of measuring",
-    r"train efficientnet_lite0": "minutes of training; transfer.md does it in test_code.py",
-    r"train fashion_cnn": "minutes of training; fashion.md does it in test_code.py",
+    r"train (efficientnet|mobilenet)": "minutes of training; transfer.md trains in test_code.py",
     r"edgecnn label": "a person who labels",
+    r"\binbox\b|(runs|exports)/(first|second)": "an inbox; tests/deploy/test_loop.py fills one",
     r"edgecnn demo": "a minute of watching; tests/cli/test_demo.py watches for less",
-    r"tagger-int8": "a network of many labels; tests/cli has some",
-    r"compare old\.json new\.json": "two profiles; tests/comparison has them",
 }
 BUNDLES = (
     *("mine", "mine-qat", "lenet5", "lenet5-int8", "flowers-int8"),
@@ -92,12 +91,11 @@ def test_nothing_is_called_impossible_that_is_nowhere() -> None:
         assert any(re.search(pattern, line) for line in lines), pattern
 
 
-def write_digits(folder: Path, count: int) -> None:
+def write_digits(folder: Path, first: int, count: int) -> None:
     """Pictures of digits, in a folder for each."""
     digits = load_digits()
-    for number, (image, target) in enumerate(
-        zip(digits.images[:count], digits.target[:count], strict=True)
-    ):
+    for number in range(first, first + count):
+        image, target = digits.images[number], digits.target[number]
         file = folder / str(target) / f"{number}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(file), cv2.resize(np.uint8(image * 15.9), (32, 32)))
@@ -111,10 +109,10 @@ def desk(
     import keras
 
     base = tmp_path_factory.mktemp("desk")
-    for name in ("flowers", "test", "labelled", "my_pictures"):
-        write_digits(base / name, 200)
+    for number, name in enumerate(("flowers", "test", "labelled", "my_pictures"), 1):
+        write_digits(base / name, 200 * number, 200)
     pictures = base / "pictures"
-    write_digits(pictures, 200)
+    write_digits(pictures, 0, 200)
     rows = [f"pictures/{f.parent.name}/{f.name},{f.parent.name}" for f in pictures.glob("*/*.png")]
     (base / "labels.csv").write_text("\n".join(("file,label", *rows)) + "\n")
     for name in ("rose.jpg", "odd.jpg", "digits.png"):
@@ -123,12 +121,17 @@ def desk(
         shutil.copy(samples / "videos" / "bikes.mp4", base / name)
     for name in ("mine", "my-network", "lenet5-20260101-120000"):
         shutil.copytree(lenet5_run, base / "runs" / name)
+    shutil.copytree(lenet5_bundle, base / "efficientnet_lite0-int8")  # as it is on a board
     for name in BUNDLES:
         shutil.copytree(lenet5_bundle, base / "exports" / name)
     image = keras.Input((32, 32, 3))
     x = keras.layers.Conv2D(8, 3, activation="relu")(image)
     x = keras.layers.GlobalAveragePooling2D()(x)
     keras.Model(image, keras.layers.Dense(10, activation="softmax")(x)).save(base / "my.keras")
+    scaled = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255)])
+    keras.Model(scaled.inputs, keras.models.load_model(base / "my.keras")(scaled.outputs)).save(
+        base / "scales-itself.keras"
+    )
     (base / "labels.txt").write_text("".join(f"{digit}\n" for digit in range(10)))
     (base / "home" / ".ssh").mkdir(parents=True)
     key = base / "home" / ".ssh" / "release"
@@ -151,9 +154,14 @@ def typed() -> set[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if any(not lacks(line) for line in commands(page))],
+    "page",
+    [
+        page
+        for page in PAGES
+        if page.stem != "commands" and any(not lacks(line) for line in commands(page))
+    ],
     ids=lambda page: page.stem,
-)  # fmt: skip
+)
 def test_command_lines_run(
     page: Path,
     desk: Callable[[], Path],
@@ -166,6 +174,8 @@ def test_command_lines_run(
         if lacks(line) or (LONG.match(line) and shlex.join(words(line)) in typed):
             continue
         typed.add(shlex.join(words(line)))
+        if "--preprocessing" not in arguments:
+            arguments = [word.replace("my.keras", "scales-itself.keras") for word in arguments]
         done = edgecnn_cli(*arguments, cwd=folder)
         assert done.returncode in ((0, 1) if FAILS.search(line) else (0,)), line + done.stderr
         assert "Traceback" not in done.stderr
