@@ -73,13 +73,18 @@ def read(path: Path, *, empty_labels: bool = False) -> dict[Path, Listed]:
             *(len(disputed), min(disputed)),
         )
     kept = {
-        picture: Listed(row.label, f"{row.board}/{row.moment}" if row.moment else None)
+        picture: Listed(row.label, moment_of(row.board, row.moment) if row.moment else None)
         for picture, row in found.items()
         if row.label != NONE_OF_MINE and picture not in disputed
     }
     if not kept:
         raise DataError(f"{path} lists no pictures{' with a class' if found else ''}.")
     return kept
+
+
+def moment_of(board: str, moment: str) -> str:
+    """A moment, told apart from those of other boards."""
+    return f"{board}/{moment}"
 
 
 def rows(path: Path) -> Iterator[Row]:

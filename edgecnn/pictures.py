@@ -132,6 +132,11 @@ def labelled_pictures(source: Path, *, empty_labels: bool = False) -> list[Pictu
     return listed or pictures_by_class(source, list_pictures(source))
 
 
+def moment_digest(moment: str) -> bytes:
+    """Stands for a moment among the hashes of pictures that have none."""
+    return hashlib.sha256(moment.encode()).digest()
+
+
 def listed_pictures(source: Path, *, empty_labels: bool = False) -> list[Picture]:
     """Those of a CSV file, or of a folder's `labels.csv`; empty where there is none."""
     path = source if source.is_file() else source / LABELS_CSV

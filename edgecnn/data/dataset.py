@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgecnn.errors import DataError
 from edgecnn.opencv import opencv
-from edgecnn.pictures import Picture
+from edgecnn.pictures import Picture, moment_digest
 from edgecnn.preparation import all_prepared, prepared_chunks
 from edgecnn.preprocessing import Frame, Preprocessing
 
@@ -151,10 +151,7 @@ class Split:
     def moments(self) -> tuple[bytes, ...]:
         """Equal for pictures that belong on one side of a division: alike, or of one moment."""
         each = zip(self.digests, map(self.frames.moment, range(len(self))), strict=True)
-        return tuple(
-            digest if moment is None else hashlib.sha256(moment.encode()).digest()
-            for digest, moment in each
-        )
+        return tuple(digest if moment is None else moment_digest(moment) for digest, moment in each)
 
     def prepared_chunks(self, preprocessing: Preprocessing) -> Iterator[NDArray[np.uint8]]:
         """Network input in order; see `edgecnn.preparation`."""

@@ -1,6 +1,5 @@
 """Pictures that neither network has learned from, and which of the two is right on each."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,9 +11,10 @@ from edgecnn.checkpoint import Checkpoint, origin_of
 from edgecnn.data import open_source
 from edgecnn.data.places import Places
 from edgecnn.errors import DataError, RuntimeUnavailable
+from edgecnn.inbox import Kept
 from edgecnn.labels_csv import LABELS_CSV
 from edgecnn.paired import Paired
-from edgecnn.pictures import SEVERAL, labelled_pictures
+from edgecnn.pictures import SEVERAL, labelled_pictures, moment_digest
 from edgecnn.preprocessing import Frame
 from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.deploy.judging import Bounds, Settled
@@ -75,14 +75,15 @@ def ask(present: Path, candidate: Path, evidence: Evidence) -> Answered:
     stream: list[tuple[Shown, float]] = []
     for folder in evidence.inboxes:
         labelled = {one.digest: one for one in _pictures(str(folder))}
-        usable, waiting = _of_stream(folder, labelled, learned)
+        frames = inbox.read(folder)
+        usable, waiting = _of_stream(folder, frames, labelled, learned)
         stream += usable
         if waiting:
             notes.append(
                 f"{waiting:,} labelled frames of {folder} wait for the labels of those before "
                 "them: `edgecnn label` shows the random stream in its order under Random"
             )
-        settled = _settled(folder, labelled, answers, settled)
+        settled = _settled(frames, labelled, answers, settled)
     if stream:
         shown = [one for one, _ in stream]
         before, after = answers.right(shown)
@@ -160,7 +161,7 @@ def _pictures(source: str) -> Iterator[Shown]:
         for picture in labelled_pictures(path, empty_labels=True):
             digest = bytes.fromhex(picture.sha256)
             at = picture.moment
-            key = digest if at is None else hashlib.sha256(at.encode()).digest()
+            key = digest if at is None else moment_digest(at)
             yield Shown(digest, key, picture.label or "", picture.read)
         return
     data = open_source(source)
@@ -171,7 +172,10 @@ def _pictures(source: str) -> Iterator[Shown]:
 
 
 def _of_stream(
-    folder: Path, labelled: dict[bytes, Shown], learned: frozenset[bytes]
+    folder: Path,
+    frames: Sequence[Kept],
+    labelled: dict[bytes, Shown],
+    learned: frozenset[bytes],
 ) -> tuple[list[tuple[Shown, float]], int]:
     """The frames of a random stream that may be used, each with its inclusion.
 
@@ -179,9 +183,9 @@ def _of_stream(
     """
     said = {row.file for row in labels_csv.rows(folder / LABELS_CSV)}
     known: list[tuple[str, tuple[Shown, float] | None]] = []
-    for kept in inbox.read(folder):
+    for kept in frames:
         digest = bytes.fromhex(kept.sha256)
-        moment = hashlib.sha256(f"{kept.board or ''}/{kept.moment}".encode()).digest()
+        moment = moment_digest(labels_csv.moment_of(kept.board or "", kept.moment))
         if not kept.random or {digest, moment} & learned:
             continue
         shown = labelled.get(digest)
@@ -196,8 +200,8 @@ def _of_stream(
 
 
 def _settled(
-    folder: Path, labelled: dict[bytes, Shown], answers: _Answers, before: Settled
+    frames: Sequence[Kept], labelled: dict[bytes, Shown], answers: _Answers, before: Settled
 ) -> Settled:
-    kept = [bytes.fromhex(one.sha256) for one in inbox.read(folder) if one.why == "shadow"]
+    kept = [bytes.fromhex(one.sha256) for one in frames if one.why == "shadow"]
     old, new = answers.right([labelled[digest] for digest in kept if digest in labelled])
     return Settled(before.frames + len(old), before.old + sum(old), before.new + sum(new))
