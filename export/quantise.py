@@ -147,8 +147,7 @@ def _within_engine_limits(
         return name
 
     def width(name: str) -> float:
-        found = ranges[source(name)]
-        return max(found.high, 0.0) - min(found.low, 0.0)
+        return ranges[source(name)].width
 
     def widen(name: str, least: float) -> None:
         name = source(name)

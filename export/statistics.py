@@ -27,6 +27,11 @@ class Range:
     low: float
     high: float
 
+    @property
+    def width(self) -> float:
+        """From end to end, with zero in between, as quantised ranges have it."""
+        return max(self.high, 0.0) - min(self.low, 0.0)
+
     def union(self, other: "Range") -> "Range":
         """The range that covers both."""
         return Range(min(self.low, other.low), max(self.high, other.high))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.binomial import Z95
 from edgecnn.evenly import evenly
 from edgecnn.export.accuracy import Probabilities, divergence
 from edgecnn.export.bias_correction import correct_biases
@@ -31,8 +32,6 @@ FEWEST, FEWEST_JUDGES = 4, 2
 """Calibration and held-out pictures that say anything."""
 JUDGES = 32
 """Held-out pictures that judge, at most."""
-SURE = 1.96
-"""Standard errors on either side of a mean that make a 95% interval."""
 NOTICEABLE = 1.1
 """Times what half of the pictures lose more, from which on more of them are worth finding."""
 FEW = 50
@@ -140,16 +139,16 @@ def judge(
 
     half, every = lost(of_half), lost(of_all)
     gain = half - every
-    error = SURE * float(gain.std(ddof=1)) / len(gain) ** 0.5
+    error = Z95 * float(gain.std(ddof=1)) / len(gain) ** 0.5
     whole = seen.ranges
-    names = [name for name in whole if _width(whole[name]) > 0]
+    names = [name for name in whole if whole[name].width > 0]
     return Sufficiency(
         len(quantiser.images),
         len(images),
         float(half.mean()),
         float(every.mean()),
         (float(gain.mean()) - error, float(gain.mean()) + error),
-        sum(_width(whole[name]) >= 1.1 * _width(narrower[name]) for name in names),
+        sum(whole[name].width >= 1.1 * narrower[name].width for name in names),
         len(names),
         tuple(_decided(shipped, seen, of_all, pictures)),
     )
@@ -200,7 +199,3 @@ def without_few(extremes: Array, used: Range) -> tuple[float, list[int]]:
     }
     wider = float(bounds.sum() / kept.sum()) if kept.sum() > 0 else 1.0
     return wider, sorted(places)
-
-
-def _width(range: Range) -> float:
-    return max(range.high, 0.0) - min(range.low, 0.0)

@@ -17,6 +17,7 @@ from edgecnn.training.learning_curve import (
     learning_curve,
 )
 from edgecnn.training.scores import Scores, score
+from edgecnn.training.settings import RANDOM
 
 if TYPE_CHECKING:
     import keras
@@ -75,10 +76,17 @@ def compare_with(
             "data_sha256": run.details["data"]["sha256"],
             "new_pictures": len(came),
             "new_classes": added,
+            "from_scratch": trained_whole(run),
         },
         "comparison": found,
         **({"learning_curve": curve.to_json()} if curve else {}),
     }
+
+
+def trained_whole(run: Checkpoint) -> bool:
+    """Whether all its weights are of training from scratch: then all go on learning, as before."""
+    settings, start = run.details.get("settings", {}), run.details.get("from", {})
+    return settings.get("weights") == RANDOM or start.get("from_scratch") is True
 
 
 def _curve(

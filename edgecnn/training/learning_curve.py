@@ -84,7 +84,6 @@ def learning_curve(
         known = new[0][:0], new[1][:0]
     project = _components(np.concatenate([known[0], new[0]]))
     old_x, new_x, test_x = (project(part[0]) for part in (known, new, held_out))
-    classes = 1 + int(max(part[1].max(initial=0) for part in (known, new, held_out)))
     right = np.empty((ORDERS, len(sizes), len(test_x)), bool)
     for order in range(ORDERS):
         chosen = _by_moments(moments, rng)
@@ -92,7 +91,7 @@ def learning_curve(
             part = chosen[:size]
             x = np.concatenate([old_x, new_x[part]])
             y = np.concatenate([known[1], new[1][part]])
-            right[order, place] = _fitted(x, y, classes)(test_x) == held_out[1]
+            right[order, place] = _fitted(x, y)(test_x) == held_out[1]
     errors = 1 - np.stack([_resampled(right, rng) for _ in range(REPEATS)])
     # How the curve goes on cannot be told from so short a part of it: each law says it for some.
     of_each = [
@@ -172,7 +171,7 @@ def _components(features: Floats) -> Any:
     return lambda some: (some - mean) @ directions[:kept].T / scale
 
 
-def _fitted(x: Floats, y: NDArray[np.int64], classes: int) -> Any:
+def _fitted(x: Floats, y: NDArray[np.int64]) -> Any:
     """A linear discriminant with shrunk covariance: says the class of features."""
     there = np.unique(y)
     means = np.stack([x[y == one].mean(axis=0) for one in there])
@@ -181,5 +180,4 @@ def _fitted(x: Floats, y: NDArray[np.int64], classes: int) -> Any:
     covariance += (RIDGE / len(x) + 1e-3) * np.eye(x.shape[1]) * np.trace(covariance)
     weights = np.linalg.solve(covariance, means.T)
     bias = -0.5 * np.sum(means.T * weights, axis=0)
-    assert classes > there[-1]
     return lambda some: there[np.argmax(some @ weights + bias, axis=1)]

@@ -29,7 +29,7 @@ from edgecnn.training.run import (
     now,
     refuse_if_used,
 )
-from edgecnn.training.settings import RANDOM, Settings
+from edgecnn.training.settings import Settings
 from edgecnn.training.strategy import open_distribution, read_tf_config
 
 log = logging.getLogger(__name__)
@@ -168,12 +168,6 @@ def preprocessing_for(architecture: str, settings: Settings) -> Preprocessing:
     return replace(chosen, resize=settings.resize) if settings.resize else chosen
 
 
-def trained_whole(run: Checkpoint) -> bool:
-    """Whether all its weights are of training from scratch: then all go on learning, as before."""
-    settings, start = run.details.get("settings", {}), run.details.get("from", {})
-    return settings.get("weights") == RANDOM or start.get("from_scratch") is True
-
-
 def _worker(settings: Settings, out: object) -> int:
     """Index of this process among those that train together; 0 is the one that writes."""
     if settings.strategy != "multiworker":
@@ -189,6 +183,7 @@ def _train(run: Run, dataset: Dataset) -> Checkpoint | None:
     import_keras()
     require("tensorflow", what="Training", package="TensorFlow", extra="train")
     keras = require("keras", what="Training", package="Keras", extra="train")
+    from edgecnn.training.comparison import trained_whole
     from edgecnn.training.inputs import open_inputs
     from edgecnn.training.loop import run_phases
     from edgecnn.training.network import build_network
@@ -259,9 +254,6 @@ def _finish(
     scores = score(model, split, preprocessing)
     before = Places.load(Path(run.start)) if run.start else None
     compared = compare_with(run.start, scores, split, dataset, before) if run.start else {}
-    if run.start:
-        start = Checkpoint.load(Path(run.start))
-        compared["from"]["from_scratch"] = trained_whole(start)
     title = f"{run.architecture} on {dataset.source}: {judged} accuracy {scores.top1:.2%}"
     draw_curves(run.path / "curves.png", state.history, state.best_epoch)
     draw_confusion(run.path / "confusion.png", scores, dataset.labels, title)

@@ -214,7 +214,7 @@ def classify(part: tuple[Any, Any]) -> Any:
     from edgecnn.training.learning_curve import _components, _fitted
 
     project = _components(part[0])
-    fitted = _fitted(project(part[0]), part[1], 5)
+    fitted = _fitted(project(part[0]), part[1])
     return lambda some: fitted(project(some))
 
 
