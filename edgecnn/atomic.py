@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all, whatever ends the program that makes it."""
+"""Folders and files that appear whole or not at all, whatever ends the program that makes them."""
 
 import ctypes
 import errno
@@ -6,8 +6,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgecnn.errors import BundleError
@@ -132,3 +132,36 @@ def clear_up(destination: Path) -> None:
         else:
             shutil.rmtree(path, ignore_errors=True)
         os.close(lock)
+
+
+def write_file(path: Path, parts: Iterable[bytes]) -> None:
+    """Put a file in the place of the one that is there, if any; on the disk when this returns.
+
+    Raises `OSError`; then the old one is as it was, and nothing of the new one is left.
+    """
+    part = part_of(path)
+    try:
+        with part.open("wb") as stream:
+            stream.writelines(parts)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+        _sync(path.parent)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def part_of(path: Path) -> Path:
+    """Where `write_file` writes first, and what it leaves if it is killed."""
+    return path.with_name(f".{path.name}.part")
+
+
+def _sync(folder: Path) -> None:
+    """A new name is on the disk when its folder is."""
+    with suppress(PermissionError):  # Windows opens no folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from edgecnn import inbox
-from edgecnn.atomic import hold
+from edgecnn.atomic import hold, part_of, write_file
 from edgecnn.errors import EdgeCnnError
 from edgecnn.inbox import DIGITS, FRAMES, LINES, Kept
 
@@ -43,7 +43,6 @@ class Collection:
         Raises `EdgeCnnError` where it cannot be written, is in use, or holds other lines.
         """
         self.folder, self._limit = folder, limit_bytes
-        self._new = folder / f".{LINES}.new"
         self._change = threading.Lock()
         try:
             (folder / FRAMES).mkdir(parents=True, exist_ok=True)
@@ -94,7 +93,7 @@ class Collection:
         with self._change:
             if self.has(kept.file) or not self._make_room(size + more):
                 return None
-            self._write_picture(picture, self.folder / kept.file)
+            write_file(self.folder / kept.file, [picture])
             self._write_line(line)
             self._kept[kept.file] = size, kept.random
             self._pictures += size
@@ -112,7 +111,7 @@ class Collection:
 
     def _cleared(self) -> dict[str, tuple[int, bool]]:
         """Clear up what a cut left; what there is: by name its size, and whether it is random."""
-        self._new.unlink(missing_ok=True)
+        part_of(self.folder / LINES).unlink(missing_ok=True)
         data = (self.folder / LINES).read_bytes()
         try:
             found = list(inbox.parse(data))
@@ -165,30 +164,13 @@ class Collection:
 
     def _rewrite(self, left: Container[str]) -> None:
         """Lines of these frames only, in one step."""
-        with (self.folder / LINES).open("rb") as old, self._new.open("wb") as stream:
-            for line in old:
-                if line.endswith(b"\n") and json.loads(line)["file"] in left:
-                    stream.write(line)
-            stream.flush()
-            os.fsync(stream.fileno())
-        self._new.replace(self.folder / LINES)
-        _sync(self.folder)
+        with (self.folder / LINES).open("rb") as old:
+            whole = (line for line in old if line.endswith(b"\n"))
+            kept = (line for line in whole if json.loads(line)["file"] in left)
+            write_file(self.folder / LINES, kept)
         self._stream.close()
         self._stream = self._opened()
         self._length = (self.folder / LINES).stat().st_size
-
-    def _write_picture(self, picture: bytes, path: Path) -> None:
-        part = path.with_name(f".{path.name}.part")
-        try:
-            with part.open("wb") as stream:
-                stream.write(picture)
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(path)
-            _sync(path.parent)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
 
     def _write_line(self, line: bytes) -> None:
         try:
@@ -204,13 +186,3 @@ class Collection:
 
 def _on_disk(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
-
-
-def _sync(folder: Path) -> None:
-    """A new name is on the disk when its folder is."""
-    with contextlib.suppress(PermissionError):  # Windows opens no folders
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from edgecnn import labels, labels_csv
-from edgecnn.atomic import hold
+from edgecnn.atomic import hold, write_file
 from edgecnn.errors import DataError
 from edgecnn.inbox import Kept
 from edgecnn.labels_csv import LABELS_CSV, NONE_OF_MINE
@@ -139,13 +139,8 @@ class Labels:
 
     def _write(self) -> None:
         text = ",".join(COLUMNS) + "\n" + "".join(self._rows.values())
-        part = self._path.with_name(f".{LABELS_CSV}.part")
         try:
-            with part.open("wb") as stream:
-                stream.write(text.encode())
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(self._path)
+            write_file(self._path, [text.encode()])
         except OSError as error:
             raise DataError(f"Cannot write {self._path}: {error.strerror}.") from None
 
