@@ -5,8 +5,9 @@ folder, and gives the folder in which it left the model files. None has any othe
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgecnn.calibration import calibration_set
 from edgecnn.calibration.calibration_set import CalibrationSet
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 Way = Callable[["Network", CalibrationSet, Path], Path]
 
 
-def default(network: "Network", pictures: CalibrationSet, folder: Path) -> Path:
-    """What `edgecnn export` does."""
+def exported(network: "Network", pictures: CalibrationSet, folder: Path, **options: Any) -> Path:
+    """What `edgecnn export` does, with these options."""
     import edgecnn
 
-    return edgecnn.export(network, calibration=pictures, out=folder / "bundle").path
+    out = folder / "bundle"
+    return edgecnn.export(network, calibration=pictures, out=out, **options).path
 
 
 def plain(network: "Network", pictures: CalibrationSet, folder: Path) -> Path:
@@ -38,14 +40,6 @@ def plain(network: "Network", pictures: CalibrationSet, folder: Path) -> Path:
     for name in formats.FORMATS:
         formats.get(name).write(found.graph, found, folder)
     return folder
-
-
-def best(network: "Network", pictures: CalibrationSet, folder: Path) -> Path:
-    """`edgecnn export --max-drop 0`: repaired until it answers as float on all it verifies with."""
-    import edgecnn
-
-    out = folder / "bundle"
-    return edgecnn.export(network, calibration=pictures, out=out, max_drop=0).path
 
 
 def qat(network: "Network", pictures: CalibrationSet, folder: Path) -> Path:
@@ -64,28 +58,17 @@ def qat(network: "Network", pictures: CalibrationSet, folder: Path) -> Path:
     return edgecnn.export(trained.path, calibration=pictures, out=folder / "bundle").path
 
 
-def float32(network: "Network", pictures: CalibrationSet, folder: Path) -> Path:
-    """`edgecnn export --fp32`."""
-    import edgecnn
-
-    out = folder / "bundle"
-    return edgecnn.export(network, precision="fp32", calibration=pictures, out=out).path
-
-
-def fp16(network: "Network", pictures: CalibrationSet, folder: Path) -> Path:
-    """`edgecnn export --fp16`."""
-    import edgecnn
-
-    out = folder / "bundle"
-    return edgecnn.export(network, precision="fp16", calibration=pictures, out=out).path
-
-
 OURS = "edgecnn"
 WIDER = ("float32", "fp16")
 """Ways of more than 8 bits."""
 WAYS: dict[str, Way] = {
-    OURS: default,
-    **{f"{OURS} {way.__name__}": way for way in (plain, best, qat, float32, fp16)},
+    OURS: exported,
+    f"{OURS} plain": plain,
+    # Repaired until it answers as float on all it verifies with.
+    f"{OURS} best": partial(exported, max_drop=0),
+    f"{OURS} qat": qat,
+    f"{OURS} float32": partial(exported, precision="fp32"),
+    f"{OURS} fp16": partial(exported, precision="fp16"),
 }
 """By their names in the tables."""
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.engines import ENGINES
+from edgecnn.targets.profiling.process_memory import Memory
 
 CALLS = 3
 MODULES = {
@@ -42,26 +43,19 @@ def main() -> None:
     runtime, model, shown = sys.argv[1:]
     picture = np.load(shown)
     _loaded(runtime)
-    before = _kept("VmRSS")
+    before = Memory.now().resident
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
     engine = ENGINES[runtime](Path(model), 1)
     engine.show(picture)
     for _ in range(CALLS):
         engine.invoke()
-    print(_kept("VmHWM") - before)
+    print(Memory.now().peak - before)
 
 
 def _loaded(runtime: str) -> None:
     engine = importlib.import_module(MODULES[runtime])
     if runtime == "openvino":
         engine.Core().get_versions("CPU")  # loads the plugin
-
-
-def _kept(name: str) -> int:
-    """Bytes, as the kernel counts them."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (found,) = (line for line in lines if line.startswith(f"{name}:"))
-    return int(found.split()[1]) * 1024
 
 
 if __name__ == "__main__":
