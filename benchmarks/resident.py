@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.engines import ENGINES
-from edgecnn.targets.profiling.process_memory import Memory
+from edgecnn.targets.board.process_memory import Memory
 
 CALLS = 3
 MODULES = {

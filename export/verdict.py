@@ -4,18 +4,17 @@ Not everywhere: a processor without integer units, or an engine that converts ba
 make int8 the slower one, and processors with half-precision arithmetic make fp16 its rival.
 """
 
-import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from edgecnn.bundle import Bundle
+from edgecnn.targets.board.emulation import emulation
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.engines import runtimes
-from edgecnn.targets.profiling.measuring import measure
+from edgecnn.targets.engines.trial import try_once
 
-RUNS, SECONDS = 10, 0.3
 PRECISIONS = ("float32", "fp16", "int8")
 NOTICEABLE = 1.1
 """A ratio of latencies nearer to 1 is called a draw: the machine is not ours alone."""
@@ -112,19 +111,16 @@ def judge(bundles: dict[str, Path], on_runtime: Callable[[str], None] = lambda _
     """Measure bundles of one network, by precision, format by format, in fresh processes."""
     board = detect()
     found = {name: Bundle.load(path) for name, path in bundles.items()}
-    reasons: list[str] = []
+    before = board.telemetry()
 
     def cost(bundle: Bundle, runtime: str) -> Cost:
-        figures = measure(
-            bundle.path, runtime, board.threads, runs=RUNS, seconds=SECONDS, target=board.name
-        )
-        reasons.extend(figures["invalid_reasons"])
+        figures = try_once(bundle, board, runtime, board.threads, self_check=False)
         artifact = bundle.artifacts[runtimes.get(runtime).format]
         verification = artifact.details["verification"]
         return Cost(
-            statistics.median(figures["samples_ms"]),
+            figures["p50_ms"],
             artifact.bytes,
-            figures["memory"]["final"]["peak"],
+            figures["peak_bytes"],
             verification["agreement_top1"],
             verification.get("top1_drop"),
         )
@@ -136,4 +132,7 @@ def judge(bundles: dict[str, Path], on_runtime: Callable[[str], None] = lambda _
                 yield Duel(name, **{key: cost(bundle, name) for key, bundle in found.items()})
 
     measured = tuple(duels())
-    return Verdict(board.cpu, board.threads, measured, tuple(dict.fromkeys(reasons)))
+    reasons = board.telemetry().held_back_since(before)
+    if emulator := emulation(board.machine):
+        reasons += (emulator,)
+    return Verdict(board.cpu, board.threads, measured, reasons)

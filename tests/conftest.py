@@ -41,7 +41,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What is measured here once must neither come from the user's cache nor go there.
 os.environ["EDGECNN_CACHE"] = str(ROOT / ".cache" / "tests" / WORKER)
 
-ONE_BY_ONE = ("export/test_zoo.py", "export/test_nvidia.py", "zoo/test_networks.py")
+ONE_BY_ONE = (
+    *("export/test_zoo.py", "export/test_nvidia.py", "export/test_symmetric.py"),
+    "zoo/test_networks.py",
+)
 """Files that share nothing between their many long tests: any worker takes the next."""
 
 MORE_OF_THE_SAME = {

@@ -32,6 +32,16 @@ class Telemetry:
     power_rails_w: dict[str, float] | None = None
     """The same by rail; a rail may feed another."""
 
+    def held_back_since(self, before: "Telemetry") -> tuple[str, ...]:
+        """Why what was measured between that reading and this is slower than the machine is."""
+        reasons: tuple[str, ...] = ()
+        if self.throttled:
+            reasons += (f"throttled: {', '.join(self.throttled)}",)
+        events = before.throttle_events, self.throttle_events
+        if None not in events and events[0] != events[1]:
+            reasons += ("the processor was throttled meanwhile",)
+        return reasons
+
     def to_json(self) -> dict[str, Any]:
         """As it stands in a profile."""
         return asdict(self)

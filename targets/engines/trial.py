@@ -95,7 +95,7 @@ def try_out(
 def try_once(
     bundle: Bundle, board: Target, runtime: str, threads: int, *, self_check: bool
 ) -> dict[str, Any]:
-    """Open a bundle and run it for a moment, in a process of its own; returns its `p90_ms`.
+    """Open a bundle and run it for a moment, in a process of its own: see `trial_worker.measure`.
 
     Raises `RuntimeUnavailable` if the engine fails, or fails the golden pictures.
     """

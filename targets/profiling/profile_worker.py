@@ -20,6 +20,7 @@ from edgecnn.bundle import Bundle
 from edgecnn.errors import RuntimeUnavailable
 from edgecnn.opencv import opencv
 from edgecnn.targets.board.emulation import emulation
+from edgecnn.targets.board.process_memory import Memory
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.classifier import Classifier
 from edgecnn.targets.engines import runtimes
@@ -29,7 +30,6 @@ from edgecnn.targets.live.loop import answers
 from edgecnn.targets.live.sources.synthetic import Synthetic
 from edgecnn.targets.profiling.disturbance import CpuClock, Disturbance
 from edgecnn.targets.profiling.loadgen import single_stream
-from edgecnn.targets.profiling.process_memory import Memory
 
 WINDOW = 10
 STABLE = 0.02
@@ -81,12 +81,7 @@ def measure(
         starts, samples = np.fromfile(file).reshape(-1, 2).T
     # Opened only now: the memory above is the network's alone.
     latencies = [p.latency_ms for p, _ in answers(Synthetic(), classifier, frames=max(runs, 20))]
-    reasons: tuple[str, ...] = ()
-    if held_back := thermal_after.throttled:
-        reasons += (f"throttled: {', '.join(held_back)}",)
-    events = thermal_before.throttle_events, thermal_after.throttle_events
-    if None not in events and events[0] != events[1]:
-        reasons += ("the processor was throttled meanwhile",)
+    reasons = thermal_after.held_back_since(thermal_before)
     if emulator := emulation(board.machine):
         reasons += (emulator,)
     return {

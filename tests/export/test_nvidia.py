@@ -4,13 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import onnx
 import pytest
 
-import edgecnn
 from edgecnn import zoo
-from edgecnn.calibration.calibration_set import CalibrationSet
-from edgecnn.calibration.default import default_calibration
 from edgecnn.export.folding import fold
 from edgecnn.export.formats.onnx import write as write_onnx
 from edgecnn.export.heads import with_probabilities
@@ -47,38 +43,6 @@ def test_a_network_in_float(nvidia_build: Build, tmp_path: Path) -> None:
     found = nvidia_build(tmp_path / "model.onnx")
     assert not found["errors"]
     assert set(found["bytes"]) == {"float"}
-
-
-@pytest.mark.parametrize(
-    "name", ["efficientnet_b0", "googlenet", "cspresnet50", "mobilenet_v1", "alexnet"]
-)
-def test_symmetric_int8_stays_int8(name: str, nvidia_build: Build, tmp_path: Path) -> None:
-    """Sigmoids, concatenations, residuals, depthwise convolutions, a chain of dense layers."""
-    found = default_calibration()
-    few = CalibrationSet("few", found.pictures[::16], found.held_out[::16], found.origin)
-    entry = zoo.get(name)
-    side = max(entry.minimum_side, 64)
-    preprocessing = entry.preprocessing_for((side, side, 3))
-    bundle = edgecnn.export(
-        zoo.build(name, preprocessing.shape[1:], CLASSES),
-        ["onnx"],
-        calibration=few,
-        symmetric=True,
-        preprocessing=preprocessing,
-        labels=[f"class {index}" for index in range(CLASSES)],
-        out=tmp_path / "bundle",
-    )
-    built = nvidia_build(bundle.path / "model.onnx")
-    assert not built["errors"]
-    model = onnx.load(bundle.path / "model.onnx")
-    weights = sum(
-        len(tensor.raw_data)
-        for tensor in model.graph.initializer
-        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) > 1
-    )
-    assert built["bytes"]["int8"] >= weights
-    # Scales and biases.
-    assert built["bytes"]["float"] < 0.1 * built["bytes"]["int8"]
 
 
 def test_an_ordinary_int8_bundle_is_refused(lenet5_bundle: Path, nvidia_build: Build) -> None:

@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 import edgecnn
+from edgecnn import zoo
 from edgecnn.bundle import Bundle
 from edgecnn.calibration.calibration_set import CalibrationSet
 from edgecnn.calibration.default import default_calibration
 from edgecnn.export.quantised import Scale
-from edgecnn.preprocessing import Preprocessing
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+CLASSES = 7
 
 
 @given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.floats(0, 1))
@@ -73,21 +75,39 @@ def test_it_is_as_good_as_float_on_digits(lenet5_run: Path, tmp_path: Path) -> N
     assert found["top1_drop"] <= 1
 
 
-@pytest.mark.parametrize("name", ["efficientnet_b0", "googlenet"])
-def test_sigmoids_joins_and_residuals_too(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["efficientnet_b0", "googlenet", "cspresnet50", "mobilenet_v1", "alexnet"]
+)
+def test_it_stays_int8_in_tensorrt(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Sigmoids, concatenations, residuals, depthwise convolutions, a chain of dense layers."""
     pictures = default_calibration()
     few = CalibrationSet("few", pictures.pictures[::16], pictures.held_out[::16], pictures.origin)
-    model = edgecnn.build(name, input_shape=(64, 64, 3), classes=5)
+    entry = zoo.get(name)
+    side = max(entry.minimum_side, 64)
+    preprocessing = entry.preprocessing_for((side, side, 3))
     bundle = edgecnn.export(
-        model,
+        zoo.build(name, preprocessing.shape[1:], CLASSES),
         ["onnx"],
         calibration=few,
         symmetric=True,
-        preprocessing=Preprocessing(64, 64),
-        labels=list("abcde"),
+        preprocessing=preprocessing,
+        labels=[f"class {index}" for index in range(CLASSES)],
         out=tmp_path / "bundle",
     )
-    check_for_tensorrt(bundle.path / "model.onnx")
+    path = bundle.path / "model.onnx"
+    check_for_tensorrt(path)
+    built = request.getfixturevalue("nvidia_build")(path)  # skips where the builder is not
+    assert not built["errors"]
+    weights = sum(
+        len(tensor.raw_data)
+        for tensor in onnx.load(path).graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) > 1
+    )
+    assert built["bytes"]["int8"] >= weights
+    # Scales and biases.
+    assert built["bytes"]["float"] < 0.1 * built["bytes"]["int8"]
 
 
 def test_an_ordinary_export_is_not_for_tensorrt(lenet5_bundle: Path) -> None:

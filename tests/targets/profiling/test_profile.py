@@ -13,13 +13,13 @@ import edgecnn
 from edgecnn import cache
 from edgecnn.bundle import Bundle
 from edgecnn.errors import RuntimeUnavailable
+from edgecnn.targets.board.process_memory import Memory
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.engines import probe, runtimes
 from edgecnn.targets.engines.memory_model import EngineBaseline, NetworkMemory
 from edgecnn.targets.engines.runtimes import onnxruntime
 from edgecnn.targets.profiling import baseline, measuring, profiler
 from edgecnn.targets.profiling.disturbance import CpuClock, Disturbance
-from edgecnn.targets.profiling.process_memory import Memory
 from edgecnn.targets.profiling.profile import Distribution, Profile
 
 RUN = {
