@@ -146,7 +146,7 @@ def write_file(path: Path, parts: Iterable[bytes]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError:
         part.unlink(missing_ok=True)
         raise
@@ -157,8 +157,14 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
-def _sync(folder: Path) -> None:
-    """A new name is on the disk when its folder is."""
+def whole_of(part: str) -> str | None:
+    """The name of the file for which `part_of` gives this name; None where it gives it for none."""
+    whole = part.removeprefix(".").removesuffix(".part")
+    return whole if part_of(Path(whole)).name == part else None
+
+
+def sync(folder: Path) -> None:
+    """Bring names that came or went onto the disk: a file's own bytes are not enough."""
     with suppress(PermissionError):  # Windows opens no folders
         descriptor = os.open(folder, os.O_RDONLY)
         try:

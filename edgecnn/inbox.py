@@ -9,7 +9,7 @@ docs/collecting.md is this for people.
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -118,21 +118,24 @@ def read(folder: Path) -> list[Kept]:
             f"({LINES})."
         ) from None
     try:
-        found = list(parse(data))
+        found = parse(data)
     except ValueError as error:
         raise DataError(f"{path}, {error}.") from None
     return [kept for kept in found if (folder / kept.file).is_file()]
 
 
-def parse(data: bytes) -> Iterator[Kept]:
-    """The frames of `frames.jsonl`'s whole lines, each once; raises `ValueError` with the line."""
-    seen = set()
+def parse(data: bytes) -> list[Kept]:
+    """The frames of `frames.jsonl`'s whole lines, each once; raises `ValueError` with the line.
+
+    Of the random stream is what any of its lines says is of it: see `Collection.add`.
+    """
+    found: dict[str, Kept] = {}
     # What stands behind the last line's end was torn off.
     for number, line in enumerate(data.split(b"\n")[:-1], 1):
         try:
             kept = Kept.from_json(strict_json.parse(line))
         except (TypeError, ValueError) as error:
             raise ValueError(f"line {number}: {error}") from None
-        if kept.file not in seen:
-            seen.add(kept.file)
-            yield kept
+        if kept.file not in found or (kept.random and not found[kept.file].random):
+            found[kept.file] = kept
+    return list(found.values())

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgecnn import collection as collection_module
 from edgecnn import inbox
 from edgecnn.collection import BLOCK, Collection
 from edgecnn.errors import EdgeCnnError
@@ -92,7 +93,7 @@ def test_a_torn_line_and_what_belongs_to_no_line_are_cleared_up(tmp_path: Path) 
             collection.add(picture(number), ".jpg", **SAID)
     names = check_whole(tmp_path)
     (tmp_path / names[1]).unlink()
-    (tmp_path / "frames/.x.jpg.part").write_bytes(b"half")
+    (tmp_path / f"frames/.{'0' * 24}.jpg.part").write_bytes(b"half")
     lines = tmp_path / inbox.LINES
     lines.write_bytes(lines.read_bytes()[:-20])
     with Collection(tmp_path) as collection:
@@ -125,8 +126,58 @@ def test_it_never_takes_more_than_the_limit_and_keeps_the_newest(tmp_path: Path)
     # A run with a smaller limit makes room.
     with Collection(tmp_path, limit_bytes=100_000) as collection:
         collection.add(picture(1000), ".jpg", **SAID)
-        assert collection.add(picture(0, 200_000), ".jpg", **SAID) is None
+        with pytest.raises(OSError, match="no room for a frame of 2"):
+            collection.add(picture(0, 200_000), ".jpg", **SAID)
     assert disk_bytes(tmp_path) <= 100_000
+
+
+def test_a_smaller_limit_holds_from_the_start(tmp_path: Path) -> None:
+    with Collection(tmp_path) as collection:
+        for number in range(40):
+            collection.add(picture(number), ".jpg", **SAID)
+    Collection(tmp_path, limit_bytes=100_000).close()
+    assert 60_000 < disk_bytes(tmp_path) <= 100_000
+    check_whole(tmp_path)
+
+
+def test_what_a_person_has_there_stays(tmp_path: Path) -> None:
+    theirs = ("holiday.jpg", "notes.txt", ".hidden", f"{'a' * 24}.gif", ".x.jpg.part")
+    (tmp_path / "frames").mkdir()
+    for name in theirs:
+        (tmp_path / "frames" / name).write_bytes(b"precious")
+    (tmp_path / "frames/older").mkdir()
+    half = tmp_path / f"frames/.{'a' * 24}.jpg.part"
+    half.write_bytes(b"half")
+    with Collection(tmp_path) as collection:
+        for number in range(4):
+            collection.add(picture(number), ".jpg", **SAID)
+    assert not half.exists()
+    # Somebody lost the lines: whose pictures these are nobody knows.
+    (tmp_path / inbox.LINES).unlink()
+    Collection(tmp_path).close()
+    there = {path.name for path in (tmp_path / "frames").iterdir()}
+    assert there >= {*theirs, "older"}
+    assert len(there) == len(theirs) + 1 + 4
+
+
+def test_a_hard_frame_that_is_drawn_at_random_later_is_of_the_random_stream(tmp_path: Path) -> None:
+    """The same film again: a stream without its hard frames would flatter the network."""
+    for said in (SAID, RANDOM, SAID):
+        with Collection(tmp_path) as collection:
+            first = collection.add(picture(0), ".jpg", **said)
+            again = collection.add(picture(0), ".jpg", **said)
+            assert again is None
+            assert (first is None) == (said is SAID and bool(inbox.read(tmp_path)[0].random))
+            collection.add(picture(1), ".jpg", **SAID)
+    found = inbox.read(tmp_path)
+    assert [one.why for one in found] == ["random", "uncertain"]
+    assert found[0].inclusion == RANDOM["inclusion"]
+    assert len(check_whole(tmp_path)) == 2
+    with Collection(tmp_path, limit_bytes=30_000) as collection:
+        for number in range(2, 8):
+            collection.add(picture(number), ".jpg", **SAID)
+        assert collection.disk_bytes == disk_bytes(tmp_path)
+    assert len(inbox.read(tmp_path)) == len(check_whole(tmp_path)) < 8
 
 
 def test_hard_frames_do_not_drive_out_the_random_stream(tmp_path: Path) -> None:
@@ -170,7 +221,36 @@ def test_a_full_disk_leaves_nothing_half(
             patch.setattr(os, "fsync", full)
             with pytest.raises(OSError, match="No space"):
                 collection.add(picture(1), ".jpg", **SAID)
+        assert len(check_whole(tmp_path)) == 1
         collection.add(picture(2), ".jpg", **SAID)
         assert len(collection) == 2
     Collection(tmp_path).close()
     assert len(check_whole(tmp_path)) == 2
+
+
+def test_a_full_disk_that_cannot_take_the_lines_anew_is_counted_rightly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where old frames go for new ones and the disk fails, the limit holds all the same."""
+    real, limit = collection_module.write_file, 200_000
+
+    def full(path: Path, parts: Iterable[bytes]) -> None:
+        if path.name == inbox.LINES:
+            raise OSError(28, "No space left on device")
+        real(path, parts)
+
+    with Collection(tmp_path, limit_bytes=limit) as collection:
+        monkeypatch.setattr(collection_module, "write_file", full)
+        failures = 0
+        for number in range(60):
+            try:
+                collection.add(picture(number), ".jpg", **SAID)
+            except OSError:
+                failures += 1
+            assert disk_bytes(tmp_path) <= limit
+        assert failures
+        monkeypatch.undo()
+        for number in range(60, 90):
+            collection.add(picture(number), ".jpg", **SAID)
+            assert disk_bytes(tmp_path) <= limit
+    check_whole(tmp_path)
