@@ -12,7 +12,7 @@ from typing import Any
 from edgecnn import inbox
 from edgecnn.collection import Collection
 from edgecnn.errors import DeployError, EdgeCnnError
-from edgecnn.inbox import LINES, Kept
+from edgecnn.inbox import FRAMES, LINES, Kept
 from edgecnn.targets.deploy.boards import on_each
 from edgecnn.targets.deploy.progress import DeployProgress
 from edgecnn.targets.deploy.ssh import Connection, last_lines
@@ -78,7 +78,7 @@ def _bring(
     for turn in range(ROUNDS + 1):
         # Looked at anew: a board that has no room left lets go of its oldest frames.
         there = _list(connection, collected)
-        missing = {kept.file: kept for kept in there if not collection.has(kept.file)}
+        missing = {kept.file: kept for kept in there if not collection.has(kept)}
         if turn == 0:
             before = len(there) - len(missing)
             progress.step(connection.host, f"{len(there)} frames, {len(missing)} of them new")
@@ -105,9 +105,12 @@ def _list(connection: Connection, collected: str) -> list[Kept]:
                 "--collected where it keeps them"
             )
     try:
-        return list(inbox.parse(data))
+        found = inbox.parse(data)
     except ValueError as error:
         raise DeployError(f"its {collected}/{LINES}, {error}") from None
+    # What somebody took away there, or a cut left without a picture.
+    names = set(connection.run(f"cd {_path(collected)} && ls {FRAMES}").stdout.split("\n"))
+    return [kept for kept in found if Path(kept.file).name in names]
 
 
 def _fetch(

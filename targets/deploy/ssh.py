@@ -19,6 +19,8 @@ CONNECT_S = 10
 SILENT_S, SILENCES = 5, 3
 SSH_FAILED = 255
 LAST_LINES = 3
+BEGIN = "edgecnn begins"
+"""Printed before each command: what a user's shell greets with, at every one, ends there."""
 
 
 class Connection:
@@ -43,36 +45,36 @@ class Connection:
             [
                 *(*self._base, "-M", "-T"),
                 *(word for option in options for word in ("-o", option)),
-                *("--", host, "echo connected; exec cat"),
+                *("--", host, f"echo {BEGIN}; exec cat"),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
         assert self._master.stdout is not None
-        if not any(line == b"connected\n" for line in iter(self._master.stdout.readline, b"")):
+        if not _begins(self._master.stdout):
             _, said = self._master.communicate()
             self.close()
             raise DeployError(why_not_connected(host, said.decode(errors="replace")))
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run a line of the board's shell; its exit code is not judged."""
-        return self._judged(
-            subprocess.run(
-                self._words(command),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-            )
+        done = subprocess.run(
+            self._words(_told(command)),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
         )
+        done.stdout = _own(done.stdout)
+        return self._judged(done)
 
     def feed(
         self, command: str, data: Iterable[bytes], sent: Callable[[int], None]
     ) -> subprocess.CompletedProcess[str]:
         """Run a command with these bytes on its standard input; `sent` gets the size of each."""
         with subprocess.Popen(
-            self._words(command),
+            self._words(_told(command)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -89,7 +91,7 @@ class Connection:
             process.stdin = None
             out, err = process.communicate()
         done = subprocess.CompletedProcess(
-            process.args, process.returncode, out.decode(), err.decode(errors="replace")
+            process.args, process.returncode, _own(out.decode(errors="replace")), err.decode(errors="replace")
         )
         return self._judged(done)
 
@@ -103,9 +105,13 @@ class Connection:
             given.write(data)
             given.seek(0)
             with subprocess.Popen(
-                self._words(command), stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                self._words(_told(command)),
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
             ) as process:
                 assert process.stdout is not None
+                _begins(process.stdout)
                 try:
                     yield process.stdout
                 finally:
@@ -149,6 +155,21 @@ class Connection:
         if done.returncode == SSH_FAILED:
             raise broken(last_lines(done.stderr))
         return done
+
+
+def _told(command: str) -> str:
+    return f"echo {BEGIN}; {command}"
+
+
+def _own(printed: str) -> str:
+    """What a command printed, without what its shell did before."""
+    return printed.partition(f"{BEGIN}\n")[2]
+
+
+def _begins(stream: IO[bytes]) -> bool:
+    """Read up to where a command's own output begins; False where it never does."""
+    # A greeting may end without a line's end, such as one that gives a terminal its title.
+    return any(line.endswith(f"{BEGIN}\n".encode()) for line in iter(stream.readline, b""))
 
 
 def broken(said: str) -> DeployError:

@@ -78,6 +78,20 @@ def test_what_was_cut_off_goes_on(user: Any, two_boards: Any) -> None:
     assert len(check_whole(folder)) == 200
 
 
+def test_what_its_shell_says_and_what_somebody_took_away_there(user: Any, two_boards: Any) -> None:
+    one, _ = two_boards
+    keeps(one, range(12))
+    # As a prompt does that gives the terminal a title: without a line's end.
+    (one.home / ".bashrc").write_text("echo Welcome; printf '\\033]0;eye\\007'\n")
+    for picture_there in list((one.home / PLACE / "frames").iterdir())[:3]:
+        picture_there.unlink()
+    done = user.types("pull", "one", "--json")
+    assert done.returncode == 0, done.stderr
+    (outcome,) = json.loads(done.stdout)["boards"]
+    assert outcome["new_frames"] == 9
+    assert len(check_whole(user.folder / "inbox")) == 9
+
+
 def test_one_board_that_fails_stops_no_other(user: Any, two_boards: Any) -> None:
     one, two = two_boards
     keeps(one, range(5))
