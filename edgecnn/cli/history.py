@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from edgecnn.errors import UNREADABLE
+
 
 @click.command()
 @click.argument("places", nargs=-1, required=True, metavar="BUNDLE|RUN|USER@HOST...")
@@ -86,15 +88,22 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     if not found["changes"] and "error" not in found:
         yield "  nothing is written down: it was deployed by an older edgecnn, or never"
     for one in found["changes"]:
-        what = one.get("run") or f"bundle {one.get('bundle')}"
-        yield f"  {one.get('at')}  {one.get('did')}  {what}"
-        if one.get("by"):
-            yield f"    by {one['by']}: {one.get('command')}"
-        if one.get("because"):
-            yield f"    because {one['because']}"
-        for name, text in (one.get("judged") or {}).items():
-            yield f"    {name}: {text}"
-        yield from _training(one.get("training") or {})
+        try:
+            yield from [*_change(one)]
+        except UNREADABLE:
+            yield "  a line that was torn off or changed"
+
+
+def _change(one: dict[str, Any]) -> Iterator[str]:
+    what = one.get("run") or f"bundle {one.get('bundle')}"
+    yield f"  {one['at']}  {one['did']}  {what}"
+    if one.get("by"):
+        yield f"    by {one['by']}: {one.get('command')}"
+    if one.get("because"):
+        yield f"    because {one['because']}"
+    for name, text in (one.get("judged") or {}).items():
+        yield f"    {name}: {text}"
+    yield from _training(one.get("training") or {})
 
 
 def _training(said: dict[str, Any]) -> Iterator[str]:

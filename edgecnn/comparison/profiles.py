@@ -20,10 +20,14 @@ Six profiles of one bundle on x86 spread over 0.2% in each of the three engines.
 Report = dict[str, Any]
 
 
-def figures(old: Report, new: Report, limits: Limits) -> tuple[list[Figure], list[str]]:
+def figures(
+    old: Report, new: Report, limits: Limits, *, beside_others: bool = False
+) -> tuple[list[Figure], list[str]]:
     """Figures of every engine and number of threads that both profiles hold.
 
-    Raises `DataError` for profiles of different boards, or with no engine in common.
+    A latency is unclear that was measured while other programs ran, unless both were measured
+    `beside_others` on purpose. Raises `DataError` for profiles of different boards, or with no
+    engine in common.
     """
     for key in ("board", "cpu"):
         if old[key] != new[key]:
@@ -40,7 +44,7 @@ def figures(old: Report, new: Report, limits: Limits) -> tuple[list[Figure], lis
         a, b = before[name], after[name]
         if a["engine"] != b["engine"]:
             notes.append(f"{name}: {a['engine']} before, {b['engine']} after.")
-        found += _latencies(name, a, b, limits.latency)
+        found += _latencies(name, a, b, limits.latency, beside_others=beside_others)
         found += _memory(name, a, b, limits.memory)
     return found, sorted(notes)
 
@@ -52,7 +56,9 @@ def _by_engine(report: Report) -> dict[str, Report]:
     }
 
 
-def _latencies(name: str, old: Report, new: Report, allowed: float) -> Iterator[Figure]:
+def _latencies(
+    name: str, old: Report, new: Report, allowed: float, *, beside_others: bool
+) -> Iterator[Figure]:
     before, after = _processes(old), _processes(new)
     disturbed = [
         f"{when}: {reason}"
@@ -75,7 +81,7 @@ def _latencies(name: str, old: Report, new: Report, allowed: float) -> Iterator[
             verdict=judge(change, interval, allowed),
         )
         if figure.verdict in ("regression", "unclear"):
-            if disturbed:
+            if disturbed and not beside_others:
                 figure = replace(figure, verdict="unclear", reason="; ".join(disturbed))
             elif percentile == 99 and min(old["count"], new["count"]) < ENOUGH_FOR_P99:
                 reason = f"p99 is judged from {ENOUGH_FOR_P99} runs on"

@@ -38,6 +38,20 @@ class Settled:
 
 
 @dataclass(frozen=True)
+class Room:
+    """Memory on a board, in bytes."""
+
+    needed: int
+    """What the candidate takes there, with a camera's frames."""
+    free: int
+    """What there is for it when the current one has ended."""
+
+    def to_json(self) -> dict[str, int]:
+        """As in `deploy --json`."""
+        return {f"{name}_bytes": value for name, value in vars(self).items()}
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What speaks for a candidate and against it."""
 
@@ -46,6 +60,8 @@ class Judgement:
     settled: Settled
     figures: tuple[Figure, ...]
     """Latency and memory on the board, of each engine."""
+    room: Room | None
+    """None where the board does not tell what is free."""
     missing: tuple[str, ...]
     """What keeps it from being promoted; nothing: it is better."""
     notes: tuple[str, ...] = ()
@@ -69,6 +85,7 @@ class Judgement:
             "sets": {name: found.to_json() for name, found in self.sets.items()},
             "disagreements": self.settled.to_json(),
             "figures": [figure.to_json() for figure in self.figures],
+            "room": self.room.to_json() if self.room else None,
         }
 
 
@@ -78,6 +95,7 @@ def judge(
     *,
     settled: Settled | None = None,
     figures: tuple[Figure, ...] = (),
+    room: Room | None = None,
     lost_labels: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
 ) -> Judgement:
@@ -92,7 +110,12 @@ def judge(
         for figure in figures
         if figure.verdict == "regression"
     ]
-    return Judgement(dict(sets), settled or Settled(), figures, tuple(missing), notes)
+    if room and room.needed > room.free:
+        missing.append(
+            f"it takes {room.needed / 1e6:.0f} MB of memory there, and {room.free / 1e6:.0f} MB "
+            "are free for it"
+        )
+    return Judgement(dict(sets), settled or Settled(), figures, room, tuple(missing), notes)
 
 
 def _losses(name: str, found: Paired, bounds: Bounds) -> list[str]:

@@ -33,6 +33,7 @@ STAGING, BUNDLES, VENVS, RELEASES, CLAIMS = (
     ROOT / name for name in ("staging", "bundles", "venvs", "releases", "claims")
 )
 HISTORY = ROOT / "history.jsonl"
+UNREADABLE = "unreadable"
 CLAIMED_S = 3600
 """For so long after its last sign of life, what a deployment brings is not cleared away."""
 BITS = 64 if sys.maxsize > 2**32 else 32
@@ -53,6 +54,7 @@ def look() -> Answer:
         "root": str(ROOT),
         "bits": BITS,
         "free_bytes": shutil.disk_usage(ROOT).free,
+        "available_bytes": _available(),
         "makes_venvs": bool(importlib.util.find_spec("ensurepip")),
         "windows": all(map(_loads, WINDOW_LIBRARIES)),
         "gstreamer": _has_gstreamer(),
@@ -199,13 +201,17 @@ def rollback(said: Answer | None = None) -> Answer:
 
 def history() -> Answer:
     """What was switched to, the oldest first."""
-    lines = HISTORY.read_text(encoding="utf-8").splitlines() if HISTORY.exists() else []
-    changes = []
-    for line in lines:
-        # A power cut may have torn one off.
-        with suppress(ValueError):
-            changes.append(json.loads(line))
-    return {"changes": changes}
+    lines = HISTORY.read_bytes().splitlines() if HISTORY.exists() else []
+    return {"changes": [_change(line) for line in lines if line.strip()]}
+
+
+def _change(line: bytes) -> Answer:
+    """What a line says; one that was torn off or changed says so itself, in its place."""
+    with suppress(ValueError, RecursionError):
+        found = json.loads(line)
+        if isinstance(found, dict):
+            return found
+    return {"did": UNREADABLE}
 
 
 class Refused(Exception):
@@ -219,6 +225,12 @@ def locked() -> Iterator[None]:
     with open(ROOT / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _available() -> int | None:
+    """Memory that a new process gets without swapping, as the kernel reckons."""
+    found = re.search(r"^MemAvailable:\s*(\d+) kB", Path("/proc/meminfo").read_text(), re.M)
+    return int(found[1]) * 1024 if found else None
 
 
 def _loads(library: str) -> bool:
@@ -271,13 +283,16 @@ def _point(link: str, name: str) -> None:
 
 def _note(did: str, release: str, said: Answer | None) -> None:
     """A line in the history, with what the bundle says of its training: it may be gone later."""
-    data = (RELEASES / release / "bundle/manifest.json").read_bytes()
-    manifest = json.loads(data)
+    data, manifest = b"", {}
+    # Going back is allowed to what was damaged meanwhile: whatever runs it will say so.
+    with suppress(OSError, ValueError):
+        data = (RELEASES / release / "bundle/manifest.json").read_bytes()
+        manifest = json.loads(data)
     line = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "did": did,
         "release": release,
-        "bundle": hashlib.sha256(data).hexdigest()[:12],
+        "bundle": hashlib.sha256(data).hexdigest()[:12] if data else None,
         **{key: manifest.get(key) for key in ("architecture", "created_at", "weights", "training")},
         **(said or {}),
     }

@@ -3,18 +3,22 @@
 import shlex
 import tarfile
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgecnn import strict_json
 from edgecnn.bundle import Bundle
 from edgecnn.comparison import profiles
 from edgecnn.comparison.figure import Figure, Limits
 from edgecnn.errors import BundleError, DataError, DeployError
+from edgecnn.targets.deploy import service
 from edgecnn.targets.deploy.evidence import Evidence, ask
-from edgecnn.targets.deploy.judging import Judgement, judge
+from edgecnn.targets.deploy.judging import Judgement, Room, judge
 from edgecnn.targets.deploy.progress import DeployProgress
 from edgecnn.targets.deploy.remote import RemoteBoard
 from edgecnn.targets.deploy.staging import Staged
+from edgecnn.targets.live.frame_memory import frame_bytes
 
 LIMITS = Limits(latency=0.1, memory=0.1)
 """How much slower and larger a candidate may be on the board."""
@@ -46,14 +50,15 @@ def weigh(
         answered = ask(present, candidate.path, evidence)
         lost = tuple(label for label in old.labels if label not in candidate.labels)
         progress.step(host, "measuring both there")
-        figures, notes = _measured(board, staged)
+        measured = _measured(board, staged, candidate)
         return judge(
             answered.sets,
             evidence.bounds,
             settled=answered.settled,
-            figures=figures,
+            figures=measured.figures,
+            room=measured.room,
             lost_labels=lost,
-            notes=(*answered.notes, *notes),
+            notes=(*answered.notes, *measured.notes),
         )
 
 
@@ -72,38 +77,73 @@ def fetch(board: RemoteBoard, there: str, here: Path) -> Path:
     return here
 
 
-def _measured(board: RemoteBoard, staged: Staged) -> tuple[tuple[Figure, ...], list[str]]:
+@dataclass(frozen=True)
+class Measured:
+    """What both cost on a board."""
+
+    figures: tuple[Figure, ...]
+    room: Room | None
+    notes: tuple[str, ...]
+
+
+def _measured(board: RemoteBoard, staged: Staged, candidate: Bundle) -> Measured:
     """Both on the board, one after the other, by its own installations of edgecnn.
 
     A board that grows warm slows down whoever is second: what got worse is measured once more, the
-    new one first, and counts only where it is worse again.
+    new one first, and counts only where it is worse again. What else runs there, the current one
+    first of all, disturbs both alike. Raises `DeployError` where no engine there runs both.
     """
-    try:
-        figures, notes = _compared(*_profiles(board, staged))
-        if any(figure.verdict == "regression" for figure in figures):
-            new_first = _profiles(board, staged, new_first=True)
-            again = {(one.subject, one.name): one for one in _compared(*new_first)[0]}
-            figures = [
-                again.get((one.subject, one.name), one) if one.verdict == "regression" else one
-                for one in figures
-            ]
-    except DataError as error:
-        return (), [f"latency and memory are not compared: {error}"]
-    return tuple(figures), notes
+    available, serves = board.look().available_bytes, service.runs(board.connection)
+    reports = _profiles(board, staged)
+    figures, notes = _compared(*reports)
+    if any(figure.verdict == "regression" for figure in figures):
+        again = {
+            (one.subject, one.name): one
+            for one in _compared(*_profiles(board, staged, new_first=True))[0]
+        }
+        figures = [
+            again.get((one.subject, one.name), one) if one.verdict == "regression" else one
+            for one in figures
+        ]
+    old, new = map(_peak_bytes, reports)
+    room = None
+    if available is not None:
+        size = candidate.preprocessing
+        frames = frame_bytes((size.height, size.width, size.channels))
+        room = Room(new + frames, available + (old + frames if serves else 0))
+    return Measured(tuple(figures), room, tuple(notes))
 
 
-def _profiles(board: RemoteBoard, staged: Staged, *, new_first: bool = False) -> tuple[str, str]:
-    """What profiling prints of the old and of the new bundle there."""
+def _profiles(board: RemoteBoard, staged: Staged, *, new_first: bool = False) -> tuple[Any, Any]:
+    """The reports of profiling the old and the new bundle there."""
     current = f"{staged.root}/current"
     words = [f"{current}/venv/bin/python", "-m", "edgecnn", "profile", f"{current}/bundle"]
     if new_first:
         new = staged.profile(board, *OPTIONS)
-        return board.run([*words, *OPTIONS]), new
-    return board.run([*words, *OPTIONS]), staged.profile(board, *OPTIONS)
-
-
-def _compared(old: str, new: str) -> tuple[list[Figure], list[str]]:
+        old = board.run([*words, *OPTIONS])
+    else:
+        old = board.run([*words, *OPTIONS])
+        new = staged.profile(board, *OPTIONS)
     try:
-        return profiles.figures(strict_json.parse(old), strict_json.parse(new), LIMITS)
+        return strict_json.parse(old), strict_json.parse(new)
+    except ValueError as error:
+        raise DeployError(f"its profile is not readable: {error!r}") from None
+
+
+def _compared(old: Any, new: Any) -> tuple[list[Figure], list[str]]:
+    try:
+        return profiles.figures(old, new, LIMITS, beside_others=True)
+    except DataError as error:
+        raise DeployError(f"latency and memory there cannot be compared: {error}") from None
     except (KeyError, TypeError, ValueError) as error:
         raise DeployError(f"its profile is not readable: {error!r}") from None
+
+
+def _peak_bytes(report: Any) -> int:
+    """Of the engine that is the fastest there."""
+    best = report["best"]
+    return next(
+        int(run["memory_bytes"]["peak"])
+        for run in report["runs"]
+        if (run["runtime"], run["threads"]) == (best["runtime"], best["threads"])
+    )

@@ -30,6 +30,9 @@ class State:
     bits: int
     """Of its programs: 64 or 32."""
     free_bytes: int
+    """Of its disk."""
+    available_bytes: int | None
+    """Of its memory; None where its kernel does not tell."""
     makes_venvs: bool
     windows: bool
     """Whether an OpenCV with windows loads."""

@@ -17,6 +17,11 @@ def read(connection: Connection) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
+def runs(connection: Connection) -> bool:
+    """Whether the unit is running."""
+    return connection.run(f"systemctl is-active --quiet {UNIT}").returncode == 0
+
+
 def check_rights(connection: Connection) -> None:
     """Raise `DeployError` where there is no systemd, or no way to root."""
     if connection.run("command -v systemctl").returncode:

@@ -91,7 +91,10 @@ class Connection:
             process.stdin = None
             out, err = process.communicate()
         done = subprocess.CompletedProcess(
-            process.args, process.returncode, _own(out.decode(errors="replace")), err.decode(errors="replace")
+            process.args,
+            process.returncode,
+            _own(out.decode(errors="replace")),
+            err.decode(errors="replace"),
         )
         return self._judged(done)
 

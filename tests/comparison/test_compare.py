@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edgecnn
-from edgecnn.comparison import Comparison, compare
+from edgecnn.comparison import Comparison, compare, profiles
 from edgecnn.comparison.evaluations import drop_interval
 from edgecnn.comparison.figure import Limits, judge
 from edgecnn.errors import DataError
@@ -98,6 +98,10 @@ def test_a_disturbed_run_is_no_proof(write: Write) -> None:
     found = compare(write(profile(old)), busy)
     assert verdicts(found)["latency p50"] == "unclear"
     assert "other programs" in found.figures[0].reason
+    # On a board that goes on working, both are measured beside the same.
+    reports = (profile(old), profile(new, invalid_reasons=["other programs used 1.0 cores"]))
+    beside, _ = profiles.figures(*reports, Limits(), beside_others=True)
+    assert beside[0].verdict == "regression"
 
 
 def test_the_99th_percentile_needs_a_thousand_runs(write: Write) -> None:

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from edgecnn import inbox
+from edgecnn.cli import history
 from edgecnn.errors import DataError
 from edgecnn.paired import Paired
 from edgecnn.targets.deploy import evidence, on_board
 from edgecnn.targets.deploy.evidence import HELD_OUT, STREAM, Evidence, ask
-from edgecnn.targets.deploy.judging import Bounds, judge
+from edgecnn.targets.deploy.judging import Bounds, Room, judge
 from edgecnn.targets.engines import probe
 
 COLOURS = {"red": (0, 0, 255), "green": (0, 255, 0), "blue": (255, 0, 0)}
@@ -115,6 +116,40 @@ def test_what_it_was_trained_on_says_nothing(stream: Path, monkeypatch: pytest.M
         ask(bundle, bundle, Evidence(inboxes=(stream,)))
 
 
+def test_it_has_to_fit_beside_what_else_is_in_memory() -> None:
+    sets = {STREAM: paired(30, 0, 70)}
+    assert judge(sets, Bounds(), room=Room(100_000_000, 100_000_000)).better
+    (missing,) = judge(sets, Bounds(), room=Room(120_000_000, 100_000_000)).missing
+    assert missing == "it takes 120 MB of memory there, and 100 MB are free for it"
+
+
+def test_a_history_that_was_changed_is_shown_as_far_as_it_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_board, "HISTORY", tmp_path / "history.jsonl")
+    on_board.HISTORY.write_bytes(
+        b'{"at": "2026-11-27", "did": "deploy", "bundle": "0123", "judged": "well"}\n'
+        b"\xff\x00\n[1]\n" + b"[" * 5000 + b"\n"
+        b'{"at": "2026-11-28", "did": "deploy", "bundle": "4567"}\n'
+    )
+    found = {"of": "pi", "changes": on_board.history()["changes"]}
+    torn = "  a line that was torn off or changed"
+    assert list(history._lines(found)) == [
+        *("pi", torn, torn, torn, torn),
+        "  2026-11-28  deploy  bundle 4567",
+    ]
+
+
+def test_going_back_to_what_was_damaged_is_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_board, "HISTORY", tmp_path / "history.jsonl")
+    monkeypatch.setattr(on_board, "RELEASES", tmp_path)
+    on_board._note("rollback", "gone", None)
+    (change,) = on_board.history()["changes"]
+    assert (change["release"], change["bundle"]) == ("gone", None)
+
+
 def test_the_history_survives_a_line_that_was_torn_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +164,7 @@ def test_the_history_survives_a_line_that_was_torn_off(
     changes = on_board.history()["changes"]
     assert [(one["did"], one.get("by")) for one in changes] == [
         ("deploy", "ann"),
+        ("unreadable", None),
         ("rollback", None),
     ]
     assert changes[0]["training"] == {"data": {}}

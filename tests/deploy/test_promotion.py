@@ -60,6 +60,7 @@ def test_only_a_better_one_is_switched_to(
     assert "class 'blue' loses 30 of 30" in judgement["missing"][1]
     assert all(figure["subject"].startswith("litert") for figure in judgement["figures"])
     assert len(judgement["figures"]) >= 4
+    assert 1e7 < judgement["room"]["needed_bytes"] < judgement["room"]["free_bytes"]
 
     # To whoever calls colours as it does, the same one is better.
     theirs = pictures(tmp_path / "theirs", OTHER)
