@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecnn.errors import DataError
+from edgecnn.inbox import is_inbox
 
 log = logging.getLogger(__name__)
 LABELS_CSV = "labels.csv"
@@ -44,8 +45,9 @@ def read(path: Path, *, empty_labels: bool = False) -> dict[Path, Listed]:
     Commas, semicolons or tabs divide; a byte order mark, spaces around a value, capitals in the
     columns' names, a `\\` between folders and a row that repeats another are no matter. With
     `empty_labels` a picture may have none. Left out are pictures labelled `NONE_OF_MINE`, and, with
-    a word on the log, those that people (the column `by`) label differently. Raises `DataError` for
-    anything else that is wrong, with its line.
+    a word on the log, those that people (the column `by`) label differently, and frames that
+    somebody took out of an inbox. Raises `DataError` for anything else that is wrong, with its
+    line.
     """
     found: dict[Path, Row] = {}
     disputed: set[Path] = set()
@@ -63,10 +65,18 @@ def read(path: Path, *, empty_labels: bool = False) -> dict[Path, Listed]:
         if first.label != row.label:
             disputed.add(picture)
     missing_files = [file for file in found if not file.is_file()]
-    if missing_files:
+    if missing_files and not is_inbox(path.parent):
         raise DataError(
             f"{path} names {len(missing_files)} missing files, the first {missing_files[0]}."
         )
+    if missing_files:
+        log.warning(
+            "edgecnn: left out: %d labelled frames that are no longer there, the first %s.",
+            *(len(missing_files), missing_files[0]),
+        )
+        for file in missing_files:
+            del found[file]
+            disputed.discard(file)
     if disputed:
         log.warning(
             "edgecnn: left out: %d pictures on which people disagree, the first %s.",

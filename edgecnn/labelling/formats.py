@@ -28,8 +28,8 @@ from edgecnn.labels_csv import NONE_OF_MINE
 from edgecnn.picture_files import files_below, subfolders
 from edgecnn.pictures import SEVERAL, Picture, read_picture
 
-NAME = re.compile(rf"[0-9a-f]{{{DIGITS}}}\.(?:jpg|png)$")
-"""At the end of whatever another tool made of a picture's name."""
+NAME = re.compile(rf"(?<![0-9a-f])([0-9a-f]{{{DIGITS}}})[._](jpg|png)(?![0-9a-zA-Z])")
+"""In whatever another tool made of a picture's name: a path, an address, `..._jpg.rf.0a1b.jpg`."""
 Given = Iterator[tuple[str, str]]
 """Names of pictures and their labels."""
 
@@ -67,8 +67,12 @@ def write(kind: str, path: Path, folder: Path) -> int:
         raise DataError(f"{folder} has no labels yet: give it some first.")
     try:
         FORMATS[kind].write(path, found)
-    except OSError as error:
-        raise DataError(f"Cannot write {path}: {error.strerror}.") from None
+    except BaseException as error:
+        # What is half there would be in the way of the next try.
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise DataError(f"Cannot write {path}: {error.strerror}.") from None
+        raise
     return len(found)
 
 
@@ -83,19 +87,18 @@ def read(kind: str, path: Path, folder: Path, by: str) -> tuple[int, int]:
     strangers = 0
     for name, label in FORMATS[kind].read(path):
         mine = NAME.search(name)
-        if mine is None or mine[0] not in known:
+        file = known.get(".".join(mine.groups())) if mine else None
+        if file is None:
             strangers += 1
-        elif found.setdefault(known[mine[0]], label) != label:
-            raise DataError(f"{path} gives {name} two labels: {label} and {found[known[mine[0]]]}.")
+        elif found.setdefault(file, label) != label:
+            raise DataError(f"{path} gives {name} two labels: {label} and {found[file]}.")
     if not found:
         raise DataError(f"{path} has no label of a frame of {folder}.")
-    files: dict[str, list[str]] = defaultdict(list)
-    for file, label in found.items():
-        files[label].append(file)
     labels = Labels(folder, frames)
     try:
-        for label, mine_of in files.items():
-            labels.give(mine_of, label, by)
+        labels.take(found, by)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
     finally:
         labels.close()
     return len(found), strangers
@@ -151,13 +154,13 @@ def _write_coco(path: Path, found: Sequence[Labelled]) -> None:
 def _read_coco(path: Path) -> Given:
     found = _json(path)
     try:
-        names = {one["id"]: one["name"] for one in found["categories"]}
+        names = {one["id"]: _text(one["name"]) for one in found["categories"]}
         of: dict[Any, list[str]] = defaultdict(list)
         for one in found["annotations"]:
             of[one["image_id"]].append(names[one["category_id"]])
         # Boxes of one class are one label of the picture.
         given = [
-            (_name(one["file_name"]), SEVERAL.join(dict.fromkeys(of[one["id"]])))
+            (_text(one["file_name"]), SEVERAL.join(dict.fromkeys(of[one["id"]])))
             for one in found["images"]
             if of[one["id"]]
         ]
@@ -197,7 +200,7 @@ def _read_label_studio(path: Path) -> Given:
     tasks = _json(path)
     try:
         given = [
-            (_name(task["data"]["image"]), SEVERAL.join(result["value"]["choices"]))
+            (_text(task["data"]["image"]), SEVERAL.join(_texts(result["value"]["choices"])))
             for task in tasks
             for annotation in task["annotations"][-1:]
             for result in annotation["result"]
@@ -208,10 +211,16 @@ def _read_label_studio(path: Path) -> Given:
     yield from given
 
 
-def _name(found: Any) -> str:
+def _text(found: Any) -> str:
     if not isinstance(found, str):
-        raise TypeError(f"a picture's name is {found!r:.40}")
+        raise TypeError(f"a name is {found!r:.40}")
     return found
+
+
+def _texts(found: Any) -> list[str]:
+    if not isinstance(found, list):
+        raise TypeError(f"choices are {found!r:.40}")
+    return [_text(one) for one in found]
 
 
 def _json(path: Path) -> Any:

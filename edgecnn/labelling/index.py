@@ -1,5 +1,6 @@
 """Frames of an inbox by what they look like: groups of alike ones, to be labelled at once."""
 
+import logging
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -10,11 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.calibration.features import look
+from edgecnn.errors import DataError
 from edgecnn.inbox import Kept
 from edgecnn.opencv import opencv
 from edgecnn.pictures import SEVERAL, Picture
 from edgecnn.targets.classifier import Classifier
 from edgecnn.targets.live.collecting.made import made_of
+from edgecnn.whole_pictures import broken as find_broken
+
+log = logging.getLogger(__name__)
 
 CACHE = ".index.npz"
 TOGETHER = 24
@@ -55,22 +60,32 @@ def build(
 ) -> Index:
     """Look at every frame, by a network where one is given, else at its colours.
 
-    What was looked at before is kept beside the frames. Raises `DataError` for a broken picture.
+    What was looked at before is kept beside the frames. Broken pictures are left out, with a word
+    on the log. Raises `DataError` where nothing is left.
     """
     by = classifier.bundle.version if classifier else "look"
     vectors, answers = _load(folder / CACHE, by)
     new = [kept for kept in frames if kept.file not in vectors]
     for start in range(0, len(new), CHUNK):
         chunk = new[start : start + CHUNK]
-        pictures = [Picture(folder / kept.file) for kept in chunk]
-        if classifier is None:
-            found = look(pictures), [Answer(kept.label, kept.probability) for kept in chunk]
-        else:
-            found = _answered(classifier, pictures)
+        try:
+            found = _looked(folder, chunk, classifier)
+        except DataError:
+            broken = find_broken([Picture(folder / kept.file) for kept in chunk])
+            chunk = [kept for kept in chunk if folder / kept.file not in broken]
+            found = _looked(folder, chunk, classifier)
         for kept, vector, answer in zip(chunk, *found, strict=True):
             vectors[kept.file], answers[kept.file] = vector, answer
         if progress:
-            progress(start + len(chunk), len(new))
+            progress(min(start + CHUNK, len(new)), len(new))
+    frames = [kept for kept in frames if kept.file in vectors]
+    if left_out := [kept.file for kept in new if kept.file not in vectors]:
+        log.warning(
+            "edgecnn: left out: %d frames that are no whole pictures, the first %s.",
+            *(len(left_out), folder / left_out[0]),
+        )
+    if not frames:
+        raise DataError(f"{folder} holds no whole picture.")
     if new:
         _save(folder / CACHE, by, vectors, answers)
     said = tuple(answers[kept.file] for kept in frames)
@@ -79,13 +94,19 @@ def build(
     return Index(tuple(frames), said, tuple(_groups(rows, said)), newest)
 
 
-def _answered(classifier: Classifier, pictures: Sequence[Picture]) -> tuple[Vectors, list[Answer]]:
+def _looked(
+    folder: Path, frames: Sequence[Kept], classifier: Classifier | None
+) -> tuple[Sequence[Vectors], list[Answer]]:
+    pictures = [Picture(folder / kept.file) for kept in frames]
+    if classifier is None:
+        said = [Answer(kept.label, kept.probability) for kept in frames]
+        return (list(look(pictures)) if pictures else []), said
     rows, answers = [], []
     for picture in pictures:
         prediction = classifier(picture.read())
         rows.append(made_of(classifier, prediction))
         answers.append(Answer(SEVERAL.join(prediction.labels), prediction.probability))
-    return np.stack(rows), answers
+    return rows, answers
 
 
 def _groups(rows: Vectors, answers: Sequence[Answer]) -> list[tuple[int, ...]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgecnn import labels, labels_csv
 from edgecnn.atomic import hold, write_file
 from edgecnn.errors import DataError
-from edgecnn.inbox import Kept
+from edgecnn.inbox import FILE, Kept
 from edgecnn.labels_csv import LABELS_CSV, NONE_OF_MINE
 
 COLUMNS = ("file", "label", "board", "moment", "why", "inclusion", "by")
@@ -39,6 +39,7 @@ class Labels:
             raise DataError(f"{folder} is being labelled by another program: end it first.")
         self._said: dict[str, dict[str, str]] = {}
         self._rows: dict[str, str] = {}
+        self._gone: list[tuple[str, ...]] = []
         self._truths: dict[str, str | None] = {}
         self._undo: list[tuple[str, bool, dict[str, Said]]] = []
         if self._path.is_file():
@@ -79,18 +80,21 @@ class Labels:
         return found
 
     def give(self, files: Iterable[str], label: str, by: str, *, settles: bool = False) -> None:
-        """Take one person's label of these frames, in the place of their own before.
+        """Take one person's label of these frames: see `take`."""
+        self.take(dict.fromkeys(files, label), by, settles=settles)
+
+    def take(self, labels: Mapping[str, str], by: str, *, settles: bool = False) -> None:
+        """Take one person's label of each of these frames, in the place of their own before.
 
         What `settles` a dispute takes the place of everybody's. Raises `DataError` for a label or a
-        name that no file can hold, and for other frames.
+        name that no file can hold, and for other frames; then none of them is taken.
         """
-        checked(label)
-        checked(by)
-        files = list(dict.fromkeys(files))
-        if unknown := [file for file in files if file not in self._frames]:
+        for word in {*labels.values(), by}:
+            checked(word)
+        if unknown := [file for file in labels if file not in self._frames]:
             raise DataError(f"{unknown[0]!a:.60} is no frame of this inbox.")
-        before = {file: self.of(file) for file in files}
-        for file in files:
+        before = {file: self.of(file) for file in labels}
+        for file, label in labels.items():
             self._say(file, {by: label} if settles else {**self.of(file), by: label})
         self._undo.append((by, settles, before))
         del self._undo[:-UNDOABLE]
@@ -130,6 +134,10 @@ class Labels:
     def _read(self) -> None:
         for row in labels_csv.rows(self._path):
             file = row.file.replace("\\", "/")
+            if file not in self._frames and FILE.fullmatch(file):
+                # Somebody took the picture away. It may come back, and its label is a person's.
+                self._gone.append((file, row.label, row.board, row.moment, "", "", row.by))
+                continue
             if file not in self._frames:
                 raise DataError(
                     f"{self._path}, line {row.line}: {file!a} is no frame of this inbox: move the "
@@ -138,9 +146,13 @@ class Labels:
             self._say(file, {**self.of(file), row.by or "labels.csv": row.label})
 
     def _write(self) -> None:
-        text = ",".join(COLUMNS) + "\n" + "".join(self._rows.values())
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        text.write("".join(self._rows.values()))
+        writer.writerows(self._gone)
         try:
-            write_file(self._path, [text.encode()])
+            write_file(self._path, [text.getvalue().encode()])
         except OSError as error:
             raise DataError(f"Cannot write {self._path}: {error.strerror}.") from None
 

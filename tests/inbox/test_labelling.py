@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -334,3 +335,123 @@ def test_labels_that_are_none(folder: Path, tmp_path: Path) -> None:
     (folder / "labels.csv").unlink()
     with pytest.raises(DataError, match="label it"):
         open_source(folder)
+
+
+def test_a_frame_that_somebody_took_away(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """While the page is open, or later: the others go on, and its label waits for it."""
+    frames = inbox.read(folder)
+    files = [one.file for one in frames]
+    own = shutil.copytree(folder / "frames", folder / "own")
+    (folder / "frames").unlink()
+    own.rename(folder / "frames")
+
+    async def talk(client: TestClient[Any, Any]) -> None:
+        await say(client, "/label", files=files[:2], label="red", by="ann", view="alike")
+        (folder / files[1]).unlink()
+        async with client.get(f"/{files[1]}") as answer:
+            assert answer.status == 400
+        await say(client, "/label", files=files[1:4], label="blue", by="ann", view="alike")
+
+    visit(folder, talk)
+
+    async def again(client: TestClient[Any, Any]) -> None:
+        assert (await get(client, "/state"))["labelled"] == 3
+        await say(client, "/label", files=files[4:5], label="blue", by="ann", view="alike")
+
+    visit(folder, again)
+    rows = (folder / "labels.csv").read_text()
+    assert rows.count(files[1]) == 1
+    assert len(labelled_pictures(folder)) == 4
+    assert (
+        f"1 labelled frames that are no longer there, the first {folder / files[1]}" in caplog.text
+    )
+
+
+def test_broken_pictures_are_left_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    frames = inbox.read(folder)
+    own = shutil.copytree(folder / "frames", folder / "own")
+    (folder / "frames").unlink()
+    own.rename(folder / "frames")
+    for one, data in zip(frames[:3], (b"", b"\xff\xd8\xff", b"text"), strict=True):
+        (folder / one.file).write_bytes(data)
+    index = build(folder, frames)
+    assert [one.file for one in index.frames] == [one.file for one in frames[3:]]
+    assert "3 frames that are no whole pictures" in caplog.text
+
+
+@pytest.mark.parametrize("label", ["../x", "a/b", ".hidden", "x" * 100 + "🌷" * 50])
+def test_an_export_that_fails_leaves_nothing(label: str, folder: Path, tmp_path: Path) -> None:
+    files = [one.file for one in inbox.read(folder)]
+    labels = Labels(folder, inbox.read(folder))
+    labels.give(files[:3], "red", "ann")
+    if len(label) > 100:
+        label = "🌷" * 100
+    labels.give(files[3:6], label, "ann")
+    labels.close()
+    words = ["label", str(folder), "--export", "folder", str(tmp_path / "out")]
+    assert isinstance(CliRunner().invoke(cli, words).exception, DataError)
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_with_any_letters_come_back(folder: Path, tmp_path: Path) -> None:
+    files = [one.file for one in inbox.read(folder)]
+    names = ['a, "b"', "🌷 tulip", "none", "=1+1", "../x", "'; --", "x" * 100]
+    labels = Labels(folder, inbox.read(folder))
+    for name, file in zip(names, files, strict=False):
+        labels.give([file], name, 'Ann "A", Esq.')
+    labels.close()
+    again = Labels(folder, inbox.read(folder))
+    assert [again.truth(file) for file in files[: len(names)]] == names
+    again.close()
+    assert {one.label for one in labelled_pictures(folder)} == set(names)
+
+
+NAMED_BY_OTHERS = (
+    "/home/ann/inbox/frames/{}.jpg",
+    "C:\\Users\\ann\\frames\\{}.jpg",
+    "/data/upload/3/1a2b3c4d-{}.jpg",
+    "{}_jpg.rf.9e107d9d372bb6826bd81d3542a419d6.jpg",
+    "s3://bucket/{}.jpg?versionId=3",
+)
+
+
+@pytest.mark.parametrize("form", NAMED_BY_OTHERS)
+def test_what_other_tools_make_of_a_name(form: str, folder: Path, tmp_path: Path) -> None:
+    mine = [Path(one.file).stem for one in inbox.read(folder)][:4]
+    given = tmp_path / "given.json"
+    images = [{"id": n, "file_name": form.format(stem)} for n, stem in enumerate(mine)]
+    images.append({"id": 99, "file_name": form.format("f" * 24)})
+    given.write_text(
+        json.dumps(
+            {
+                "images": images,
+                "categories": [{"id": 7, "name": "rosé"}],
+                "annotations": [{"image_id": one["id"], "category_id": 7} for one in images],
+            }
+        )
+    )
+    words = ["label", str(folder), "--import", "coco", str(given), "--by", "ben"]
+    said = CliRunner().invoke(cli, words)
+    assert said.exit_code == 0, said.output
+    assert "labels of 4 frames taken" in said.output
+    assert "1 pictures are not of this inbox" in said.output
+    assert [one.label for one in labelled_pictures(folder)] == ["rosé"] * 4
+
+
+def test_an_import_is_taken_whole_or_not_at_all(folder: Path, tmp_path: Path) -> None:
+    files = [one.file for one in inbox.read(folder)]
+    rows = [f"{file},red" for file in files[:5]] + [f"{files[5]},a\u202eb"]
+    (tmp_path / "given.csv").write_text("file,label\n" + "\n".join(rows))
+    words = ["label", str(folder), "--import", "csv", str(tmp_path / "given.csv")]
+    found = CliRunner().invoke(cli, words).exception
+    assert isinstance(found, DataError)
+    assert "given.csv: " in str(found)
+    assert not (folder / "labels.csv").exists()
+    for choices in ("red", [3], [["red"]], {"red": 1}):
+        task = {
+            "data": {"image": files[0]},
+            "annotations": [{"result": [{"type": "choices", "value": {"choices": choices}}]}],
+        }
+        (tmp_path / "given.json").write_text(json.dumps([task]))
+        words = ["label", str(folder), "--import", "label-studio", str(tmp_path / "given.json")]
+        assert "is no export of Label Studio" in str(CliRunner().invoke(cli, words).exception)
