@@ -63,9 +63,9 @@ def command(
     edgecnn label inbox --export coco labels.json
     """
     from edgecnn.labelling import formats
-    from edgecnn.labelling.labels import checked
+    from edgecnn.labelling.labels import person
 
-    who = checked(by or getpass.getuser())
+    who = person(by or getpass.getuser())
     if exported:
         count = formats.write(*exported, inbox)
         click.echo(f"{exported[1]}: {count} frames.")

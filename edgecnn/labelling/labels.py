@@ -89,8 +89,9 @@ class Labels:
         What `settles` a dispute takes the place of everybody's. Raises `DataError` for a label or a
         name that no file can hold, and for other frames; then none of them is taken.
         """
-        for word in {*labels.values(), by}:
-            checked(word)
+        person(by)
+        for label in set(labels.values()):
+            checked(label)
         if unknown := [file for file in labels if file not in self._frames]:
             raise DataError(f"{unknown[0]!a:.60} is no frame of this inbox.")
         before = {file: self.of(file) for file in labels}
@@ -157,8 +158,18 @@ class Labels:
             raise DataError(f"Cannot write {self._path}: {error.strerror}.") from None
 
 
+def person(name: str) -> str:
+    """Who labels, if a line can hold the name; raises `DataError` for any other."""
+    try:
+        return checked(name)
+    except DataError:
+        raise DataError(
+            f"{name!a:.40} is no name of a person who labels: write one under 'you are', or --by."
+        ) from None
+
+
 def checked(label: str) -> str:
-    """A label or a name that a line can hold; raises `DataError` for any other."""
+    """A label that a line can hold; raises `DataError` for any other."""
     labels.checked([label])
     if len(label) > LONGEST:
         raise DataError(f"{label[:40]!a}... is longer than {LONGEST} characters.")

@@ -30,7 +30,9 @@ async function working(work) {
   try {
     await work();
   } catch (error) {
-    say(error.message || "The program does not answer: is it still running?", true);
+    // What `fetch` itself raises says nothing to a person.
+    const away = error instanceof TypeError;
+    say(away ? "The program does not answer: is it still running?" : error.message, true);
   } finally {
     busy = false;
   }
@@ -73,7 +75,7 @@ function mark() {
     tile.classList.toggle("in", chosen.has(place));
     tile.classList.toggle("here", place === here && group.frames.length > 0);
   });
-  $("chosen").textContent = chosen.size;
+  $("chosen").textContent = chosen.size === 1 ? "1 frame shows" : `${chosen.size} frames show`;
   showClasses();
 }
 

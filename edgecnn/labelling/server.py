@@ -12,7 +12,7 @@ from aiohttp import web
 from edgecnn import strict_json
 from edgecnn.errors import DataError, EdgeCnnError
 from edgecnn.inbox import FRAMES
-from edgecnn.labelling.labels import checked
+from edgecnn.labelling.labels import person
 from edgecnn.labelling.session import Session, view_of
 from edgecnn.opencv import opencv
 from edgecnn.pictures import read_picture
@@ -79,7 +79,7 @@ def app(session: Session, access: Access) -> web.Application:
         after = asked.get("after", "-1")
         if not after.lstrip("-").isdecimal() or len(after) > 9:
             raise DataError("`after` is the number of a group.")
-        view, by = view_of(asked.get("view", "alike")), checked(asked.get("by", ""))
+        view, by = view_of(asked.get("view", "alike")), person(asked.get("by", ""))
         return await _json(lambda: session.group(view, int(after), by))
 
     async def label(request: web.Request) -> web.StreamResponse:
@@ -97,7 +97,7 @@ def app(session: Session, access: Access) -> web.Application:
         said = await _body(request, by=str, view=str)
 
         def take_back() -> dict[str, Any]:
-            undone = session.undo(checked(said["by"]), view_of(said["view"]))
+            undone = session.undo(person(said["by"]), view_of(said["view"]))
             return {**session.state(), **undone}
 
         return await _json(take_back)

@@ -1,9 +1,18 @@
 """Frames that `run --collect` keeps, and why."""
 
+import hashlib
 import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -21,7 +30,9 @@ from edgecnn.targets.live.loop import LiveOptions
 from edgecnn.targets.live.outputs import Outputs
 from edgecnn.targets.live.runner import run
 from edgecnn.targets.region import Region
+from tests.inbox.test_collection import disk_bytes
 
+KILLS, LIMIT = 20, 300_000
 RED, PURPLE = (0, 0, 255), (140, 0, 150)
 
 
@@ -181,3 +192,70 @@ def test_what_cannot_be(
     done = CliRunner().invoke(cli, given)
     assert done.exit_code != 0
     assert message in (done.output + str(done.exception))
+
+
+def test_a_limit_that_holds_no_frame_is_said(
+    film: Path, colour_bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outputs = Outputs(
+        jsonl=str(tmp_path / "lines"), collect=tmp_path / "kept", collect_limit_bytes=5000
+    )
+    assert run(colour_bundle, str(film), outputs, runtime="litert") == 0
+    assert caplog.text.count("a limit of 5000 bytes has no room for a frame of") == 1
+    assert inbox.read(tmp_path / "kept") == []
+
+
+def show_noise(camera: IO[bytes], seed: int) -> None:
+    """Frames that nobody has seen before, until nobody looks any more."""
+    rng = np.random.default_rng(seed)
+    with suppress(OSError, ValueError):
+        while True:
+            image = rng.integers(0, 256, (48, 64, 3), np.uint8)
+            camera.write(cv2.imencode(".jpg", image)[1].tobytes())
+
+
+@pytest.mark.slow
+def test_a_kill_of_the_whole_run_loses_nothing_that_was_kept(
+    colour_bundle: Path, tmp_path: Path
+) -> None:
+    folder, moments = tmp_path / "kept", random.Random(0)
+    lines = folder / inbox.LINES
+    seen = went = 0
+    for turn in range(KILLS):
+        before = lines.stat() if lines.exists() else None
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "edgecnn", "run", colour_bundle, "--source", "-"),
+                *("--runtime", "litert", "--threads", "1", "--jsonl", os.devnull),
+                *("--collect", folder, "--collect-limit", str(LIMIT)),
+            ],
+            stdin=subprocess.PIPE,
+            bufsize=0,
+        )
+        assert process.stdin is not None
+        camera = threading.Thread(target=show_noise, args=(process.stdin, turn))
+        camera.start()
+        deadline = time.monotonic() + 120
+        while not lines.exists() or (before and lines.stat().st_mtime == before.st_mtime):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 1))
+        there = inbox.read(folder)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        camera.join()
+        process.stdin.close()
+        assert disk_bytes(folder) <= LIMIT
+        after = {one.file: one for one in inbox.read(folder)}
+        for one in after.values():
+            assert hashlib.sha256((folder / one.file).read_bytes()).hexdigest() == one.sha256
+        # Only the oldest go, of each kind, and only for new ones.
+        for kind in (True, False):
+            mine = [one.file for one in there if one.random is kind]
+            left = [file for file in mine if file in after]
+            assert left == mine[len(mine) - len(left) :]
+            went += len(mine) - len(left)
+        seen += len(after)
+        print(turn, len(there), len(after), disk_bytes(folder))
+    assert seen > 10 * KILLS
