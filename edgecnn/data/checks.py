@@ -1,7 +1,8 @@
 """What is wrong with a set of pictures, said before an epoch is spent."""
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -28,11 +29,26 @@ def check_classes(labels: Sequence[str], splits: dict[str, Split], *, with_test:
         counts = {name: int(np.sum(splits[name].targets == target)) for name in splits}
         empty = [name for name in needed if counts[name] == 0]
         if empty:
+            moments = _moments(target, splits.values())
+            of_moments = f" of {moments} moments" if moments < sum(counts.values()) else ""
             raise DataError(
-                f"Class '{label}' has too few pictures: {sum(counts.values())} in all, none of "
-                f"them left for {' and '.join(empty)}. Each class needs at least {len(needed)} "
-                "different ones; add pictures, or change --split."
+                f"Class '{label}' has too few pictures: {sum(counts.values())} in all{of_moments}, "
+                f"none of them left for {' and '.join(empty)}. Each class needs at least "
+                f"{len(needed)} different ones, of as many moments; add pictures, call these "
+                "something else, or change --split."
             )
+
+
+def _moments(target: int, splits: Iterable[Split]) -> int:
+    """Of how many moments, or different pictures, a class is."""
+    return len(
+        {
+            moment
+            for split in splits
+            for moment, one in zip(split.moments, split.targets.tolist(), strict=True)
+            if one == target
+        }
+    )
 
 
 def find_warnings(labels: Sequence[str], splits: dict[str, Split]) -> list[str]:
@@ -48,7 +64,15 @@ def find_warnings(labels: Sequence[str], splits: dict[str, Split]) -> list[str]:
             f"Classes are uneven: {counts.max()} training pictures of {largest}, "
             f"{counts.min()} of {smallest}. --balance evens them out."
         )
-    return found + _duplicates(labels, splits)
+    return found + _spellings(labels) + _duplicates(labels, splits)
+
+
+def _spellings(labels: Sequence[str]) -> list[str]:
+    of: dict[str, list[str]] = {}
+    for label in labels:
+        of.setdefault(re.sub(r"[\s_-]+", "", label.casefold()), []).append(label)
+    alike = [" and ".join(f"'{one}'" for one in same) for same in of.values() if len(same) > 1]
+    return [f"Classes that may be one, spelt in two ways: {_some(alike)}."] if alike else []
 
 
 def _duplicates(labels: Sequence[str], splits: dict[str, Split]) -> list[str]:

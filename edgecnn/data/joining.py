@@ -87,9 +87,10 @@ def joined(parts: Sequence[Part], labels: Sequence[str], known: Mapping[bytes, s
     targets: dict[str, list[int]] = {name: [] for name in SPLITS}
     tested: list[str] = []
     seen: dict[bytes, str] = {}
+    doubts: list[str] = []
     disputed = 0
     for part in parts:
-        before = dict(seen)
+        before, trained = dict(seen), len(picks["train"])
         for name, split in part.splits.items():
             for index, (digest, moment) in enumerate(
                 zip(split.digests, split.moments, strict=True)
@@ -104,16 +105,22 @@ def joined(parts: Sequence[Part], labels: Sequence[str], known: Mapping[bytes, s
                 targets[place].append(labels.index(label))
                 if place == "test":
                     tested.append(part.source)
+        came = len(seen) - len(before)
+        if came and len(picks["train"]) == trained:
+            moments = {one for split in part.splits.values() for one in split.moments}
+            doubts.append(
+                f"None of the {came} pictures of {part.source} is trained on: they are of "
+                f"{len(moments)} moments, each of which stays in one split. Label more of them."
+            )
     splits = {
         name: Split(JoinedFrames(tuple(picks[name])), np.asarray(targets[name], np.int64))
         for name in SPLITS
     }
-    doubts = (
-        (f"{disputed} pictures have another label in a later --data: the first one holds.",)
-        if disputed
-        else ()
-    )
-    return Joined(splits, tuple(tested), doubts)
+    if disputed:
+        doubts.append(
+            f"{disputed} pictures have another label in a later --data: the first one holds."
+        )
+    return Joined(splits, tuple(tested), tuple(doubts))
 
 
 def _random_stream(source: str) -> frozenset[bytes]:

@@ -60,6 +60,37 @@ def test_a_picture_keeps_its_split_whatever_comes_later(tmp_path: Path) -> None:
     assert before.items() <= {digest: one.split for digest, one in again.of.items()}.items()
 
 
+def in_moments(folder: Path, label: str, count: int, moments: int, seed: int) -> Path:
+    """Labelled pictures that were seen in so many moments."""
+    fill(folder, label, count, seed)
+    rows = [
+        f"{path.relative_to(folder)},{label},m{number % moments}"
+        for number, path in enumerate(sorted(folder.rglob("*.png")))
+    ]
+    (folder / "labels.csv").write_text("\n".join(["file,label,moment", *rows]))
+    return folder
+
+
+def test_new_pictures_of_one_moment_cannot_be_trained_on_and_that_is_said(tmp_path: Path) -> None:
+    old = fill(tmp_path / "old", "ab", 60, 1)
+    Places.now(open_source(old)).write(tmp_path)
+    known: dict[str, Any] = {"labels": ("a", "b"), "places": Places.load(tmp_path)}
+    new = in_moments(tmp_path / "new", "a", 30, 1, 2)
+    (said,) = (one for one in open_source([old, new], **known).warnings if "None of" in one)
+    assert f"None of the 30 pictures of {new} is trained on: they are of 1 moments" in said
+    several = in_moments(tmp_path / "several", "a", 30, 10, 3)
+    assert not any("None of" in one for one in open_source([old, several], **known).warnings)
+    other = in_moments(tmp_path / "other", "c", 30, 2, 4)
+    with pytest.raises(DataError, match="30 in all of 2 moments, none of them left for train"):
+        open_source([old, other], **known)
+
+
+def test_one_class_in_two_spellings_is_told(tmp_path: Path) -> None:
+    old, new = fill(tmp_path / "old", "ab", 40, 1), fill(tmp_path / "new", "A", 40, 2)
+    said = open_source([old, new]).warnings
+    assert "Classes that may be one, spelt in two ways: 'A' and 'a'." in said
+
+
 def test_half_of_a_random_stream_is_tested_on_with_its_moments(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     (tmp_path / inbox.FRAMES).mkdir()
