@@ -12,7 +12,7 @@ from edgecnn.data import open_source
 from edgecnn.data.places import Places
 from edgecnn.errors import DataError, RuntimeUnavailable
 from edgecnn.inbox import Kept
-from edgecnn.labels_csv import LABELS_CSV
+from edgecnn.labels_csv import LABELS_CSV, NONE_OF_MINE
 from edgecnn.paired import Paired
 from edgecnn.pictures import SEVERAL, labelled_pictures, moment_digest
 from edgecnn.preprocessing import Frame
@@ -80,8 +80,8 @@ def ask(present: Path, candidate: Path, evidence: Evidence) -> Answered:
         stream += usable
         if waiting:
             notes.append(
-                f"{waiting:,} labelled frames of {folder} wait for the labels of those before "
-                "them: `edgecnn label` shows the random stream in its order under Random"
+                f"{waiting:,} labelled frames of {folder} wait for those before them, which have "
+                "no label or a disputed one: `edgecnn label` shows them in their order under Random"
             )
         settled = _settled(frames, labelled, answers, settled)
     if stream:
@@ -181,7 +181,9 @@ def _of_stream(
 
     And how many more are labelled, behind one that is not: see `estimate.known_in_order`.
     """
-    said = {row.file for row in labels_csv.rows(folder / LABELS_CSV)}
+    said: dict[str, set[str]] = {}
+    for row in labels_csv.rows(folder / LABELS_CSV):
+        said.setdefault(row.file, set()).add(row.label)
     known: list[tuple[str, tuple[Shown, float] | None]] = []
     for kept in frames:
         digest = bytes.fromhex(kept.sha256)
@@ -189,12 +191,11 @@ def _of_stream(
         if not kept.random or {digest, moment} & learned:
             continue
         shown = labelled.get(digest)
-        if shown is None:
-            # None of mine, or disputed: labelled, and no class that either could say.
-            if kept.file not in said:
-                known.append((kept.sha256, None))
-        else:
+        if shown is not None:
             known.append((kept.sha256, (shown, kept.inclusion or 1.0)))
+        elif said.get(kept.file) != {NONE_OF_MINE}:
+            # Not labelled, or disputed, as hard ones are: without them the others would flatter.
+            known.append((kept.sha256, None))
     usable = estimate.known_in_order(known)
     return usable, sum(one is not None for _, one in known) - len(usable)
 

@@ -134,8 +134,8 @@ def _losses(name: str, found: Paired, bounds: Bounds) -> list[str]:
         if change.lost - change.gained > allowed:
             missing.append(
                 f"on {name} the class '{label}' loses {change.lost - change.gained} of "
-                f"{change.count}, {change.points:+.1f} points; --max-class-drop is "
-                f"{bounds.class_drop:g}"
+                f"{change.count}, {change.points:+.1f} points (p = {change.p_value:.2f}); "
+                f"--max-class-drop is {bounds.class_drop:g}"
             )
     return missing
 

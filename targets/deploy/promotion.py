@@ -63,7 +63,7 @@ def weigh(
 
 
 def fetch(board: RemoteBoard, there: str, here: Path) -> Path:
-    """Copy a folder from a board; raises `DeployError` for one that does not arrive whole."""
+    """Copy a bundle from a board; raises `DeployError` for one that is not whole there."""
     command = f"tar -C {shlex.quote(there)} -chf - ."
     try:
         with (
@@ -73,7 +73,10 @@ def fetch(board: RemoteBoard, there: str, here: Path) -> Path:
             archive.extractall(here, filter="data")
         Bundle.load(here)
     except (tarfile.TarError, BundleError, OSError) as error:
-        raise DeployError(f"its current bundle did not arrive whole: {error}") from None
+        said = str(error).replace(f"{here}/", "")
+        raise DeployError(
+            f"its current bundle is not whole there ({said}): deploy without --if-better"
+        ) from None
     return here
 
 

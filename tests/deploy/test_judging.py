@@ -55,7 +55,7 @@ def test_a_class_may_lose_one_picture_or_its_bound() -> None:
     new = [True] * 398 + [False] * 2 + [True] * 200
     shown = ["tulip"] * 370 + ["rose"] * 30 + ["daisy"] * 200
     (missing,) = judge({STREAM: Paired.of(old, new, shown)}, Bounds()).missing
-    assert "the class 'rose' loses 2 of 30, -6.7 points" in missing
+    assert "the class 'rose' loses 2 of 30, -6.7 points (p = 0.50)" in missing
     assert judge({STREAM: Paired.of(old, new, shown)}, Bounds(class_drop=7)).better
     new[399] = True
     assert judge({STREAM: Paired.of(old, new, shown)}, Bounds()).better
@@ -103,6 +103,23 @@ def test_only_the_random_stream_speaks_for_all_frames(stream: Path) -> None:
     assert (whole.count, whole.old, whole.gained, whole.lost) == (30, 1.0, 0, 0)
     # Of those on which candidates differed, a third is what its label says.
     assert (found.settled.frames, found.settled.old, found.settled.new) == (30, 10, 10)
+
+
+def test_a_dispute_is_waited_for_and_what_shows_no_class_is_not(stream: Path) -> None:
+    bundle = probe.bundle("colours").path
+    first, second, *_ = sorted(kept.sha256 for kept in inbox.read(stream) if kept.random)
+    lines = (stream / "labels.csv").read_text().splitlines()
+    none = [
+        f"{line.split(',')[0]},none of mine,,m" if first[:24] in line else line for line in lines
+    ]
+    (stream / "labels.csv").write_text("\n".join(none))
+    assert ask(bundle, bundle, Evidence(inboxes=(stream,))).sets[STREAM].whole.count == 29
+    # Two people: the second says something else of one frame.
+    other = [f"frames/{second[:24]}.png,purple,,m,ben"]
+    rows = [f"{line},ann" if number else f"{line},by" for number, line in enumerate(none)]
+    (stream / "labels.csv").write_text("\n".join(rows + other))
+    with pytest.raises(DataError, match="nothing to judge by"):
+        ask(bundle, bundle, Evidence(inboxes=(stream,)))
 
 
 def test_what_it_was_trained_on_says_nothing(stream: Path, monkeypatch: pytest.MonkeyPatch) -> None:
