@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from edgecnn import collection as collection_module
 from edgecnn import inbox
+from edgecnn.atomic import write_file
 from edgecnn.collection import BLOCK, Collection
 from edgecnn.errors import EdgeCnnError
 
@@ -232,15 +232,15 @@ def test_a_full_disk_that_cannot_take_the_lines_anew_is_counted_rightly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where old frames go for new ones and the disk fails, the limit holds all the same."""
-    real, limit = collection_module.write_file, 200_000
+    limit = 200_000
 
     def full(path: Path, parts: Iterable[bytes]) -> None:
         if path.name == inbox.LINES:
             raise OSError(28, "No space left on device")
-        real(path, parts)
+        write_file(path, parts)
 
     with Collection(tmp_path, limit_bytes=limit) as collection:
-        monkeypatch.setattr(collection_module, "write_file", full)
+        monkeypatch.setattr("edgecnn.collection.write_file", full)
         failures = 0
         for number in range(60):
             try:
