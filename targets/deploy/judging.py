@@ -42,7 +42,7 @@ class Room:
     """Memory on a board, in bytes."""
 
     needed: int
-    """What the candidate takes there, with a camera's frames."""
+    """What the candidate's process takes there."""
     free: int
     """What there is for it when the current one has ended."""
 

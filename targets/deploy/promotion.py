@@ -18,7 +18,6 @@ from edgecnn.targets.deploy.judging import Judgement, Room, judge
 from edgecnn.targets.deploy.progress import DeployProgress
 from edgecnn.targets.deploy.remote import RemoteBoard
 from edgecnn.targets.deploy.staging import Staged
-from edgecnn.targets.live.frame_memory import frame_bytes
 
 LIMITS = Limits(latency=0.1, memory=0.1)
 """How much slower and larger a candidate may be on the board."""
@@ -50,7 +49,7 @@ def weigh(
         answered = ask(present, candidate.path, evidence)
         lost = tuple(label for label in old.labels if label not in candidate.labels)
         progress.step(host, "measuring both there")
-        measured = _measured(board, staged, candidate)
+        measured = _measured(board, staged)
         return judge(
             answered.sets,
             evidence.bounds,
@@ -89,7 +88,7 @@ class Measured:
     notes: tuple[str, ...]
 
 
-def _measured(board: RemoteBoard, staged: Staged, candidate: Bundle) -> Measured:
+def _measured(board: RemoteBoard, staged: Staged) -> Measured:
     """Both on the board, one after the other, by its own installations of edgecnn.
 
     A board that grows warm slows down whoever is second: what got worse is measured once more, the
@@ -109,11 +108,7 @@ def _measured(board: RemoteBoard, staged: Staged, candidate: Bundle) -> Measured
             for one in figures
         ]
     old, new = map(_peak_bytes, reports)
-    room = None
-    if available is not None:
-        size = candidate.preprocessing
-        frames = frame_bytes((size.height, size.width, size.channels))
-        room = Room(new + frames, available + (old + frames if serves else 0))
+    room = None if available is None else Room(new, available + (old if serves else 0))
     return Measured(tuple(figures), room, tuple(notes))
 
 
