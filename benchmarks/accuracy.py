@@ -8,10 +8,10 @@
 PICTURES has a `labels.csv` or a folder for each class, or is a data set that `edgecnn train` knows,
 whose test pictures are taken. All tools get the same float network and the same calibration
 pictures, and are judged on pictures that none of them saw: `--calibration DIR`, else 150 of
-PICTURES are drawn for it, the same at each run. edgecnn keeps a fifth of its calibration pictures
-to verify with, as it always does. `--ours` adds what else it can make of them, `--precisions` what
-has more than 8 bits: float32, fp16, and 16-bit activations with 8-bit weights (16x8) by the tools
-whose engines compute those.
+PICTURES are drawn for it, the same at each run (others with another `--draw`). edgecnn keeps a
+fifth of its calibration pictures to verify with, as it always does. `--ours` adds what else it can
+make of them, `--precisions` what has more than 8 bits: float32, fp16, and 16-bit activations with
+8-bit weights (16x8) by the tools whose engines compute those. `--alone` leaves the others out.
 
 Each tool works in a process of its own. Peers quantise the network without its softmax, which is
 then computed in double precision: an 8-bit softmax, as TFLiteConverter makes it, would cost them
@@ -58,7 +58,6 @@ from edgecnn.targets.board.target import detect
 from edgecnn.targets.engines import runtimes
 
 ROOT = Path(__file__).parents[1]
-SEED = 0
 
 
 def labelled(asked: argparse.Namespace) -> list[Picture]:
@@ -75,7 +74,7 @@ def labelled(asked: argparse.Namespace) -> list[Picture]:
 def drawn(asked: argparse.Namespace) -> list[Picture]:
     """The labelled pictures in an order of chance, the same at each run."""
     found = labelled(asked)
-    return [found[i] for i in np.random.default_rng(SEED).permutation(len(found))]
+    return [found[i] for i in np.random.default_rng(asked.draw).permutation(len(found))]
 
 
 def calibrating(asked: argparse.Namespace) -> list[Picture]:
@@ -92,6 +91,8 @@ def judging(asked: argparse.Namespace) -> list[Picture]:
 
 def peers(asked: argparse.Namespace) -> dict[str, Peer]:
     """All that edgecnn is measured against, by name."""
+    if asked.alone:
+        return {}
     elsewhere = dict(entry.split("=", 1) for entry in asked.elsewhere)
     wider = WIDER if asked.precisions else {}
     return PEERS | wider | {tool: outside(tool, python) for tool, python in elsewhere.items()}
@@ -301,6 +302,8 @@ def main(given: Sequence[str] | None = None) -> None:
         "--precisions", action="store_true", help="also float32, fp16, and 16-bit activations"
     )
     parser.add_argument("--preprocessing", choices=NAMED, help="of a Keras file")
+    parser.add_argument("--draw", type=int, default=0, help="which pictures calibrate")
+    parser.add_argument("--alone", action="store_true", help="without other tools")
     parser.add_argument("--crop", type=float, help="fraction of the largest centred square")
     parser.add_argument(
         "--background", action="store_true", help="class 0 is background: labels count from it"

@@ -33,8 +33,9 @@ def growth_bytes(runtime: str, model: Path, picture: NDArray[Any]) -> int:
     """Measured in a fresh process."""
     with tempfile.NamedTemporaryFile(suffix=".npy") as shown:
         np.save(shown.name, picture)
-        command = [sys.executable, "-m", "benchmarks.resident", runtime, str(model), shown.name]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+        asked = runtime, str(model.resolve()), shown.name
+        command = [sys.executable, "-m", "benchmarks.resident", *asked]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, check=True)
     return int(json.loads(done.stdout.splitlines()[-1]))
 
 
