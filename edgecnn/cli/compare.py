@@ -148,8 +148,8 @@ def _rows(found: "Comparison") -> Iterator[tuple[str, ...]]:
 
 
 def _value(figure: "Figure", value: float) -> str:
-    if figure.unit == "ms":
-        return f"{value:.2f} ms"
+    if figure.unit in ("ms", "mJ"):
+        return f"{value:.2f} {figure.unit}"
     return f"{value / 1e6:.2f} MB" if figure.unit == "bytes" else f"{value:.2%}"
 
 
@@ -157,7 +157,7 @@ def _change(figure: "Figure") -> str:
     # An accuracy that falls reads as a minus, though its change counts as worse.
     sign = -1 if figure.unit == "fraction" else 1
     text = _signed(figure, sign * figure.change)
-    if figure.interval is not None and figure.unit == "ms":
+    if figure.interval is not None and figure.unit in ("ms", "mJ"):
         low, high = figure.interval
         text += f" [{_signed(figure, low)}, {_signed(figure, high)}]"
     return text

@@ -139,7 +139,8 @@ def _show(found: "Profile") -> None:
     console.print(f"{found.target}: {found.board}, {found.cpu}", style="dim")
     layers = [_layers(run) for run in found.runs if run.layers]
     drifts = [_drift(found)] if any(run.drift for run in found.runs) else []
-    for table in (_latency(found), *drifts, _frame(found), _memory(found), *layers):
+    energies = [_energy(found)] if any(run.energy for run in found.runs) else []
+    for table in (_latency(found), *drifts, *energies, _frame(found), _memory(found), *layers):
         console.print()
         console.print(table)
     console.print()
@@ -227,6 +228,20 @@ def _drift(found: "Profile") -> Table:
                 *(f"{drift.burst_p90_ms:.2f}", f"{drift.sustained_p90_ms:.2f}"),
                 *(f"{drift.change:+.1%}", f"{low:+.0%}..{high:+.0%}"),
                 *(_ends(run, name) for name in shown.values()),
+            )
+    return table
+
+
+def _energy(found: "Profile") -> Table:
+    columns = ("idle, W", "running, W", "mJ an inference", "95% sure")
+    table = _table("energy, the idle board's taken off", *columns)
+    for run in found.runs:
+        if energy := run.energy:
+            low, high = energy.mj_interval
+            table.add_row(
+                *(run.runtime, str(run.threads)),
+                *(f"{energy.idle_w:.2f}", f"{energy.running_w:.2f}"),
+                *(f"{energy.mj:.3g}", f"{low:.3g}..{high:.3g}"),
             )
     return table
 

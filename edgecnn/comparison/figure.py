@@ -6,7 +6,7 @@ from typing import Any, Literal
 from edgecnn.spread import Interval
 
 Verdict = Literal["ok", "better", "regression", "unclear"]
-Unit = Literal["ms", "bytes", "fraction"]
+Unit = Literal["ms", "bytes", "mJ", "fraction"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Limits:
     """How much worse is allowed."""
 
     latency: float = 0.05
-    """As a fraction of the old latency."""
+    """As a fraction of the old latency, and of the old energy."""
     memory: float = 0.05
     """As a fraction of the old bytes."""
     drop: float = 0.5

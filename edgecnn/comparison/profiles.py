@@ -8,6 +8,7 @@ from typing import Any
 from edgecnn.comparison.figure import Figure, Limits, judge
 from edgecnn.errors import DataError
 from edgecnn.spread import Estimate
+from edgecnn.targets.profiling.energy import Energy
 
 ENOUGH_FOR_P99 = 1000
 """A percentile needs some ten samples beyond it before an interval of it means anything."""
@@ -45,6 +46,7 @@ def figures(
         if a["engine"] != b["engine"]:
             notes.append(f"{name}: {a['engine']} before, {b['engine']} after.")
         found += _latencies(name, a, b, limits.latency, beside_others=beside_others)
+        found += _energy(name, a, b, limits.latency)
         found += _memory(name, a, b, limits.memory)
     return found, sorted(notes)
 
@@ -94,6 +96,21 @@ def _latencies(
 def _processes(run: Report) -> list[list[float]]:
     samples = iter(run["samples_ms"])
     return [list(islice(samples, count)) for count in run["process_counts"]]
+
+
+def _energy(name: str, old: Report, new: Report, allowed: float) -> Iterator[Figure]:
+    """Where both were measured with the board's power."""
+    if not (old.get("energy") and new.get("energy")):
+        return
+    before, after = (Energy(**report["energy"]) for report in (old, new))
+    ratio, (low, high) = after.over(before)
+    change, interval = ratio - 1, (low - 1, high - 1)
+    verdict = judge(change, interval, allowed)
+    reason = "within the noise: profile for more --seconds" if verdict == "unclear" else ""
+    yield Figure(
+        *(name, "energy", "mJ", before.mj, after.mj),
+        *(change, interval, allowed, verdict, reason),
+    )
 
 
 def _memory(name: str, old: Report, new: Report, allowed: float) -> Iterator[Figure]:

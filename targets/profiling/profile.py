@@ -9,6 +9,7 @@ import numpy as np
 from edgecnn.percentile import percentile
 from edgecnn.spread import Estimate, Interval
 from edgecnn.targets.engines.layer_times import LayerTime
+from edgecnn.targets.profiling.energy import Energy
 from edgecnn.targets.profiling.loadgen import SingleStream
 from edgecnn.targets.profiling.roofline import Roofline
 from edgecnn.targets.profiling.timeline import Drift, Moment
@@ -144,6 +145,8 @@ class ProfileRun:
     """MLPerf's single-stream scenario in the first process, where it was asked for."""
     drift: Drift | None = None
     """From the first to the last part, of a run that is long enough."""
+    energy: Energy | None = None
+    """Of an inference, where the board shows its power and the run is long enough."""
     roofline: Roofline | None = None
     """What engine and machine can do at best, where it was asked for."""
 

@@ -22,6 +22,7 @@ from edgecnn.targets.engines.trial import Tried, try_once
 from edgecnn.targets.profiling import timeline
 from edgecnn.targets.profiling.baseline import baseline
 from edgecnn.targets.profiling.disturbance import Disturbance
+from edgecnn.targets.profiling.energy import FEWEST_S, Energy, idle_w
 from edgecnn.targets.profiling.loadgen import SingleStream
 from edgecnn.targets.profiling.measuring import measure
 from edgecnn.targets.profiling.profile import (
@@ -63,8 +64,9 @@ def profile(
     With `roofline`, what engine and machine can do at best is measured after each. With
     `self_check` every engine first has to answer the bundle's golden pictures as at export.
     Where all engines were measured and no time is invalid, `--runtime auto` goes by this profile
-    from then on. `progress` is told what is being done. Raises `RuntimeUnavailable` if no runtime
-    could be measured, or one that was asked for by name cannot be used; `UnknownName` or
+    from then on. On a board that shows its power, a run that is long enough also says what an
+    inference takes of it. `progress` is told what is being done. Raises `RuntimeUnavailable` if no
+    runtime could be measured, or one that was asked for by name cannot be used; `UnknownName` or
     `EdgeCnnError` for arguments out of range.
     """
     runtimes = tuple(map(registry.canonical, words(runtimes)))
@@ -74,6 +76,10 @@ def profile(
     at_least("processes", processes, 1)
     bundle = Bundle.load(bundle_dir)
     board = detect(name=target)
+    idle: Sequence[float] = ()
+    if seconds >= FEWEST_S:
+        progress("the idle board's power")
+        idle = idle_w(board)
     measured: list[ProfileRun] = []
     skipped: list[Skipped] = []
     for name in runtimes or board.runtimes:
@@ -114,7 +120,7 @@ def profile(
             if network is not None and name in registry.RUNTIMES:
                 progress(f"{name}, {count}: what the engine itself takes")
                 predicted = predict(engine, network, baseline(name, count, board))
-            run = _run(found, predicted, bundle.artifacts[engine.format].bytes)
+            run = _run(found, predicted, bundle.artifacts[engine.format].bytes, idle)
             known = network.layers if network else ()
             ceilings = None
             if roofline:
@@ -164,7 +170,10 @@ def _why_not(name: str, bundle: Bundle) -> str | None:
 
 
 def _run(
-    found: Sequence[dict[str, Any]], predicted: PredictedBytes | None, artifact_bytes: int
+    found: Sequence[dict[str, Any]],
+    predicted: PredictedBytes | None,
+    artifact_bytes: int,
+    idle: Sequence[float],
 ) -> ProfileRun:
     """One result of the same engine's processes."""
     middle = sorted(found, key=lambda part: part["memory"]["final"]["peak"])[len(found) // 2]
@@ -208,6 +217,7 @@ def _run(
         thermal={"before": found[0]["thermal"]["before"], "after": found[-1]["thermal"]["after"]},
         moments=along,
         drift=timeline.Drift.of(along, together),
+        energy=Energy.of([part["moments"] for part in found], idle),
         valid=not reasons,
         invalid_reasons=reasons,
         executed_ops=middle["executed_ops"],

@@ -82,7 +82,17 @@ def _summary(run: ProfileRun) -> str:
     return (
         f"p90 of the first {drift.part_s:.0f} s {drift.burst_p90_ms:.2f} ms, of the last "
         f"{drift.sustained_p90_ms:.2f} ms: {drift.change:+.1%} ({low:+.1%} to {high:+.1%} with "
-        "95% confidence)."
+        "95% confidence)." + _energy(run)
+    )
+
+
+def _energy(run: ProfileRun) -> str:
+    if (energy := run.energy) is None:
+        return ""
+    low, high = energy.mj_interval
+    return (
+        f" An inference takes {energy.mj:.3g} mJ ({low:.3g} to {high:.3g}): "
+        f"{energy.running_w:.2f} W while it runs, less {energy.idle_w:.2f} W idle."
     )
 
 
