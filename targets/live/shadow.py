@@ -57,6 +57,12 @@ class ShadowOptions:
         if candidate.bundle.version == present.bundle.version:
             log.warning("edgecnn: --shadow %s is the bundle that runs: left out.", self.bundle)
             return None
+        if not {*candidate.bundle.labels} & {*present.bundle.labels}:
+            log.warning(
+                "edgecnn: --shadow %s has no class in common with the bundle that runs: the two "
+                "differ on every frame.",
+                self.bundle,
+            )
         return Shadow(candidate, self.share)
 
 

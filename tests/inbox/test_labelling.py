@@ -235,6 +235,16 @@ def test_another_network_answers_and_groups(folder: Path) -> None:
     labels.close()
 
 
+def test_the_newest_network_is_the_last_that_kept_a_frame(folder: Path) -> None:
+    """Whatever its time says: many boards have no clock while they are switched off."""
+    first, *_, last = lines = (folder / inbox.LINES).read_text().splitlines()
+    changed = last.replace("0123456789ab", "ba9876543210").replace("2026-11-27", "1970-01-01")
+    assert changed != last
+    assert first != last
+    (folder / inbox.LINES).write_text("\n".join([*lines[:-1], changed, ""]))
+    assert build(folder, inbox.read(folder)).bundle == "ba9876543210"
+
+
 def test_an_easy_start_does_not_flatter_the_network(folder: Path) -> None:
     """Only an unbroken beginning of the random stream, in its own order, tells the accuracy."""
     frames = inbox.read(folder)

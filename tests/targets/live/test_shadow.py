@@ -159,6 +159,22 @@ def test_a_candidate_that_was_promoted_is_none(
     assert "is the bundle that runs: left out" in caplog.text
 
 
+def test_one_of_other_classes_is_told(
+    candidate: Path, present: Classifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = json.loads((candidate / MANIFEST).read_text())
+    labels = candidate / manifest["labels"]["path"]
+    some = labels.read_text()
+    for shared, text in ((True, some), (False, some.replace("\n", "ish\n"))):
+        labels.write_text(text)
+        manifest["labels"] = vars(describe_file(candidate, labels.name))
+        (candidate / MANIFEST).write_text(json.dumps(manifest))
+        shadow = ShadowOptions(candidate).open(present, None)
+        assert shadow is not None
+        shadow.close()
+        assert ("no class in common" in caplog.text) is not shared
+
+
 def test_what_is_no_share(colour_bundle: Path) -> None:
     for share in ("0%", "120%", "much"):
         with pytest.raises(EdgeCnnError, match="a share of a core"):
