@@ -31,6 +31,8 @@ LAWS = ((True, 0.0), (False, 0.0), (True, 1.0), (False, 1.0))
 EXPONENTS = np.linspace(0.1, 1.0, 10)
 FEWEST, FEWEST_HELD_OUT = 40, 30
 """New pictures below which nothing is said."""
+MOST_LABELS = 200
+"""More, or more than there are, nothing is said of."""
 MOST_COMPONENTS = 96
 RIDGE = 1.0
 
@@ -71,13 +73,13 @@ def learning_curve(
     """The curve of features `(count, features)` with classes `(count,)`; None from too few.
 
     `moments` says which of the new pictures are of one moment: they come together. `more` is by
-    default as many labels as there are, but no more than 200: further than twice as far nothing
-    is known.
+    default as many labels as there are, but no more than `MOST_LABELS`: further than twice as far
+    nothing is known.
     """
     count = len(new[1])
     if count < FEWEST or len(held_out[1]) < FEWEST_HELD_OUT:
         return None
-    more = min(200, count) if more is None else more
+    more = min(MOST_LABELS, count) if more is None else more
     rng = np.random.default_rng(seed)
     sizes = np.unique([round(count * share) for share in SHARES])
     if not len(known[1]):
