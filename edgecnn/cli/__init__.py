@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": "a network and pictures that come with edgecnn",
     "zoo": "every architecture, with its figures",
     "analyze": "how much RAM a network needs, layer by layer",
+    "choose": "which network, input, engine and threads for a board",
     "train": "train a network on pictures",
     "calibrate": "choose calibration pictures",
     "export": "quantise a network into a bundle for boards",

@@ -10,6 +10,7 @@ Nothing here, nor at the top of a family's file, imports Keras: `edgecnn zoo` an
 
 import functools
 import json
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -42,6 +43,15 @@ class Figures:
     macs: int
     peak_int8_bytes: int
     peak_float32_bytes: int
+
+
+@dataclass(frozen=True)
+class Top1:
+    """How often a network is right on ImageNet's validation pictures, as published."""
+
+    share: float
+    """Of the pictures whose class is its first answer."""
+    source: str
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,10 @@ class Architecture:
         """Default `(height, width, channels)`."""
         return self.preprocessing.shape[1:]
 
+    def top1(self, side: int) -> Top1 | None:
+        """What is published of its weights on ImageNet with an input of that side; mostly None."""
+        return _top1().get((self.name, side))
+
     def in_top(self, name: str) -> bool:
         """Whether a layer, or a tensor of one, belongs to what `include_top=False` leaves out."""
         return any(name == part or name.startswith(f"{part.rstrip('.')}.") for part in self.top)
@@ -108,6 +122,17 @@ def _figures() -> dict[str, dict[str, int]]:
     text = (resources.files("edgecnn.zoo") / FIGURES).read_text("utf-8")
     found: dict[str, dict[str, int]] = json.loads(text)
     return found
+
+
+@functools.cache
+def _top1() -> dict[tuple[str, int], Top1]:
+    text = (resources.files("edgecnn.zoo") / "imagenet.toml").read_text("utf-8")
+    return {
+        (name, int(side)): Top1(percent / 100, table["source"])
+        for table in tomllib.loads(text)["published"]
+        for name, by_side in table["top1"].items()
+        for side, percent in by_side.items()
+    }
 
 
 def architecture(**published: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -1,6 +1,6 @@
 """What a profile says: latency and memory of a bundle in each engine, measured and predicted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -199,6 +199,8 @@ class Profile:
     skipped: tuple[Skipped, ...] = ()
     kept: bool = False
     """Whether `--runtime auto` goes by this profile from now on."""
+    ram_analysis: Mapping[str, Any] | None = None
+    """The bundle's, as JSON: what was measured, for `edgecnn choose` to learn the board from."""
 
     @property
     def ranked(self) -> list[ProfileRun]:
@@ -225,6 +227,7 @@ class Profile:
             "best": self._ranked_as_json()[0],
             "ranking": self._ranked_as_json(),
             "kept": self.kept,
+            "ram_analysis": self.ram_analysis,
         }
 
     def _ranked_as_json(self) -> list[dict[str, Any]]:

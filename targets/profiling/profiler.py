@@ -145,6 +145,7 @@ def profile(
         runs=tuple(measured),
         skipped=tuple(skipped),
         kept=whole,
+        ram_analysis=bundle.manifest.get("ram_analysis"),
     )
 
 

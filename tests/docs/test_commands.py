@@ -34,6 +34,9 @@ LACKING = {
     r"train (efficientnet|mobilenet)": "minutes of training; transfer.md trains in test_code.py",
     r"edgecnn label": "a person who labels",
     r"\binbox\b|(runs|exports)/(first|second)": "an inbox; tests/deploy/test_loop.py fills one",
+    r"choose .*--data": "minutes of training; tests/choosing trains",
+    r"edgecnn choose(?!.*--board)": "minutes of measuring this machine",
+    r"pi\.json": "a profile of a board",
     r"edgecnn demo": "a minute of watching; tests/cli/test_demo.py watches for less",
 }
 BUNDLES = (

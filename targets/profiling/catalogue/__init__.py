@@ -32,6 +32,22 @@ class KnownBoard:
     free_bytes: int
     free_basis: str
     quirks: tuple[str, ...]
+    latencies: str | None = None
+    """Under this name others' measurements on its processor are kept."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """How long networks of the zoo took on a board, as somebody published it."""
+
+    engine: str
+    precision: str
+    """In which the engine computed."""
+    threads: int
+    source: str
+    """The address it was read at."""
+    ms: dict[str, float]
+    """By architecture, at its own input."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +110,31 @@ def load(name: str) -> KnownBoard:
     return KnownBoard(**data | {"quirks": tuple(data["quirks"])})
 
 
+def published(board: KnownBoard) -> tuple[Published, ...]:
+    """What is published of latencies on a board's processor: nothing, mostly."""
+    if board.latencies is None:
+        return ()
+    folder = resources.files("edgecnn.targets.profiling.catalogue") / "latencies"
+    data = tomllib.loads((folder / f"{board.latencies}.toml").read_text("utf-8"))
+    return tuple(Published(**table) for table in data["latencies"])
+
+
+def engines(kind: str) -> tuple[str, ...]:
+    """Engines that a kind of board prefers and that are installed here, for its cores.
+
+    Raises `RuntimeUnavailable` where there is none.
+    """
+    # Of a GPU's memory this machine can tell nothing.
+    on_cores = (name for name in target(kind).runtimes if name in runtimes.RUNTIMES)
+    found = tuple(name for name in on_cores if runtimes.missing(name) is None)
+    if not found:
+        raise RuntimeUnavailable(
+            "The engine's own part of the memory is measured here, and none is installed: "
+            "pip install ai-edge-litert"
+        )
+    return found
+
+
 def fit(analysis: Mapping[str, Any], name: str) -> Fit:
     """Whether the network of a RAM analysis (its JSON) fits a board.
 
@@ -103,15 +144,7 @@ def fit(analysis: Mapping[str, Any], name: str) -> Fit:
     `RuntimeUnavailable` where no engine is installed.
     """
     board = load(name)
-    for runtime in target(board.kind).runtimes:
-        # Of a GPU's memory this machine can tell nothing.
-        if runtime in runtimes.RUNTIMES and runtimes.missing(runtime) is None:
-            break
-    else:
-        raise RuntimeUnavailable(
-            "The engine's own part of the memory is measured here, and none is installed: "
-            "pip install ai-edge-litert"
-        )
+    runtime = engines(board.kind)[0]
     here = detect()
     # Engines keep something for each thread: as many threads as this machine and the board have.
     constants = baseline(runtime, min(board.cores, here.threads), here)

@@ -1,12 +1,12 @@
 """A profile, an analysis or a bundle as one HTML page that needs no network and no script."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from edgecnn.errors import EdgeCnnError, require
 from edgecnn.targets.profiling.profile import Profile
-from edgecnn.targets.profiling.report import answers, charts
+from edgecnn.targets.profiling.report import answers, charts, choice
 from edgecnn.targets.profiling.report.over_time import course
 from edgecnn.targets.profiling.report.roofline import RooflineChart, roofline
 
@@ -62,6 +62,11 @@ def render_bundle(manifest: Mapping[str, Any], **looked: Any) -> str:
         diagrams=answers.diagrams(manifest["artifacts"]),
         **looked,
     )
+
+
+def render_choice(found: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]) -> str:
+    """The page of `edgecnn choose`: its JSON, and all candidates within the limits as JSON."""
+    return _page("choice.html", found=found, chart=choice.scatter(found, candidates))
 
 
 def _page(template: str, **values: Any) -> str:
