@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # for editors and type checkers; to Python, `_HOME` says the 
     from edgecnn.calibration import calibrate as calibrate
     from edgecnn.calibration.calibration_set import CalibrationSet as CalibrationSet
     from edgecnn.checkpoint import Checkpoint as Checkpoint
+    from edgecnn.choosing.choice import Choice as Choice
+    from edgecnn.choosing.choice import choose as choose
     from edgecnn.comparison import compare as compare
     from edgecnn.errors import CheckFailed as CheckFailed
     from edgecnn.errors import EdgeCnnError as EdgeCnnError
@@ -52,6 +54,7 @@ _HOME = {
     "analyze": "edgecnn.analysis",
     "build": "edgecnn.zoo",
     "calibrate": "edgecnn.calibration",
+    "choose": "edgecnn.choosing.choice",
     "classify": "edgecnn.targets.live.loop",
     "compare": "edgecnn.comparison",
     "deploy": "edgecnn.targets.deploy.deployment",
@@ -71,6 +74,7 @@ _HOME = {
     "CalibrationSet": "edgecnn.calibration.calibration_set",
     "CheckFailed": "edgecnn.errors",
     "Checkpoint": "edgecnn.checkpoint",
+    "Choice": "edgecnn.choosing.choice",
     "Classifier": "edgecnn.targets.classifier",
     "Coverage": "edgecnn.reliability",
     "DecisionRule": "edgecnn.targets.live.decisions.rule",

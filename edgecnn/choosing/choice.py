@@ -97,7 +97,7 @@ class Board:
                 continue
             constants = self._baselines[engine, threads]
             bytes_ = predict(runtimes.get(engine), network, constants).peak + frames
-            share = self.reference.ram[engine]
+            share = self.reference.ram
             ram = Figure(
                 *(bytes_, bytes_ * (1 - share), bytes_ * (1 + share), "predicted"),
                 "the RAM analysis and the engine's own memory as on this machine",

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from edgecnn.choosing.work import ROUGHLY, Floats
+from edgecnn.errors import require
 
-NOISE = 0.05
+NOISE = 0.1
 """Relative error that a measured time has anyway, with what the classes leave out."""
-KNOWN, UNKNOWN = 0.5, 1.5
+KNOWN, UNKNOWN = 1.0, 1.0
 """By how much, as a logarithm, rates differ between processors or engines; and from `ROUGHLY`."""
 COVERAGE = 0.9
 """Of the intervals."""
@@ -43,6 +43,7 @@ ROUGH = Rates(np.array(list(ROUGHLY.values())) * 1e-2)
 
 def fitted(work: Floats, ms: Floats, before: Rates | None = None) -> Rates:
     """The rates that explain at least one network's time, `(n,)`, by its work, `(n, classes)`."""
+    optimize = require("scipy.optimize", what="Choosing", package="SciPy", extra="train")
     spread = UNKNOWN if before is None else KNOWN
     known = np.log((before or ROUGH).values)
     logs = np.log(ms)
@@ -65,7 +66,7 @@ def fitted(work: Floats, ms: Floats, before: Rates | None = None) -> Rates:
         )
 
     start = np.append(known + factor, factor)
-    found = least_squares(residuals, start, slopes, loss="soft_l1")
+    found = optimize.least_squares(residuals, start, slopes, loss="soft_l1")
     return Rates(np.maximum(np.exp(found.x[:-1]), SMALLEST))
 
 

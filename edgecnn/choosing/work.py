@@ -26,8 +26,13 @@ ROUGHLY = {
     "weights": 2.0,
     "moved": 5.0,
     "elementwise": 10.0,
+    "sigmoid": 30.0,
+    "hard": 30.0,
+    "lrn": 300.0,
     "function": 30.0,
-    "pool": 10.0,
+    "concat": 5.0,
+    "max_pool": 10.0,
+    "avg_pool": 10.0,
     "operators": 2.0,
 }
 """The classes, and how a million multiply-accumulates, a million bytes or elements and a thousand
@@ -43,16 +48,31 @@ operators of each compare in time, as far as is known before anything was measur
 | `dense` | bytes of dense layers' weights: each is read for one multiplication |
 | `weights` | bytes of convolutions' weights |
 | `moved` | bytes that operators read and write of activations |
-| `elementwise` | elements of sums, products and the like |
-| `function` | elements of activations that no convolution applies itself, of softmax, LRN, ... |
-| `pool` | elements that pools read |
+| `elementwise` | elements of sums, products and rectifiers that no convolution applies itself |
+| `sigmoid` | elements of sigmoids, for which engines have a table or a kernel |
+| `hard` | elements of hard swishes and hard sigmoids, for which some have neither |
+| `lrn` | elements of local response normalisation, which has a power for each |
+| `function` | elements of softmax and other functions |
+| `concat` | elements that are joined |
+| `max_pool`, `avg_pool` | elements that pools read |
 | `operators` | operators, in thousands |
 """
 CLASSES = tuple(ROUGHLY)
 FEW = 4
-ELEMENTWISE = ("add", "subtract", "multiply", "divide", "maximum", "minimum", "affine")
-MOVES = ("concat", "slice", "gather", "transpose", "pad", "requantise")
-POOLS = ("max_pool", "avg_pool", "global_avg_pool", "global_max_pool", "mean", "max")
+OWN = {
+    **dict.fromkeys(("add", "subtract", "multiply", "divide", "maximum", "minimum"), "elementwise"),
+    **dict.fromkeys(("affine", "relu", "relu6", "leaky_relu"), "elementwise"),
+    **dict.fromkeys(("hard_swish", "hard_sigmoid"), "hard"),
+    **{name: name for name in ("sigmoid", "lrn", "concat")},
+}
+"""Classes of operators that are counted by what they write; the others are functions."""
+READ = {
+    **dict.fromkeys(("max_pool", "global_max_pool", "max"), "max_pool"),
+    **dict.fromkeys(("avg_pool", "global_avg_pool", "mean"), "avg_pool"),
+}
+"""Of those that are counted by what they read."""
+MOVES = ("slice", "gather", "transpose", "pad", "requantise")
+"""Operators whose work is in `moved` alone."""
 
 
 def work_of(analysis: Mapping[str, Any]) -> Floats:
@@ -72,11 +92,10 @@ def work_of(analysis: Mapping[str, Any]) -> Floats:
         elif kind == "conv":
             found[_convolution(layer, width)] += layer["macs"]
             found["weights"] += layer["parameters"] * width
-        elif kind in POOLS:
-            found["pool"] += layer["input_bytes"] / width
+        elif kind in READ:
+            found[READ[kind]] += layer["input_bytes"] / width
         elif kind not in MOVES:
-            place = "elementwise" if kind in ELEMENTWISE else "function"
-            found[place] += layer["output_bytes"] / width
+            found[OWN.get(kind, "function")] += layer["output_bytes"] / width
     return np.array([found[name] for name in CLASSES]) / 1e6
 
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edgecnn import zoo
-from edgecnn.choosing import analyses
+from edgecnn.choosing import analyses, boards
 from edgecnn.choosing.choice import choose
 from edgecnn.cli.choose import command
 from edgecnn.errors import CheckFailed, DataError, EdgeCnnError, UnknownName
@@ -118,6 +118,17 @@ def colour_profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("profiles") / "deep.json"
     path.write_text(json.dumps(found.to_json()))
     return path
+
+
+def test_this_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boards, "GAUGES", (("lenet5", 32),))
+    told: list[str] = []
+    first = choose(progress=told.append)
+    assert any("lenet5, 1 of 1" in one for one in told)
+    assert {one.latency_ms.basis for one in first.front} == {"measured here: 1 network"}
+    told.clear()
+    assert choose(progress=told.append).front == first.front
+    assert not any("lenet5" in one for one in told)
 
 
 def test_a_board_without_figures_asks_for_a_profile(colour_profile: Path) -> None:
