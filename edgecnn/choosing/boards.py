@@ -141,7 +141,7 @@ def _of_profiles(paths: Iterable[Path], origin: Origin) -> list[Observed]:
         except UNREADABLE as error:
             raise DataError(
                 f"{path} is not what this edgecnn's `edgecnn profile BUNDLE --json` prints "
-                f"({error!r}): profile again."
+                f"({error!r}): export the bundle again, and profile that."
             ) from None
     return found
 

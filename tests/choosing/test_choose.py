@@ -31,7 +31,7 @@ def litert_alone() -> Iterator[None]:
         yield
 
 
-def run(*arguments: str | Path) -> Result:
+def run(*arguments: str | int | Path) -> Result:
     return CliRunner().invoke(command, [*map(str, arguments)], catch_exceptions=False)
 
 
@@ -89,10 +89,10 @@ def test_nothing_fits_names_the_nearest_and_what_it_misses() -> None:
 
 
 def test_a_profile_from_there_takes_the_place_of_published_figures(
-    colour_profile: Path, tmp_path: Path
+    small_profile: Path, tmp_path: Path
 ) -> None:
     before = choose("raspberrypi-4b-8gb")
-    after = choose("raspberrypi-4b-8gb", profiles=[colour_profile])
+    after = choose("raspberrypi-4b-8gb", profiles=[small_profile])
 
     def width(found: Any) -> float:
         one = next(x for x in found.candidates if (x.precision, x.threads) == ("int8", 1))
@@ -103,19 +103,15 @@ def test_a_profile_from_there_takes_the_place_of_published_figures(
     assert "measured there: 1 network" in bases
     wrong = tmp_path / "wrong.json"
     wrong.write_text("{}")
-    with pytest.raises(DataError, match="profile again"):
+    with pytest.raises(DataError, match="profile that"):
         choose("raspberrypi-4b-8gb", profiles=[wrong])
 
 
 @pytest.fixture(scope="module")
-def colour_profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_profile(tmp_path_factory: pytest.TempPathFactory, lenet5_bundle: Path) -> Path:
     """A real profile of a small bundle on this machine, as a board would give it."""
-    from edgecnn.targets.engines import probe
-
-    found = profile(
-        probe.bundle("deep").path, runtimes="litert", threads=1, runs=5, seconds=0, processes=1
-    )
-    path = tmp_path_factory.mktemp("profiles") / "deep.json"
+    found = profile(lenet5_bundle, runtimes="litert", threads=1, runs=5, seconds=0, processes=1)
+    path = tmp_path_factory.mktemp("profiles") / "lenet5.json"
     path.write_text(json.dumps(found.to_json()))
     return path
 
@@ -131,19 +127,19 @@ def test_this_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any("lenet5" in one for one in told)
 
 
-def test_a_board_without_figures_asks_for_a_profile(colour_profile: Path) -> None:
+def test_a_board_without_figures_asks_for_a_profile(small_profile: Path) -> None:
     with pytest.raises(EdgeCnnError, match="edgecnn profile BUNDLE --json"):
         choose("jetson-nano")
-    found = choose("jetson-nano", profiles=[colour_profile])
+    found = choose("jetson-nano", profiles=[small_profile])
     assert {one.precision for one in found.front} == {"int8"}
     with pytest.raises(UnknownName, match="raspberrypi-5-8gb"):
         choose("raspberrypi-5-8g")
 
 
 def test_training_runs_are_candidates_by_their_own_pictures(
-    lenet5_run: Path, colour_profile: Path
+    lenet5_run: Path, small_profile: Path
 ) -> None:
-    found = choose("jetson-nano", profiles=[colour_profile], runs=[lenet5_run])
+    found = choose("jetson-nano", profiles=[small_profile], runs=[lenet5_run])
     assert {one.run for one in found.front} == {str(lenet5_run)}
     for one in found.front:
         assert one.accuracy is not None
@@ -184,7 +180,7 @@ def test_accuracies_are_published_for_inputs_that_are_candidates() -> None:
 
 @pytest.mark.slow
 def test_finalists_are_tried_on_pictures_and_the_winner_is_ready_for_export(
-    samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, colour_profile: Path
+    samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_profile: Path
 ) -> None:
     """Networks whose weights come with packages, on real photographs."""
     from dataclasses import replace
@@ -193,7 +189,7 @@ def test_finalists_are_tried_on_pictures_and_the_winner_is_ready_for_export(
     from edgecnn.export import network
 
     monkeypatch.chdir(tmp_path)
-    found = choose("jetson-nano", profiles=[colour_profile])
+    found = choose("jetson-nano", profiles=[small_profile])
     packaged = tuple(
         one
         for one in found.candidates
