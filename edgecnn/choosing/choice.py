@@ -252,7 +252,8 @@ def _notes(board: Board, own: bool) -> list[str]:
     rough = [model for model in board.models.values() if not model.networks]
     if rough:
         stretch = math.exp(board.reference.half_width(0))
-        one = math.exp(board.reference.half_width(1))
+        known = board.reference
+        one = math.exp(min(known.half_width(1), known.beside_published))
         notes.append(
             f"Latencies are predicted from others' figures, within a factor of {stretch:.2f} for "
             f"9 networks of 10. One profile of any network there narrows that to {one:.2f}: "
