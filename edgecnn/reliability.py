@@ -55,7 +55,7 @@ def tempered(values: Values, temperature: float, head: Head) -> Values:
 def _cooled(logits: Values, temperature: float, head: Head) -> Values:
     """Probabilities of `logits`, in their place."""
     if head.kind == "softmax":
-        logits -= np.maximum.reduce(logits, axis=-1, keepdims=True)
+        logits -= _largest(logits, keepdims=True)
         logits *= np.float32(1 / temperature)
         np.exp(logits, out=logits)
         logits /= np.add.reduce(logits, axis=-1, keepdims=True)
@@ -73,8 +73,15 @@ def prominence(logits: Values) -> Values:
     Settings, 2022), as far as probabilities still tell it.
     """
     mean = np.add.reduce(logits, axis=-1) * np.float32(1 / logits.shape[-1])
-    found: Values = np.maximum.reduce(logits, axis=-1) - mean
+    found: Values = _largest(logits) - mean
     return found
+
+
+def _largest(logits: Values, *, keepdims: bool = False) -> Any:
+    """The largest of each of `(..., outputs)`."""
+    if logits.ndim == 1:  # in every frame's way, and several times as fast
+        return logits[logits.argmax()]
+    return np.maximum.reduce(logits, axis=-1, keepdims=keepdims)
 
 
 def of_each(values: Values, head: Head) -> Values:

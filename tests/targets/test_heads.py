@@ -24,6 +24,7 @@ import edgecnn
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, EdgeCnnError
 from edgecnn.head import Head
+from edgecnn.targets.answer import FEW, best
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
@@ -45,6 +46,15 @@ GREY = (0, 60, 120, 127, 128, 133, 140, 150, 155, 200, 255)
 def certainty(level: int) -> float:
     """What the network answers to a channel of that level."""
     return 1 / (1 + math.exp(4 - 8 * level / 255))
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(1, 40))
+def test_the_best_labels_are_those_of_a_stable_sort(levels: list[int], count: int) -> None:
+    """As int8 gives them: of ten levels, so that many are equal."""
+    values, count = np.array(levels, np.float32) / 9, min(count, len(levels))
+    whole = sorted(range(len(levels)), key=lambda place: -levels[place])
+    assert best(values, count) == whole[:count]
+    assert best(values, min(count, FEW)) == whole[: min(count, FEW)]
 
 
 @pytest.fixture(scope="module")
