@@ -24,6 +24,16 @@ def test_each_is_what_a_camera_s_frame_becomes() -> None:
     assert all_prepared(FRAMES.__getitem__, 0, SMALL).shape == (0, 8, 8, 3)
 
 
+@pytest.mark.parametrize(("down", "across"), [(2, 2), (3, 3), (4, 4), (6, 6), (4, 2), (8, 8)])
+def test_blocks_are_averaged_to_within_a_level_or_so(down: int, across: int) -> None:
+    frame = RNG.integers(0, 256, (8 * down, 8 * across, 3), np.uint8)
+    mean = frame.reshape(8, down, 8, across, 3).mean(axis=(1, 3))[..., ::-1]
+    prepared = FramePreparer(Preprocessing(8, 8, resize="stretch"))(frame)[0]
+    rounded = prepared - mean
+    assert np.abs(rounded).max() < 1.5
+    assert -0.1 < rounded.mean() < 0.5
+
+
 def test_few_are_read_ahead() -> None:
     read: list[int] = []
 
