@@ -8,17 +8,21 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from edgecnn import strict_json
 from edgecnn.errors import BundleError, DataError, UnknownName
 from edgecnn.head import SOFTMAX, Head
 from edgecnn.labels import read_labels
 from edgecnn.preprocessing import Preprocessing
-from edgecnn.signature import SIGNATURE, PublicKey, TrustedKeys
+
+if TYPE_CHECKING:
+    from edgecnn.signature import PublicKey, TrustedKeys
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.json.sig"
+"""See `edgecnn.signature`."""
 FORMATS = ("tflite", "onnx", "openvino")
 PRECISIONS = ("int8", "fp16", "fp32")
 MODEL_FILES = {
@@ -105,11 +109,11 @@ class Bundle:
     """Small pictures of what export looked at; see `edgecnn.album`."""
     files: tuple[File, ...] = ()
     """All that it is made of but the manifest and its signature."""
-    signer: PublicKey | None = None
+    signer: "PublicKey | None" = None
     """Whose signature was found good; None where none was asked for."""
 
     @classmethod
-    def load(cls, path: Path | str, *, trusted: TrustedKeys | None = None) -> Self:
+    def load(cls, path: Path | str, *, trusted: "TrustedKeys | None" = None) -> Self:
         """Read a bundle and verify every file's hash before any engine opens it.
 
         With `trusted`, one of those keys must have signed it, and it may hold no other file.

@@ -5,8 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from edgecnn import strict_json
 from edgecnn.errors import EdgeCnnError
 
@@ -44,6 +42,8 @@ def write(name: str, kept: Any) -> None:
 
 def _clear_up(path: Path) -> None:
     """Remove what programs left unfinished that were killed while they wrote it."""
+    import psutil  # takes a while, and most starts keep nothing
+
     for left in path.parent.glob(f"{path.stem}.*"):
         number = left.suffix[1:]
         if number.isdecimal() and not psutil.pid_exists(int(number)):

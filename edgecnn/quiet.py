@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgecnn.artifacts import is_artifact
-from edgecnn.bundle import MANIFEST
 from edgecnn.errors import DataError
 
 
@@ -65,5 +63,8 @@ def import_keras() -> None:
 
 def import_keras_if_needed(what: str) -> None:
     """As `import_keras_for`, unless `what` is a bundle or a model file, which need none."""
+    from edgecnn.artifacts import is_artifact
+    from edgecnn.bundle import MANIFEST
+
     if not (Path(what) / MANIFEST).is_file() and not is_artifact(what):
         import_keras_for(what)

@@ -81,7 +81,7 @@ def _largest(logits: Values, *, keepdims: bool = False) -> Any:
     """The largest of each of `(..., outputs)`."""
     if logits.ndim == 1:  # in every frame's way, and several times as fast
         return logits[logits.argmax()]
-    return np.maximum.reduce(logits, axis=-1, keepdims=keepdims)
+    return logits.max(axis=-1, keepdims=keepdims)
 
 
 def of_each(values: Values, head: Head) -> Values:

@@ -22,7 +22,6 @@ from typing import Self
 from edgecnn.errors import EdgeCnnError, SignatureError
 from edgecnn.shell import typed
 
-SIGNATURE = "manifest.json.sig"
 NAMESPACE = "edgecnn-bundle"
 SYSTEM_KEYS = Path("/etc/edgecnn/trusted_keys")
 LARGEST = 64 * 1024

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgecnn.bundle import MANIFEST, Bundle, refuse_unlisted
+from edgecnn.bundle import MANIFEST, SIGNATURE, Bundle, refuse_unlisted
 from edgecnn.errors import BundleError
-from edgecnn.signature import SIGNATURE, PublicKey, TrustedKeys, signed, signing_key
+from edgecnn.signature import PublicKey, TrustedKeys, signed, signing_key
 
 
 def sign(bundle_dir: Path | str, key: Path | str) -> PublicKey:

@@ -51,6 +51,8 @@ def typed(found: Any, **types: type) -> None:
 
 def hidden(text: str) -> str | None:
     """The first character that a terminal would obey rather than show; None where all are text."""
+    if text.isprintable():  # what mostly is, is known at once
+        return None
     for character in text:
         if (unicodedata.category(character) == "Cc" and character != "\t") or character in BIDI:
             return character

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +11,17 @@ from edgecnn.arguments import at_least
 from edgecnn.bundle import Bundle
 from edgecnn.opencv import opencv
 from edgecnn.preprocessing import Frame, FramePreparer
-from edgecnn.signature import TrustedKeys
 from edgecnn.targets.answer import AnswerOptions, answerer
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.engines import runtimes
-from edgecnn.targets.engines.choice import choose
 from edgecnn.targets.engines.loading import check_ends, load_session
 from edgecnn.targets.engines.session import Session
 from edgecnn.targets.prediction import Latency, Prediction
 from edgecnn.targets.region import Region
+
+if TYPE_CHECKING:
+    from edgecnn.signature import TrustedKeys
 
 
 class Classifier:
@@ -116,7 +118,7 @@ def load(
     threshold: float | None = None,
     answers: AnswerOptions | None = None,
     self_check: bool = True,
-    trusted: TrustedKeys | None = None,
+    trusted: "TrustedKeys | None" = None,
 ) -> Classifier:
     """Open a bundle in an engine.
 
@@ -136,6 +138,8 @@ def load(
     board = detect(name=target)
     fastest = None
     if runtime == "auto":
+        from edgecnn.targets.engines.choice import choose
+
         fastest = choose(bundle, board, threads, self_check=self_check)
     threads = threads or (fastest.threads if fastest else board.threads)
     name, session = load_session(

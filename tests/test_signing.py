@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 import edgecnn
 from edgecnn import signature
-from edgecnn.bundle import MANIFEST, Bundle, describe_file
+from edgecnn.bundle import MANIFEST, SIGNATURE, Bundle, describe_file
 from edgecnn.cli import cli
 from edgecnn.errors import BundleError, SignatureError
-from edgecnn.signature import SIGNATURE, TrustedKeys
+from edgecnn.signature import TrustedKeys
 from edgecnn.targets.engines import probe
 
 

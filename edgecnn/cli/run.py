@@ -3,10 +3,11 @@
 import getpass
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+import edgecnn
 from edgecnn.cli.options import (
     THREADS,
     key_option,
@@ -15,6 +16,9 @@ from edgecnn.cli.options import (
     target_option,
 )
 from edgecnn.cli.run_options import decision_options, output_options, source_options
+
+if TYPE_CHECKING:
+    from edgecnn.targets.live.shadow import ShadowOptions
 
 
 @click.command()
@@ -63,14 +67,10 @@ def command(
     if print_systemd:
         _print_systemd(bundle)
         return
-    from edgecnn.signature import TrustedKeys
     from edgecnn.targets.answer import AnswerOptions
-    from edgecnn.targets.live.alarm import AlarmOptions
-    from edgecnn.targets.live.decisions import DecisionRule
     from edgecnn.targets.live.loop import LiveOptions
     from edgecnn.targets.live.outputs import Outputs
     from edgecnn.targets.live.runner import run
-    from edgecnn.targets.live.shadow import ShadowOptions
     from edgecnn.targets.region import Region
 
     smooth, threshold, hysteresis, roi = map(
@@ -84,9 +84,9 @@ def command(
     options = LiveOptions(
         region=Region.parse(roi) if roi else None,
         answers=answers,
-        alarm=AlarmOptions.parse(alarm) if alarm else None,
-        shadow=ShadowOptions.parse(shadow, shadow_share) if shadow else None,
-        rule=DecisionRule(smooth, threshold, hysteresis or 0.0) if decides else None,
+        alarm=edgecnn.AlarmOptions.parse(alarm) if alarm else None,
+        shadow=_shadow(shadow, shadow_share) if shadow else None,
+        rule=edgecnn.DecisionRule(smooth, threshold, hysteresis or 0.0) if decides else None,
         **{name: given.pop(name) for name in LIVE},
     )
     ctx.exit(
@@ -98,11 +98,17 @@ def command(
             runtime=runtime,
             threads=threads,
             self_check=self_check,
-            trusted=TrustedKeys.required(keys) if require_signature or keys else None,
+            trusted=edgecnn.TrustedKeys.required(keys) if require_signature or keys else None,
             frames=frames,
             options=options,
         )
     )
+
+
+def _shadow(bundle: Path, share: str) -> "ShadowOptions":
+    from edgecnn.targets.live.shadow import ShadowOptions
+
+    return ShadowOptions.parse(bundle, share)
 
 
 def _print_systemd(bundle: Path) -> None:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgecnn.bundle import MANIFEST, Bundle, describe_file, file_sha256
+from edgecnn.bundle import MANIFEST, SIGNATURE, Bundle, describe_file, file_sha256
 from edgecnn.errors import DeployError
-from edgecnn.signature import SIGNATURE
 
 
 @dataclass(frozen=True)

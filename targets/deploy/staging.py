@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edgecnn.bundle import SIGNATURE
 from edgecnn.errors import DeployError
-from edgecnn.signature import SIGNATURE
 from edgecnn.targets.deploy.payload import Payload, pack_bundle, pack_wheels
 from edgecnn.targets.deploy.progress import DeployProgress
 from edgecnn.targets.deploy.remote import RemoteBoard, State

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, RuntimeUnavailable
@@ -10,7 +11,9 @@ from edgecnn.preprocessing import FramePreparer
 from edgecnn.targets.board.target import Target
 from edgecnn.targets.engines import runtimes
 from edgecnn.targets.engines.session import Session
-from edgecnn.targets.engines.trial import Tried
+
+if TYPE_CHECKING:
+    from edgecnn.targets.engines.trial import Tried
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +24,7 @@ def load_session(
     runtime: str,
     threads: int,
     *,
-    fastest: Tried | None = None,
+    fastest: "Tried | None" = None,
     self_check: bool = True,
 ) -> tuple[str, Session]:
     """The runtime that took the bundle, and its session.
@@ -72,7 +75,7 @@ def _open(
     runtime: str,
     threads: int,
     refused: tuple[str, ...] = (),
-    fastest: Tried | None = None,
+    fastest: "Tried | None" = None,
 ) -> tuple[str, Session]:
     name = runtime
     if runtime == "auto":

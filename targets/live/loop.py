@@ -7,22 +7,24 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgecnn.errors import EdgeCnnError, RuntimeUnavailable
-from edgecnn.signature import TrustedKeys
 from edgecnn.targets.answer import AnswerOptions
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
-from edgecnn.targets.live.alarm import AlarmOptions, Watch
-from edgecnn.targets.live.decisions import DecisionRule, decider
 from edgecnn.targets.live.pace import Pace
 from edgecnn.targets.live.pulse import Pulse
-from edgecnn.targets.live.shadow import Shadow, ShadowOptions
 from edgecnn.targets.live.sources import DEFAULT_TIMEOUT_S, open_frames
 from edgecnn.targets.live.sources.source import FrameSource
 from edgecnn.targets.prediction import Prediction
 from edgecnn.targets.region import Region
-from edgecnn.usual import Usual
+
+if TYPE_CHECKING:  # what is asked for is imported then: a start waits for no other
+    from edgecnn.signature import TrustedKeys
+    from edgecnn.targets.live.alarm import AlarmOptions, Watch
+    from edgecnn.targets.live.decisions import DecisionRule
+    from edgecnn.targets.live.shadow import Shadow, ShadowOptions
 
 log = logging.getLogger(__name__)
 FEW = 10
@@ -49,11 +51,11 @@ class LiveOptions:
     """Look at fewer frames while they are older than this when answered (p99). Live sources."""
     answers: AnswerOptions = field(default_factory=AnswerOptions)
     """What is asked of answers beside the label."""
-    alarm: AlarmOptions | None = None
+    alarm: "AlarmOptions | None" = None
     """Adds to each prediction whether the stream is still like the held-out pictures."""
-    rule: DecisionRule | None = None
+    rule: "DecisionRule | None" = None
     """Adds a decision to each prediction."""
-    shadow: ShadowOptions | None = None
+    shadow: "ShadowOptions | None" = None
     """A candidate that looks at some of the frames, and how often it differs."""
 
     @property
@@ -81,7 +83,7 @@ def classify(
     threads: int | None = None,
     frames: int | None = None,
     options: LiveOptions | None = None,
-    trusted: TrustedKeys | None = None,
+    trusted: "TrustedKeys | None" = None,
     stop: threading.Event | None = None,
 ) -> Iterator[Prediction]:
     """Predictions for the frames of a source, until it ends or `frames` were answered.
@@ -115,8 +117,8 @@ def classify(
 
 @contextmanager
 def open_shadow(
-    options: LiveOptions, classifier: Classifier, trusted: TrustedKeys | None
-) -> Iterator[Shadow | None]:
+    options: LiveOptions, classifier: Classifier, trusted: "TrustedKeys | None"
+) -> "Iterator[Shadow | None]":
     """The candidate that the options ask for, until the end of the block."""
     shadow = options.shadow.open(classifier, trusted) if options.shadow else None
     try:
@@ -134,12 +136,16 @@ def follow(
     frames: int | None,
     stop: threading.Event,
     pulse: Pulse | None = None,
-    shadow: Shadow | None = None,
+    shadow: "Shadow | None" = None,
 ) -> Iterator[tuple[Prediction, Captured]]:
     """As `answers`, at the pace and with the decisions that the options ask for."""
     pace = Pace(options.max_fps, options.max_age_ms if source.live else None)
     labels, head = classifier.bundle.labels, classifier.head
-    decide = decider(options.rule, labels, head) if options.rule else None
+    decide = None
+    if options.rule:
+        from edgecnn.targets.live.decisions import decider
+
+        decide = decider(options.rule, labels, head)
     watch = _watch(classifier, options.alarm) if options.alarm else None
     for prediction, captured in answers(
         source, classifier, frames=frames, stop=stop, pace=pace, pulse=pulse
@@ -158,7 +164,10 @@ def follow(
         yield prediction, captured
 
 
-def _watch(classifier: Classifier, options: AlarmOptions) -> Watch:
+def _watch(classifier: Classifier, options: "AlarmOptions") -> "Watch":
+    from edgecnn.targets.live.alarm import Watch
+    from edgecnn.usual import Usual
+
     usual = Usual.load(classifier.bundle, classifier.format)
     if usual is None:
         raise EdgeCnnError(

@@ -4,15 +4,18 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgecnn.targets.board.target import Target
 from edgecnn.targets.classifier import Classifier
 from edgecnn.targets.live.pulse import Pulse
-from edgecnn.targets.live.shadow import Shadow
 from edgecnn.targets.live.sinks import Sink
 from edgecnn.targets.live.sources.source import FrameSource
 from edgecnn.targets.live.stopping import Stop
 from edgecnn.targets.region import Region
+
+if TYPE_CHECKING:
+    from edgecnn.targets.live.shadow import Shadow
 
 LINES, FRAMES = 256, 4
 """How many may be on their way to an output; frames are large."""
@@ -63,7 +66,7 @@ class Outputs:
         board: Target,
         stop: Stop,
         pulse: Pulse,
-        shadow: Shadow | None = None,
+        shadow: "Shadow | None" = None,
     ) -> list[Sink]:
         """Open them, to be closed with `held`; raises `EdgeCnnError` where one cannot be.
 

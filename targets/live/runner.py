@@ -4,18 +4,20 @@ import logging
 import signal
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edgecnn.signature import TrustedKeys
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.live.loop import LiveOptions, follow, open_shadow
 from edgecnn.targets.live.outputs import Outputs
 from edgecnn.targets.live.pulse import Pulse
-from edgecnn.targets.live.sinks.alarms import Alarms
 from edgecnn.targets.live.spoken import spoken_beside
 from edgecnn.targets.live.stopping import stop_on_signals
 from edgecnn.targets.live.systemd import Notifier
 from edgecnn.targets.live.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from edgecnn.signature import TrustedKeys
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +32,7 @@ def run(
     runtime: str = "auto",
     threads: int | None = None,
     self_check: bool = True,
-    trusted: TrustedKeys | None = None,
+    trusted: "TrustedKeys | None" = None,
     frames: int | None = None,
     options: LiveOptions | None = None,
 ) -> int:
@@ -61,6 +63,8 @@ def run(
         shadow = held.enter_context(open_shadow(options, classifier, trusted))
         sinks = outputs.open(held, opened, classifier, board, stop, pulse, shadow)
         if options.alarm:
+            from edgecnn.targets.live.sinks.alarms import Alarms
+
             sinks.append(Alarms())
         held.callback(notifier.close)
         held.enter_context(Watchdog(pulse, notifier))

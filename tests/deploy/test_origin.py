@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 import edgecnn
-from edgecnn.bundle import MANIFEST
-from edgecnn.signature import SIGNATURE
+from edgecnn.bundle import MANIFEST, SIGNATURE
 
 BundleWriter = Callable[..., Path]
 

@@ -32,8 +32,18 @@ class LiteRt:
 
     def engine(self) -> str:
         """`ai-edge-litert 2.3.0`; raises `RuntimeUnavailable` where neither package is usable."""
-        distribution = _installed()
-        return f"{distribution} {metadata.version(distribution)}"
+        for distribution in ENGINES:
+            try:
+                version = metadata.version(distribution)
+            except metadata.PackageNotFoundError:
+                continue
+            if distribution == "tflite-runtime":
+                _check_numpy()
+            return f"{distribution} {version}"
+        raise RuntimeUnavailable(
+            "LiteRT is not installed: pip install ai-edge-litert (32-bit boards with Python 3.11: "
+            "pip install 'edgecnn[tflite-runtime]')"
+        )
 
     def open(self, model: Path, threads: int) -> "LiteRtSession":
         """Load a model file and allocate its tensors."""
@@ -124,23 +134,13 @@ class LiteRtSession:
         return row
 
 
-def _installed() -> str:
-    for distribution in ENGINES:
-        try:
-            metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
-        numpy = metadata.version("numpy")
-        if distribution == "tflite-runtime" and int(numpy.split(".")[0]) >= 2:
-            raise RuntimeUnavailable(
-                f"tflite-runtime was built for numpy 1 and crashes with the numpy {numpy} "
-                "installed here: pip install 'numpy<2'"
-            )
-        return distribution
-    raise RuntimeUnavailable(
-        "LiteRT is not installed: pip install ai-edge-litert (32-bit boards with Python 3.11: "
-        "pip install 'edgecnn[tflite-runtime]')"
-    )
+def _check_numpy() -> None:
+    numpy = metadata.version("numpy")
+    if int(numpy.split(".")[0]) >= 2:
+        raise RuntimeUnavailable(
+            f"tflite-runtime was built for numpy 1 and crashes with the numpy {numpy} "
+            "installed here: pip install 'numpy<2'"
+        )
 
 
 def _described(details: list[dict[str, Any]]) -> list[tuple[str, tuple[int, ...]]]:
