@@ -8,6 +8,7 @@ LEVEL ?=
 MINUTES ?= 30
 RUNS ?= 1000000
 COUNT ?= 50
+OTHERS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-full test-arm check types fuzz crash soak bench docs pictures lock audit clean
@@ -60,16 +61,14 @@ soak: setup  ## Run live among faults for MINUTES=30: does it grow, lose or die?
 	$(BIN)/edgecnn export mobilenet_v2 --int8 --weights random --no-verdict --out .cache/bench/mobilenet_v2-int8
 	$(BIN)/python -m benchmarks.soak .cache/bench/mobilenet_v2-int8 --minutes $(MINUTES)
 
-bench: setup $(SAMPLES)/complete  ## Measure against named peers, ratios in one run
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
-	$(BIN)/python -m benchmarks.export
-	$(BIN)/edgecnn export mobilenet_v2 --int8 --weights random --out .cache/bench/mobilenet_v2-int8
-	$(BIN)/python -m benchmarks.live .cache/bench/mobilenet_v2-int8
-	$(BIN)/python benchmarks/sinks.py .cache/bench/mobilenet_v2-int8
-	$(BIN)/edgecnn export efficientnet_lite0 --int8 --out .cache/bench/efficientnet_lite0-int8
-	$(BIN)/python benchmarks/start.py .cache/bench/efficientnet_lite0-int8 \
-		$(SAMPLES)/photographs/imagenet_18_317.jpg
-	$(BIN)/python benchmarks/compare.py
+bench: setup $(SAMPLES)/complete  ## Ratios against named peers, as a page; OTHERS=PYTHON has more engines
+	$(BIN)/edgecnn export mobilenet_v2 --int8 --weights random --no-verdict --out .cache/bench/mobilenet_v2-int8
+	$(BIN)/edgecnn export mobilenet_v2 --fp32 --format onnx --weights random --no-verdict \
+		--out .cache/bench/mobilenet_v2-fp32
+	$(BIN)/edgecnn export efficientnet_lite0 --int8 --no-verdict --out .cache/bench/efficientnet_lite0-int8
+	$(BIN)/python -m benchmarks.bench .cache/bench/mobilenet_v2-int8 .cache/bench/mobilenet_v2-fp32 \
+		.cache/bench/efficientnet_lite0-int8 $(SAMPLES)/photographs/imagenet_18_317.jpg \
+		$(if $(OTHERS),--others $(OTHERS))
 
 docs: setup  ## The documentation as a site, in .cache/site; served, it can be searched
 	$(BIN)/zensical build --strict

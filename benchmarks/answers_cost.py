@@ -12,16 +12,20 @@ thread).
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edgecnn.reliability import Coverage
+from edgecnn.bundle import Bundle
+from edgecnn.reliability import Coverage, Reliability
 from edgecnn.targets.answer import AnswerOptions, Said, reader
 from edgecnn.targets.captured import Captured
 from edgecnn.targets.classifier import Classifier, load
+from edgecnn.targets.engines import runtimes
 from edgecnn.targets.live.alarm import AlarmOptions, Watch
 from edgecnn.usual import Usual
 
@@ -54,22 +58,32 @@ def main() -> None:
     parser.add_argument("--runtime", default="onnxruntime")
     parser.add_argument("--frames", type=int, default=3000)
     asked = parser.parse_args()
+    bundles = list(filter(None, (asked.bundle, asked.with_features)))
+    ways, times = measured(bundles, asked.runtime, asked.frames)
+    rng = np.random.default_rng(0)
+    for place, way in enumerate(ways):
+        show(way, times[:, place], times[:, place - place % 2], rng)
+
+
+def measured(
+    bundles: Sequence[Path], runtime: str, frames: int
+) -> tuple[list[Way], NDArray[np.float64]]:
+    """Without and with all of it for each bundle, and `(frames, ways, 3)` of what a way says."""
     ways: list[Way] = []
-    for bundle in filter(None, (asked.bundle, asked.with_features)):
-        before, all_of_it = plain(bundle, asked.runtime), full(bundle, asked.runtime)
+    for bundle in bundles:
+        before, all_of_it = plain(bundle, runtime), full(bundle, runtime)
         # Two copies of the weights would differ in what the processor's cache holds.
         all_of_it.classifier.session = before.classifier.session
         ways += [before, all_of_it]
     rng = np.random.default_rng(0)
-    frames = [rng.integers(0, 256, (480, 640, 3), np.uint8) for _ in range(8)]
-    times = np.empty((asked.frames, len(ways), 3))
-    for n in range(-WARM_UP, asked.frames):
+    shown = [rng.integers(0, 256, (480, 640, 3), np.uint8) for _ in range(8)]
+    times = np.empty((frames, len(ways), 3))
+    for n in range(-WARM_UP, frames):
         for place in rng.permutation(len(ways)):
-            spent = ways[place](frames[n % 8])
+            spent = ways[place](shown[n % 8])
             if n >= 0:
                 times[n, place] = spent
-    for place, way in enumerate(ways):
-        show(way, times[:, place], times[:, place - place % 2], rng)
+    return ways, times
 
 
 def plain(bundle: Path, runtime: str) -> Way:
@@ -82,7 +96,12 @@ def plain(bundle: Path, runtime: str) -> Way:
 
 def full(bundle: Path, runtime: str) -> Way:
     """With everything that can be asked for."""
-    asked = AnswerOptions(coverage=Coverage(0.9), reject=0.05)
+    loaded = Bundle.load(bundle)
+    known = Reliability.load(loaded, runtimes.get(runtime).format)
+    assert known is not None
+    # Coverage is of pictures with labels, which an export may have had none of.
+    coverage = Coverage(0.9) if len(known.true) else None
+    asked = AnswerOptions(coverage=coverage, reject=0.05)
     classifier = load(bundle, runtime, 1, answers=asked)
     usual = Usual.load(classifier.bundle, classifier.format)
     assert usual is not None

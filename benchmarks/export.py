@@ -6,7 +6,7 @@ and the same calibration pictures:
 `tf.lite.TFLiteConverter`, ONNX Runtime's `quantize_static` behind tf2onnx, and NNCF's `quantize`
 behind `ov.convert_model`, as in `peers.py`.
 
-    make bench          (or: python -m benchmarks.export [--pictures 100])
+    pip install -e '.[bench]' && python -m benchmarks.export [--pictures 100]
 
 Prints seconds and peak resident memory of each process, and the ratio. Ours includes importing
 TensorFlow, building the model, and verifying all three artifacts against Keras.

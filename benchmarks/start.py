@@ -52,27 +52,35 @@ def first_answer(command: list[str], said: bytes) -> tuple[float, int]:
     return seconds, resident
 
 
+def first_answers(
+    bundle: Path, picture: Path, threads: int, times: int
+) -> dict[str, list[tuple[float, int]]]:
+    """What `first_answer` says of edgecnn and of the bare script, in turn."""
+    edgecnn = [sys.executable, "-m", "edgecnn", "run", str(bundle), "--runtime", "litert"]
+    # Its standard input stays open, as that of the bare script does: both are still there when
+    # their memory is read.
+    edgecnn += ["--threads", str(threads), "--source", "-", "--jsonl", "-"]
+    model = str(bundle / "model.tflite")
+    commands = {
+        "edgecnn run": edgecnn,
+        "bare LiteRT": [sys.executable, "-c", BARE, model, str(picture), str(threads)],
+    }
+    found: dict[str, list[tuple[float, int]]] = {name: [] for name in commands}
+    for _ in range(times):
+        for name, command in commands.items():
+            said = picture.read_bytes() if command is edgecnn else b""
+            found[name].append(first_answer(command, said))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("bundle", type=Path)
     parser.add_argument("picture", type=Path)
     parser.add_argument("--times", type=int, default=9)
-    parser.add_argument("--threads", default="2")
+    parser.add_argument("--threads", type=int, default=2)
     asked = parser.parse_args()
-    edgecnn = [sys.executable, "-m", "edgecnn", "run", str(asked.bundle), "--runtime", "litert"]
-    # Its standard input stays open, as that of the bare script does: both are still there when
-    # their memory is read.
-    edgecnn += ["--threads", asked.threads, "--source", "-", "--jsonl", "-"]
-    model = str(asked.bundle / "model.tflite")
-    commands = {
-        "edgecnn run": edgecnn,
-        "bare LiteRT": [sys.executable, "-c", BARE, model, str(asked.picture), asked.threads],
-    }
-    found: dict[str, list[tuple[float, int]]] = {name: [] for name in commands}
-    for _ in range(asked.times):
-        for name, command in commands.items():
-            said = asked.picture.read_bytes() if command is edgecnn else b""
-            found[name].append(first_answer(command, said))
+    found = first_answers(asked.bundle, asked.picture, asked.threads, asked.times)
     medians = {
         name: [statistics.median(values) for values in zip(*runs, strict=True)]
         for name, runs in found.items()

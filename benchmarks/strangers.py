@@ -164,7 +164,7 @@ def by_pytorch_ood(file: Path) -> None:
 
 
 def _detectors(file: Path) -> Iterator[tuple[str, Callable[[Any], Any], dict[str, Any]]]:
-    import torch  # type: ignore[import-not-found]
+    import torch
     from pytorch_ood import detector  # type: ignore[import-not-found]
 
     found = np.load(file)

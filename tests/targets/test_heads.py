@@ -51,7 +51,7 @@ def certainty(level: int) -> float:
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(1, 40))
 def test_the_best_labels_are_those_of_a_stable_sort(levels: list[int], count: int) -> None:
     """As int8 gives them: of ten levels, so that many are equal."""
-    values, count = np.array(levels, np.float32) / 9, min(count, len(levels))
+    values, count = np.array(levels, np.float32), min(count, len(levels))
     whole = sorted(range(len(levels)), key=lambda place: -levels[place])
     assert best(values, count) == whole[:count]
     assert best(values, min(count, FEW)) == whole[: min(count, FEW)]
