@@ -307,6 +307,7 @@ def page(found: dict[str, Any]) -> str:
         f".cache/memory.json`; {found['made_at'][:10]}, {found['cpu']}, "
         f"{found['cores']} cores; {', '.join(found['engines'])}.",
         "",
+        *([found["note"], ""] if found["note"] else []),
         "## Networks left out, on this machine",
         "",
         "Each network is predicted from the others; random weights, own input and 128×128.",
@@ -405,10 +406,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("measured", type=Path)
     parser.add_argument("--memory", type=Path)
+    parser.add_argument("--note", default="", help="What to know of how it was measured.")
     asked = parser.parse_args()
     rows = [observed(row) for row in json.loads(asked.measured.read_text())]
     memory = json.loads(asked.memory.read_text()) if asked.memory else []
-    found = judged(rows, memory)
+    found = judged(rows, memory) | {"note": asked.note}
     folder = ROOT / "docs" / "benchmarks"
     folder.mkdir(exist_ok=True)
     (folder / "choose.json").write_text(json.dumps(found, indent=1) + "\n")
