@@ -70,12 +70,19 @@ def _merge_pairs(graph: Graph, merge: Callable[[Operator, Operator], bool]) -> N
 
     `merge(producer, op)` changes the producer and returns True if `op` is now superfluous.
     """
+    by_name, consumers = graph.by_name, graph.consumers()
     for op in list(graph.operators):
         if len(op.inputs) != 1:
             continue
-        producer = graph[op.inputs[0]]
-        if len(graph.consumers()[producer.name]) == 1 and merge(producer, op):
-            _remove(graph, op)
+        producer = by_name[op.inputs[0]]
+        if len(consumers[producer.name]) == 1 and merge(producer, op):
+            readers = consumers[producer.name] = consumers.pop(op.name)
+            for reader in readers:
+                reader.inputs = [producer.name if i == op.name else i for i in reader.inputs]
+            if graph.output == op.name:
+                graph.output = producer.name
+            del by_name[op.name]
+    graph.operators[:] = [op for op in graph if op.name in by_name]
 
 
 def _normalise_inside(graph: Graph, preprocessing: Preprocessing) -> None:
