@@ -16,8 +16,9 @@ from edgecnn import artifacts, memory
 from edgecnn.arguments import at_least, one_of
 from edgecnn.artifacts.description import TYPES
 from edgecnn.bundle import MANIFEST, Bundle
-from edgecnn.errors import BundleError, EdgeCnnError, require
+from edgecnn.errors import BundleError, EdgeCnnError
 from edgecnn.graph import Graph, Operator
+from edgecnn.weightless import weightless
 
 if TYPE_CHECKING:
     import keras
@@ -272,9 +273,7 @@ def analyze(
         return analyze_model(model, architecture=name, dtype=dtype or "int8", batch=batch)
     from edgecnn import zoo
 
-    keras = require("keras", what="Building a network", package="Keras", extra="export")
-    # Shapes are enough: in this scope variables get no values, which can be gigabytes.
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         return analyze_model(
             zoo.build(str(what), input_shape, classes),
             architecture=str(what),

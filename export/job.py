@@ -179,7 +179,7 @@ def write_int8(job: Job) -> dict[str, Any]:
     )
     with job.clock.step("calibrate", len(quantiser.images)):
         quantiser.observe()
-    recipe, max_drop = job.request.options.recipe, job.request.options.max_drop
+    max_drop = job.request.options.max_drop
     if job.kept is not None:
         decided: dict[str, Any] = job.kept.manifest["quantisation"]
         rung = job.attempt(quantiser, "quantise", Recipe.from_json(decided["recipe"]))
@@ -187,6 +187,8 @@ def write_int8(job: Job) -> dict[str, Any]:
             return decided
         # What held for the other formats does not for the new one: all are made anew.
         job.kept = None
+    with job.clock.step("quantise"):
+        recipe = quantiser.settled(job.request.options.recipe)
     if max_drop is None:
         tried = [job.attempt(quantiser, "quantise", recipe)]
     else:

@@ -2,5 +2,5 @@
 
 from typing import Literal, get_args
 
-Method = Literal["minmax", "percentile", "mse", "entropy"]
+Method = Literal["auto", "mse", "minmax", "percentile", "entropy"]
 METHODS: tuple[Method, ...] = get_args(Method)

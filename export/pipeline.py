@@ -61,7 +61,7 @@ def export(
     *,
     held_out: Path | str | None = None,
     weights: str = "auto",
-    method: Method = "mse",
+    method: Method = "auto",
     weight_bits: WeightBits = 8,
     symmetric: bool = False,
     max_drop: float | None = None,

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import keras
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -158,3 +159,11 @@ def test_the_ways_to_lower_the_peak_are_about_right() -> None:
     assert truth == pytest.approx(564_480, rel=0.02)
     wide = analyze("resnet34", dtype="fp32", batch=2)
     assert len(ways_to_lower(wide)) == 3
+
+
+def test_no_weights_come_later() -> None:
+    """Keras keeps a list of variables without values, and fills it with the next layer it sees."""
+    analyze("alexnet")
+    before = psutil.Process().memory_info().rss
+    keras.layers.Dense(1)(keras.Input((1,)))
+    assert psutil.Process().memory_info().rss - before < 50e6, "AlexNet has 244 MB of weights"

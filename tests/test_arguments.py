@@ -15,7 +15,7 @@ from edgecnn.targets.engines import probe
 BUNDLE = probe.bundle("colours").path
 ASKED: dict[str, Any] = {
     "precision": "int8",
-    "method": "mse",
+    "method": "auto",
     "weight_bits": 8,
     "symmetric": False,
     "max_drop": None,
@@ -42,7 +42,7 @@ def deploy(**changed: Any) -> Any:
     [
         (settings, {"precision": "int4"}, "Unknown precision 'int4': did you mean 'int8'"),
         (settings, {"precision": None}, "Unknown precision 'None'"),
-        (settings, {"method": "foo"}, "Unknown method 'foo': known: entropy"),
+        (settings, {"method": "foo"}, "Unknown method 'foo': known: auto, entropy"),
         (settings, {"weight_bits": 6}, "weight_bits must be 7 or 8, not 6"),
         (settings, {"weight_bits": "7"}, "weight_bits must be 7 or 8, not '7'"),
         (settings, {"max_drop": -0.5}, "max_drop must be at least 0, not -0.5"),

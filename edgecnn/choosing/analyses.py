@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn import zoo
+from edgecnn.weightless import weightless
 
 FILE = "analyses.json.gz"
 SIDES = (96, 128, 160, 192, 224)
@@ -49,13 +50,11 @@ def _all() -> dict[str, Analysis]:
 
 def computed(name: str, side: int) -> dict[str, Analysis]:
     """By precision, from the network itself."""
-    import keras
-
     from edgecnn.analysis import analyze_graph
     from edgecnn.export.folding import fold
     from edgecnn.export.lowering import lower
 
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         model = zoo.build(name, (side, side, zoo.get(name).input_shape[2]))
         trained = lower(model, values=False)
     deployed = fold(trained)

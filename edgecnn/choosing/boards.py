@@ -140,8 +140,8 @@ def _of_profiles(paths: Iterable[Path], origin: Origin) -> list[Observed]:
                 )
         except UNREADABLE as error:
             raise DataError(
-                f"{path} is not what this edgecnn's `edgecnn profile BUNDLE --json` prints "
-                f"({error!r}): export the bundle again, and profile that."
+                f"{path} ({error!r}) is not what `edgecnn profile BUNDLE --json` of this version "
+                "prints: export the bundle again, and profile that."
             ) from None
     return found
 

@@ -8,6 +8,7 @@ from edgecnn.checkpoint import RUNS, Checkpoint
 from edgecnn.choosing.choice import Choice, accuracy_of
 from edgecnn.choosing.front import Candidate, front
 from edgecnn.errors import CheckFailed
+from edgecnn.shell import typed
 
 log = logging.getLogger(__name__)
 FINALISTS = 3
@@ -91,8 +92,8 @@ def try_out(
         candidates=(*mine, *others),
         notes=(
             f"Accuracies are of your own test pictures. {run.path} is fine-tuned; the other "
-            "finalists learnt a classifier on frozen features only. Next: edgecnn export "
-            f"{run.path} --int8",
+            "finalists learnt a classifier on frozen features only. Next: "
+            + typed("edgecnn", "export", run.path, "--int8"),
             *found.notes[1:],
         ),
     )

@@ -85,7 +85,7 @@ if TYPE_CHECKING:
 @click.option(
     "--method",
     type=click.Choice(METHODS),
-    default="mse",
+    default="auto",
     show_default=True,
     help="How the ranges of int8 are chosen.",
 )

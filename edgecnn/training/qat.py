@@ -321,7 +321,7 @@ def _request(network: "Network", pictures: "CalibrationSet", head: "Kind | None"
             log.warning("%s", message)
 
     options = Options.of(
-        *("int8", "mse", 8),
+        *("int8", "auto", 8),
         symmetric=False,
         max_drop=None,
         explain_layers=False,

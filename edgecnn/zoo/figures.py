@@ -10,18 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from edgecnn import zoo
+from edgecnn.weightless import weightless
 from edgecnn.zoo.registry import FIGURES, Figures
 
 
 def figures_of(name: str) -> Figures:
     """The figures of a network at its default input, computed from the network itself."""
-    import keras
-
     from edgecnn.analysis import analyze_model
     from edgecnn.export.lowering import lower
 
-    # Shapes are enough: in this scope variables get no values, which would take most of the time.
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         model = zoo.build(name)
         int8 = analyze_model(model, dtype="int8")
         float32 = analyze_model(model, dtype="fp32")

@@ -122,6 +122,11 @@ def in_float(graph: Graph, images: Array) -> Array:
     return np.stack([run(image[None])[0] for image in images])
 
 
+def quantised_answers(quantised: Quantised, images: Array) -> Array:
+    run = GraphRun(quantised.graph, (), quantised)
+    return np.stack([run(image[None])[0] for image in images])
+
+
 # Biases
 
 
@@ -486,3 +491,29 @@ def test_extreme_ratios_run_in_tflite(make: Any, kernels: str) -> None:
         found = ran(to_tflite(quantised.graph, quantised), images, kernels)
         widest = 1e-2 * max(1.0, float(np.abs(wanted).max()))
         np.testing.assert_allclose(found, wanted, atol=widest)
+
+
+@pytest.mark.parametrize(("brightest", "method"), [(255, "percentile"), (20, "mse")])
+def test_a_few_far_larger_values_do_not_take_the_steps_of_all_others(
+    brightest: int, method: str
+) -> None:
+    """Four pixels of one picture in sixteen; the others are faint."""
+    rng, side = np.random.default_rng(2), 48
+    image = picture(1, side)
+    layers = [image, conv("first", image, np.arange(1, 5)[None, None, None] / 4, fused="relu")]
+    for name in ("second", "third"):
+        kernel = 0.9 * rng.normal(size=(1, 1, 4, 4))
+        layers.append(conv(name, layers[-1], kernel, -0.01, "relu"))
+    mean = Operator("mean", "global_avg_pool", ["third"], (1, 4), {"keepdims": False})
+    logits = dense("logits", mean, 400 * np.random.default_rng(1).normal(size=(4, 3)))
+    graph = Graph([*layers, mean, logits, result("p", "softmax", logits)], "p")
+    values = np.random.default_rng(0).integers(0, 20, (64, side, side, 1))
+    images = (values * np.linspace(0.2, 1, 64)[:, None, None, None]).astype(np.uint8)
+    images[::16, :2, :2] = brightest
+    quantiser, faint = Quantiser(graph, images), images[1:16]
+    assert quantiser.settled(Recipe()).method == method
+    usual, found = (
+        np.abs(quantised_answers(quantiser.quantise(recipe), faint) - in_float(graph, faint)).mean()
+        for recipe in (Recipe("mse"), Recipe())
+    )
+    assert found < 0.6 * usual if method == "percentile" else found == usual

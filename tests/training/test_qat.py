@@ -30,7 +30,7 @@ from edgecnn.training.state import RunState
 
 Array = np.ndarray
 OPTIONS = Options.of(
-    *("int8", "mse", 8),
+    *("int8", "auto", 8),
     symmetric=False,
     max_drop=None,
     explain_layers=False,

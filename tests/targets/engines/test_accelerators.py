@@ -14,7 +14,7 @@ from edgecnn.targets.board.jetson import Jetson
 from edgecnn.targets.board.machine import Machine
 from edgecnn.targets.board.readings.nvidia import TEGRA, Gpu
 from edgecnn.targets.classifier import load
-from edgecnn.targets.engines import probe, runtimes
+from edgecnn.targets.engines import choice, probe, runtimes
 from edgecnn.targets.engines.loading import choose_runtime
 from edgecnn.targets.engines.runtimes import nvidia, tensorrt
 from edgecnn.targets.engines.runtimes.onnxruntime import OnnxRuntimeSession
@@ -171,7 +171,7 @@ def test_a_library_that_is_missing_is_named(
 def test_a_robot_goes_on_with_the_next_engine(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, colour_bundle: Path
 ) -> None:
-    monkeypatch.setattr(classifier, "choose", lambda *_, **__: None)  # nothing was tried yet
+    monkeypatch.setattr(choice, "choose", lambda *_, **__: None)  # nothing was tried yet
     monkeypatch.setattr(classifier, "detect", lambda **_: Jetson(Machine()))
     opened = load(colour_bundle, threads=1)
     assert opened.runtime == "onnxruntime"
