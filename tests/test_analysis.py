@@ -165,5 +165,5 @@ def test_no_weights_come_later() -> None:
     """Keras keeps a list of variables without values, and fills it with the next layer it sees."""
     analyze("alexnet")
     before = psutil.Process().memory_info().rss
-    keras.layers.Dense(1)(keras.Input((1,)))
+    keras.layers.Lambda(lambda x: 2 * x)(keras.Input((1,)))  # Keras runs it to learn its shape
     assert psutil.Process().memory_info().rss - before < 50e6, "AlexNet has 244 MB of weights"
