@@ -78,8 +78,8 @@ def rows(pixels: Pixels) -> Rows:
 def worlds(data: str, seeds: int) -> Iterator[World]:
     """One after the other."""
     found = open_source(data)
-    pixels, classes = _arrays(found.train)
-    test_pixels, test_classes = _arrays(found.test)
+    pixels, classes = arrays(found.train)
+    test_pixels, test_classes = arrays(found.test)
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(pixels))
@@ -97,7 +97,8 @@ def worlds(data: str, seeds: int) -> Iterator[World]:
         )
 
 
-def _arrays(split: Split) -> tuple[Pixels, Classes]:
+def arrays(split: Split) -> tuple[Pixels, Classes]:
+    """Pixels and classes of a split that is in memory."""
     assert isinstance(split.frames, ArrayFrames)
     return split.frames.pixels, split.targets
 

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.labels import _arrays, other_camera, rows
+from benchmarks.labels import arrays, other_camera, rows
 from edgecnn import binomial
 from edgecnn.data import open_source
 from edgecnn.pictures import labelled_pictures
@@ -28,8 +28,8 @@ from edgecnn.training.learning_curve import (
     MOST_LABELS,
     Features,
     Floats,
-    _components,
-    _fitted,
+    components,
+    fitted_classifier,
     learning_curve,
 )
 
@@ -41,7 +41,7 @@ Draw = Callable[[Indices], Features]
 
 def fashion(data: str) -> tuple[int, Draw, Draw]:
     """How many pictures there are, and what the first camera and the other one see."""
-    pixels, classes = _arrays(open_source(data).train)
+    pixels, classes = arrays(open_source(data).train)
     rng = np.random.default_rng(0)
 
     def first(chosen: Indices) -> Features:
@@ -83,7 +83,7 @@ def joined(*parts: Features) -> Features:
 
 def accuracy(learned: Features, judged: Features, project: Callable[[Floats], Floats]) -> float:
     """Of the classifier that the curve is of, on what it was not fitted to."""
-    answers = _fitted(project(learned[0]), learned[1])(project(judged[0]))
+    answers = fitted_classifier(project(learned[0]), learned[1])(project(judged[0]))
     return float(np.mean(answers == judged[1]))
 
 
@@ -112,7 +112,7 @@ def main() -> None:
         assert curve is not None
         before, after = joined(old, came), joined(old, came, other(extra))
         judged = other(rest[:MOST_JUDGED])
-        project = _components(before[0])
+        project = components(before[0])
         gain = 100 * (accuracy(after, judged, project) - accuracy(before, judged, project))
         found.append((gain, curve.gain, *curve.interval))
     true, said, low, high = np.array(found).T

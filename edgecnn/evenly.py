@@ -14,4 +14,9 @@ Items = TypeVar("Items", bound=_Sliced)
 
 def evenly(items: Items, most: int) -> Items:
     """Every nth from the first on, so that there are at most so many (1 or more)."""
-    return items[:: max(1, -(-len(items) // most))]
+    return items[:: stride(len(items), most)]
+
+
+def stride(count: int, most: int) -> int:
+    """From one to the next, for at most so many of that count."""
+    return max(1, -(-count // most))

@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgecnn.export.accuracy import Probabilities
 from edgecnn.export.recipe import Quantiser, Recipe
 from edgecnn.export.statistics import GraphRun
 
@@ -76,14 +74,10 @@ def rank_layers(quantiser: Quantiser, recipe: Recipe) -> list[str]:
     images = quantiser.sample(RANKING_PICTURES)
     # Re-cooking for every layer with all corrections would take minutes and rank the same.
     fast = replace(recipe, rounding="nearest", bias_correction="fast")
-    expected = _answers(GraphRun(quantiser.graph, ()), images)
+    expected = GraphRun(quantiser.graph, ()).answers(images)
     left: dict[str, float] = {}
     for layer in quantiser.quantise(fast).weights:
         quantised = quantiser.quantise(replace(fast, float_layers=(*recipe.float_layers, layer)))
         run = GraphRun(quantised.graph, (), quantised)
-        left[layer] = float(np.abs(_answers(run, images) - expected).mean())
+        left[layer] = float(np.abs(run.answers(images) - expected).mean())
     return sorted(left, key=left.__getitem__)
-
-
-def _answers(run: GraphRun, images: NDArray[np.uint8]) -> Probabilities:
-    return np.stack([probabilities for probabilities, _ in run.over(images)])

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.evenly import evenly
+from edgecnn.evenly import evenly, stride
 from edgecnn.export.bias_correction import correct_biases, correct_biases_in_sequence
 from edgecnn.export.clipping import clip
 from edgecnn.export.equalise import equalised
@@ -149,23 +149,19 @@ class Quantiser:
 
     def _error(self, quantised: Quantised) -> float:
         """Mean absolute error of the answers on the judges."""
-        found = GraphRun(quantised.graph, (), quantised).over(self._judges)
-        errors = [
-            np.abs(answer - expected).mean()
-            for (answer, _), expected in zip(found, self._expected, strict=True)
-        ]
-        return float(np.mean(errors))
+        found = GraphRun(quantised.graph, (), quantised).answers(self._judges)
+        return float(np.abs(found - self._expected).mean())
 
     @property
     def _judges(self) -> NDArray[np.uint8]:
         """As many pictures as the sample, and others where there are enough."""
-        step = max(1, -(-len(self.images) // SAMPLE))
+        step = stride(len(self.images), SAMPLE)
         return self.images[step // 2 :: step]
 
     @cached_property
-    def _expected(self) -> list[Array]:
+    def _expected(self) -> Array:
         """What the float network says of the judges."""
-        return [answer for answer, _ in GraphRun(self.graph, ()).over(self._judges)]
+        return GraphRun(self.graph, ()).answers(self._judges)
 
     def _with(self, equalise: bool) -> tuple[Graph, Statistics]:
         if equalise not in self._prepared:

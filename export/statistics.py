@@ -102,6 +102,10 @@ class GraphRun:
         """The same for each of many (count, H, W, C), in order; a picture on every core."""
         return in_order(lambda image: self(image[None]), images)
 
+    def answers(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+        """The probabilities alone, a row for each picture."""
+        return np.stack([probabilities for probabilities, _ in self.over(images)])
+
 
 def features(graph: Graph) -> list[Operator]:
     """The operators whose results are numbers before they are probabilities."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgecnn.binomial import Z95
 from edgecnn.evenly import evenly
-from edgecnn.export.accuracy import Probabilities, divergence
+from edgecnn.export.accuracy import divergence
 from edgecnn.export.bias_correction import correct_biases
 from edgecnn.export.clipping import clip
 from edgecnn.export.heads import tail
@@ -135,7 +135,7 @@ def judge(
             found.graph, found.scales, shipped.weights, found.float_operators, found.symmetric
         )
         found = correct_biases(graph, found, seen.means)
-        return divergence(expected, _answers(found, images), head=head)
+        return divergence(expected, GraphRun(found.graph, (), found).answers(images), head=head)
 
     half, every = lost(of_half), lost(of_all)
     gain = half - every
@@ -152,11 +152,6 @@ def judge(
         len(names),
         tuple(_decided(shipped, seen, of_all, pictures)),
     )
-
-
-def _answers(quantised: Quantised, images: NDArray[np.uint8]) -> Probabilities:
-    run = GraphRun(quantised.graph, (), quantised)
-    return np.stack([found for found, _ in run.over(images)])
 
 
 def _decided(

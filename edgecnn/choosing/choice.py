@@ -26,10 +26,6 @@ Setting = tuple[str, str, int]
 """Engine, precision and threads."""
 
 
-def _silent(_: str) -> None:
-    pass
-
-
 @dataclass(frozen=True)
 class Choice:
     """What came of it."""
@@ -128,7 +124,7 @@ def choose(
     accuracy: float | None = None,
     profiles: Iterable[Path | str] = (),
     runs: Iterable[Path | str] = (),
-    progress: Callable[[str], None] = _silent,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Choice:
     """The networks that keep within the limits on a board, and that none beats in everything.
 

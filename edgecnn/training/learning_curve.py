@@ -84,7 +84,7 @@ def learning_curve(
     sizes = np.unique([round(count * share) for share in SHARES])
     if not len(known[1]):
         known = new[0][:0], new[1][:0]
-    project = _components(np.concatenate([known[0], new[0]]))
+    project = components(np.concatenate([known[0], new[0]]))
     old_x, new_x, test_x = (project(part[0]) for part in (known, new, held_out))
     right = np.empty((ORDERS, len(sizes), len(test_x)), bool)
     for order in range(ORDERS):
@@ -93,7 +93,7 @@ def learning_curve(
             part = chosen[:size]
             x = np.concatenate([old_x, new_x[part]])
             y = np.concatenate([known[1], new[1][part]])
-            right[order, place] = _fitted(x, y)(test_x) == held_out[1]
+            right[order, place] = fitted_classifier(x, y)(test_x) == held_out[1]
     errors = 1 - np.stack([_resampled(right, rng) for _ in range(REPEATS)])
     # How the curve goes on cannot be told from so short a part of it: each law says it for some.
     of_each = [
@@ -164,7 +164,7 @@ def _gains(
     return gains
 
 
-def _components(features: Floats) -> Any:
+def components(features: Floats) -> Any:
     """Projects features on the directions in which these differ most, alike in spread."""
     mean = features.mean(axis=0)
     _, spread, directions = np.linalg.svd(features - mean, full_matrices=False)
@@ -173,7 +173,7 @@ def _components(features: Floats) -> Any:
     return lambda some: (some - mean) @ directions[:kept].T / scale
 
 
-def _fitted(x: Floats, y: NDArray[np.int64]) -> Any:
+def fitted_classifier(x: Floats, y: NDArray[np.int64]) -> Any:
     """A linear discriminant with shrunk covariance: says the class of features."""
     there = np.unique(y)
     means = np.stack([x[y == one].mean(axis=0) for one in there])

@@ -118,13 +118,11 @@ def ran(model: bytes, images: Array, kernels: str = "AUTO") -> Array:
 
 
 def in_float(graph: Graph, images: Array) -> Array:
-    run = GraphRun(graph, ())
-    return np.stack([run(image[None])[0] for image in images])
+    return GraphRun(graph, ()).answers(images)
 
 
 def quantised_answers(quantised: Quantised, images: Array) -> Array:
-    run = GraphRun(quantised.graph, (), quantised)
-    return np.stack([run(image[None])[0] for image in images])
+    return GraphRun(quantised.graph, (), quantised).answers(images)
 
 
 # Biases

@@ -242,10 +242,10 @@ def test_the_learning_curve_holds_what_more_labels_bring() -> None:
 
 
 def classify(part: tuple[Any, Any]) -> Any:
-    from edgecnn.training.learning_curve import _components, _fitted
+    from edgecnn.training.learning_curve import components, fitted_classifier
 
-    project = _components(part[0])
-    fitted = _fitted(project(part[0]), part[1])
+    project = components(part[0])
+    fitted = fitted_classifier(project(part[0]), part[1])
     return lambda some: fitted(project(some))
 
 
