@@ -24,7 +24,7 @@ setup: $(VENV)/installed  ## Make .venv with everything, once
 # Pinned by constraints.txt, so that tomorrow's releases change nothing here.
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
 	@touch $@
 
 $(SAMPLES)/complete: examples/samples.py examples/samples.txt

@@ -54,7 +54,8 @@ def decided(model: keras.Model, preprocessing: Preprocessing, images: np.ndarray
             layer.set_weights([rng.uniform(low, high, values[0].shape), *values[1:]])
     graph = fold(with_probabilities(lower(model)), preprocessing)
     (logits,) = graph[graph.output].inputs
-    values = [GraphRun(graph, [logits])(image[None])[1][logits] for image in images]
+    run = GraphRun(graph, [logits])
+    values = [run(image[None])[1][logits] for image in images]
     last = [layer for layer in model.layers if getattr(layer, "kernel", None) is not None][-1]
     last.kernel.assign(last.kernel * (2 / np.std(values)))
     return model
