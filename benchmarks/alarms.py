@@ -135,7 +135,7 @@ def without_change(bundle: Bundle, images: np.ndarray, streams: int) -> None:
         order = rng.permutation(len(images))
         own, others = order[:count], order[count:][:MOST]
         if known.neighbours is not None and found.features is not None:
-            familiar = known.neighbours.nearness(found.features[own])
+            familiar = np.array([known.neighbours.nearness(one) for one in found.features[own]])
         else:
             familiar = prominence(log_odds(found.values[own], bundle.head))
         drawn = replace(known, familiar=np.sort(familiar))

@@ -90,7 +90,8 @@ def by_engines(path: Path, data: str, others: list[str], save: Path | None) -> N
         }
         known = Reliability.load(bundle, found.format)
         if found.features is not None and known is not None and known.neighbours is not None:
-            scores["nearness (features)"] = known.neighbours.nearness(found.features)
+            near = [known.neighbours.nearness(one) for one in found.features]
+            scores["nearness (features)"] = np.array(near)
         for kind in list(sets)[1:]:
             for name, values in scores.items():
                 of = parts(values)

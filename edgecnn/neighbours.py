@@ -18,6 +18,7 @@ NEAREST = 3
 """Which of the nearest counts: the first may be a chance, and few may show the same thing."""
 MOST = 256
 """Pictures that are kept: each is looked at for every frame."""
+SMALLEST = np.finfo(np.float32).tiny
 
 Values = NDArray[np.float32]
 T = TypeVar("T")
@@ -39,7 +40,7 @@ class Neighbours:
     def of(cls, features: Values) -> Self:
         """Of pictures' features `(count, features)`, count at least 1."""
         lengths = np.linalg.norm(features, axis=1, keepdims=True)
-        rows = features / np.maximum(lengths, np.finfo(np.float32).tiny)
+        rows = features / np.maximum(lengths, SMALLEST)
         # At the precision that the bundle keeps: a board finds the very same.
         return cls.read(rows.astype(np.float16), features.shape[1])
 
@@ -51,10 +52,10 @@ class Neighbours:
         return cls(kept.astype(np.float32))
 
     def nearness(self, features: Values) -> Values:
-        """The cosine to the `NEAREST`-nearest, `(...)` of `(..., features)`; 0 for no features."""
-        cosines = features @ self.rows.T
-        place = max(0, len(self.rows) - NEAREST)
-        cosines.partition(place, axis=-1)
-        length = np.sqrt(np.square(features).sum(axis=-1))
-        found: Values = cosines[..., place] / np.maximum(length, np.finfo(np.float32).tiny)
+        """The cosine to the `NEAREST`-nearest of one picture's `(features,)`; 0 for no features."""
+        # Products alone, which are in every frame's way: see `edgecnn.reliability`.
+        cosines = self.rows.dot(features)
+        cosines.sort()
+        length = np.sqrt(features.dot(features))
+        found: Values = cosines[-min(NEAREST, len(cosines))] / max(length, SMALLEST)
         return found

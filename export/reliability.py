@@ -246,10 +246,11 @@ def _familiar(
     features: NDArray[np.float32] | None,
     neighbours: Neighbours | None,
 ) -> Probabilities:
+    # One by one, as on a board: equal to the last bit.
     if features is not None and neighbours is not None:
-        return np.stack([neighbours.nearness(one) for one in features])
+        return np.array([neighbours.nearness(one) for one in features], np.float32)
     if head.kind == "softmax":
-        return prominence(log_odds(values, head))
+        return np.array([prominence(log_odds(one, head)) for one in values], np.float32)
     return np.empty(0, np.float32)
 
 

@@ -153,7 +153,7 @@ def test_a_network_that_does_not_end_in_one_layer_has_none(tmp_path: Path) -> No
 
 def test_the_nearest_are_counted_by_their_angle() -> None:
     known = Neighbours.of(np.array([[1, 0], [0, 2], [3, 3], [0, 1]], np.float32))
-    found = known.nearness(np.array([[0, 5], [1, 0], [0, 0]], np.float32))
+    found = [known.nearness(one) for one in np.array([[0, 5], [1, 0], [0, 0]], np.float32)]
     np.testing.assert_allclose(found, [0.5**0.5, 0, 0], atol=1e-3)
     assert len(Neighbours.chosen(range(1000))) <= MOST
     assert Neighbours.chosen(range(MOST)) == range(MOST)
