@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from edgecnn import strict_json
 from edgecnn.errors import BundleError, DataError, UnknownName
 from edgecnn.head import SOFTMAX, Head
 from edgecnn.labels import read_labels
+from edgecnn.parallel import in_order
 from edgecnn.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ MODEL_FILES = {
 }
 OTHER_FILES = ("album", "answers", "golden", "layers_plot", "sbom")
 """Keys of the manifest that describe one more file each, where there is one."""
+PART = 1 << 20
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class Weights:
+class Weights(NamedTuple):
     """Where the weights came from; stands on every report."""
 
     kind: str
@@ -65,8 +66,7 @@ class File:
             raise TypeError(f"a file has a path, a number of bytes and a hash, not {self}")
 
 
-@dataclass(frozen=True)
-class Artifact:
+class Artifact(NamedTuple):
     """One format's files and what is known about them."""
 
     format: str
@@ -147,8 +147,8 @@ class Bundle:
             ) from None
         files = [labels_file, *(file for a in artifacts.values() for file in a.files)]
         files += others.values()
-        for file in files:
-            _check_file(path, file)
+        for _ in in_order(lambda file: _check_file(path, file), files):
+            pass
         if trusted:
             refuse_unlisted(path, files)
         _refuse_unlisted_parts(path, files)
@@ -197,8 +197,12 @@ def _path(folder: Path, file: File | None) -> Path | None:
 
 def file_sha256(path: Path) -> str:
     """Hash of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    # In large parts, each without the interpreter's lock, which others may be slow to return.
+    part, digest = bytearray(min(path.stat().st_size, PART) or 1), hashlib.sha256()
+    with path.open("rb", buffering=0) as stream:
+        while count := stream.readinto(part):
+            digest.update(memoryview(part)[:count])
+    return digest.hexdigest()
 
 
 def describe_file(folder: Path, name: str) -> File:

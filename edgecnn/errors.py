@@ -17,7 +17,6 @@ EdgeCnnError                 exit 2: wrong use or bad input
 └── CheckFailed              exit 1: a gate said no (accuracy, memory, latency)
 """
 
-import difflib
 import importlib
 from collections.abc import Iterable
 from types import ModuleType
@@ -44,6 +43,8 @@ class UnknownName(EdgeCnnError):
     """A name that is in no registry."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        import difflib  # takes a while, and most starts know all names
+
         near = difflib.get_close_matches(name, known := sorted(known), n=1, cutoff=0.4)
         way_out = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}."
         super().__init__(f"Unknown {kind} '{name}': {way_out}{f' {hint}' if hint else ''}")

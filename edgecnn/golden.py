@@ -6,10 +6,11 @@ or an int8 kernel that overflows on this processor is found before a robot moves
 `edgecnn.export.golden_choice` chooses pictures on which mistakes show.
 """
 
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,7 @@ Images = NDArray[np.uint8]
 Answers = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """What the answers belong to."""
 
     labels: tuple[str, ...]
@@ -116,7 +116,14 @@ class Golden:
             for name in ("models", "engines"):
                 for format, value in getattr(self.origin, name).items():
                     arrays[f"{name}_{format}"] = value
-        np.savez_compressed(folder / FILE, **arrays)
+        with zipfile.ZipFile(folder / FILE, "w") as archive:
+            for name, value in arrays.items():
+                member = zipfile.ZipInfo(f"{name}.npy")
+                # Photographs shrink by a fifth, and every start would wait until they are unpacked.
+                photographed = name in ("frame", "images", "card_prepared")
+                member.compress_type = zipfile.ZIP_STORED if photographed else zipfile.ZIP_DEFLATED
+                with archive.open(member, "w") as stream:
+                    np.lib.format.write_array(stream, np.asarray(value), allow_pickle=False)
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -1,7 +1,9 @@
 """OpenCV with its own chatter off: what goes wrong is said once, by us."""
 
+import contextlib
 import functools
 import os
+import threading
 from types import ModuleType
 
 from edgecnn.errors import MissingLibrary
@@ -36,6 +38,16 @@ def opencv() -> ModuleType:
     logging.setLogLevel(0)  # silent
     module: ModuleType = cv2
     return module
+
+
+def opencv_ahead() -> None:
+    """Begin to import it, in a thread: whoever needs it waits, or is told what is wrong with it."""
+    threading.Thread(target=_opencv_if_possible, name="opencv").start()
+
+
+def _opencv_if_possible() -> None:
+    with contextlib.suppress(ImportError, MissingLibrary):
+        opencv()
 
 
 def build_has(feature: str) -> bool:

@@ -7,7 +7,7 @@ puts it inside the graph, so every artifact takes the raw uint8 picture.
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,8 +160,7 @@ def _is(types: tuple[type, ...] | None, value: object) -> bool:
     return isinstance(value, types) and numbers
 
 
-@dataclass(frozen=True)
-class _Plan:
+class _Plan(NamedTuple):
     """What happens to frames of one size: cut, decimate by whole factors, scale into place."""
 
     cut: tuple[slice, slice]

@@ -15,7 +15,7 @@ import math
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,8 +93,7 @@ def of_each(values: Values, head: Head) -> Values:
     return np.concatenate([1 - values, values], axis=-1) if head.kind == "binary" else values
 
 
-@dataclass(frozen=True)
-class Rank:
+class Rank(NamedTuple):
     """The k-th lowest of n scores: a picture like them is below it in less than k of n + 1 cases.
 
     Exactly so, whatever the scores are distributed like. Of all sets of n pictures like these,

@@ -53,7 +53,7 @@ def describe(
     return {
         "schema": SCHEMA,
         "architecture": network.architecture,
-        "weights": asdict(network.weights),
+        "weights": network.weights._asdict(),
         "precision": precision,
         "input": {
             "height": preprocessing.height,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +44,7 @@ class AnswerOptions:
         return cls(raw, None if coverage is None else Coverage.parse(coverage), rate)
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(NamedTuple):
     """All that is said of one picture, as in a `Prediction`."""
 
     probabilities: Outputs

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgecnn.arguments import at_least
 from edgecnn.bundle import Bundle
-from edgecnn.opencv import opencv
+from edgecnn.opencv import opencv, opencv_ahead
 from edgecnn.preprocessing import Frame, FramePreparer
 from edgecnn.targets.answer import AnswerOptions, answerer
 from edgecnn.targets.board.target import detect
@@ -134,6 +134,7 @@ def load(
     runtime = runtimes.canonical(runtime, "auto")
     if threads is not None:
         at_least("threads", threads, 1)
+    opencv_ahead()  # while files are hashed, which leaves the interpreter to others
     bundle = Bundle.load(bundle_dir, trusted=trusted)
     board = detect(name=target)
     fastest = None

@@ -1,6 +1,5 @@
 """`edgecnn run`."""
 
-import getpass
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from edgecnn.cli.options import (
     target_option,
 )
 from edgecnn.cli.run_options import decision_options, output_options, source_options
+from edgecnn.starting import starting
 
 if TYPE_CHECKING:
     from edgecnn.targets.live.shadow import ShadowOptions
@@ -67,11 +67,12 @@ def command(
     if print_systemd:
         _print_systemd(bundle)
         return
-    from edgecnn.targets.answer import AnswerOptions
-    from edgecnn.targets.live.loop import LiveOptions
-    from edgecnn.targets.live.outputs import Outputs
-    from edgecnn.targets.live.runner import run
-    from edgecnn.targets.region import Region
+    with starting():
+        from edgecnn.targets.answer import AnswerOptions
+        from edgecnn.targets.live.loop import LiveOptions
+        from edgecnn.targets.live.outputs import Outputs
+        from edgecnn.targets.live.runner import run
+        from edgecnn.targets.region import Region
 
     smooth, threshold, hysteresis, roi = map(
         given.pop, ("smooth", "threshold", "hysteresis", "roi")
@@ -112,6 +113,8 @@ def _shadow(bundle: Path, share: str) -> "ShadowOptions":
 
 
 def _print_systemd(bundle: Path) -> None:
+    import getpass
+
     from edgecnn.bundle import Bundle
     from edgecnn.targets.live.systemd import unit
 

@@ -6,8 +6,6 @@ Every figure the kernel does not show is None: nothing is guessed.
 import os
 import platform
 import re
-import shutil
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +60,9 @@ class Machine:
 
         It is looked for in the folders of $PATH, under the root.
         """
+        import shutil
+        import subprocess  # both take a while, and most starts ask no program
+
         folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
         found = shutil.which(
             program, path=os.pathsep.join(str(self.root / f.lstrip("/")) for f in folders)

@@ -1,13 +1,11 @@
 """How hot, how fast and how hungry a machine is, from the kernel's own files."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgecnn.targets.board.machine import Machine
 
 
-@dataclass(frozen=True)
-class Telemetry:
+class Telemetry(NamedTuple):
     """One reading. None is: this machine does not show it; `Target.why_not` says why."""
 
     temperature_c: float | None = None
@@ -44,11 +42,10 @@ class Telemetry:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in a profile."""
-        return asdict(self)
+        return self._asdict()
 
 
-@dataclass(frozen=True)
-class Throttling:
+class Throttling(NamedTuple):
     """Why the processor is held back; None where the machine does not tell."""
 
     now: tuple[str, ...] | None = None

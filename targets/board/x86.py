@@ -1,6 +1,6 @@
 """PCs and servers with an Intel or AMD processor."""
 
-from dataclasses import dataclass, field
+from functools import cached_property
 
 from edgecnn.targets.board.machine import Machine
 from edgecnn.targets.board.readings import rapl
@@ -16,19 +16,12 @@ INT8_UNITS = {
 VECTORS = {"avx512f": "AVX512", "avx2": "AVX2"}
 
 
-@dataclass(frozen=True)
 class X86(Target):
     """An x86-64 machine."""
 
     name = "x86"
     # int8 ResNet-34 on one thread of a machine with VNNI: 17.2, 19.1 and 18.7 ms.
     runtimes = ("openvino", "litert", "onnxruntime")
-
-    _meter: rapl.EnergyMeter = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        # A frozen instance: this is where its one moving part is set.
-        object.__setattr__(self, "_meter", rapl.EnergyMeter(self.machine))
 
     @classmethod
     def recognise(cls, machine: Machine) -> bool:
@@ -76,6 +69,10 @@ class X86(Target):
     def power_rails_w(self) -> dict[str, float]:
         """The processor's own energy counters, as the mean since they were read before."""
         return self._meter.rails_w()
+
+    @cached_property
+    def _meter(self) -> rapl.EnergyMeter:
+        return rapl.EnergyMeter(self.machine)
 
     def power_w(self, rails: dict[str, float]) -> float | None:
         """What the processors take; not the board."""

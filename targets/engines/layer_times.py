@@ -1,7 +1,6 @@
 """How long each operator takes, from the engine's own profiler, joined to the RAM analysis."""
 
 import re
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -35,6 +34,8 @@ class LayerTime:
 
 def medians(events: Iterable[tuple[str, str, float]]) -> tuple[LayerTime, ...]:
     """The median of each operator's `(name, type, ms)` events, in the order of the first."""
+    import statistics  # takes a while, and only profiles ask for it
+
     times: dict[tuple[str, str], list[float]] = {}
     for name, type, ms in events:
         times.setdefault((name, type), []).append(ms)

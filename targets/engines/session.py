@@ -1,14 +1,16 @@
 """What a runtime is: a file under `engines/runtimes/` that offers one of these."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import RuntimeUnavailable
-from edgecnn.targets.engines.layer_times import LayerTime
-from edgecnn.targets.engines.memory_model import NetworkMemory
+
+if TYPE_CHECKING:  # what only profiles ask for is imported then
+    from edgecnn.targets.engines.layer_times import LayerTime
+    from edgecnn.targets.engines.memory_model import NetworkMemory
 
 
 class Session(Protocol):
@@ -54,7 +56,7 @@ class Runtime(Protocol):
 
     def time_layers(
         self, model: Path, threads: int, image: NDArray[np.uint8]
-    ) -> tuple[LayerTime, ...]:
+    ) -> "tuple[LayerTime, ...]":
         """The time of each operator, from the engine's own profiler.
 
         Raises `RuntimeUnavailable` where the engine shows none.
@@ -69,11 +71,11 @@ class Runtime(Protocol):
         """
         ...
 
-    def weights_bytes(self, network: NetworkMemory) -> int:
+    def weights_bytes(self, network: "NetworkMemory") -> int:
         """Memory the weights take at the process's peak: the file's pages and repacked copies."""
         ...
 
-    def scratch_bytes(self, network: NetworkMemory) -> int:
+    def scratch_bytes(self, network: "NetworkMemory") -> int:
         """Memory the operators take beside the planned arena."""
         ...
 

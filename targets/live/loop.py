@@ -5,9 +5,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgecnn.errors import EdgeCnnError, RuntimeUnavailable
 from edgecnn.targets.answer import AnswerOptions
@@ -31,8 +31,7 @@ FEW = 10
 """Frames of a camera in a row that an engine may fail on: a board's accelerator may be reset."""
 
 
-@dataclass(frozen=True)
-class LiveOptions:
+class LiveOptions(NamedTuple):
     """How a source is followed, beyond its URI."""
 
     size: tuple[int, int] | None = None
@@ -49,7 +48,7 @@ class LiveOptions:
     """Look at no more frames in a second, to save power."""
     max_age_ms: float | None = None
     """Look at fewer frames while they are older than this when answered (p99). Live sources."""
-    answers: AnswerOptions = field(default_factory=AnswerOptions)
+    answers: AnswerOptions = AnswerOptions()
     """What is asked of answers beside the label."""
     alarm: "AlarmOptions | None" = None
     """Adds to each prediction whether the stream is still like the held-out pictures."""

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgecnn.targets.board.target import Target
 from edgecnn.targets.classifier import Classifier
@@ -21,8 +20,7 @@ LINES, FRAMES = 256, 4
 """How many may be on their way to an output; frames are large."""
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(NamedTuple):
     """Any number at once; with none, lines for people on stdout."""
 
     jsonl: str | None = None

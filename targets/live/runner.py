@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgecnn.starting import starting
 from edgecnn.targets.board.target import detect
 from edgecnn.targets.classifier import Classifier, load
 from edgecnn.targets.live.loop import LiveOptions, follow, open_shadow
@@ -43,18 +44,19 @@ def run(
     options = options or LiveOptions()
     board = detect(name=target)
     board.pin(threads or board.threads)
-    # Before signals only set a flag: the first start tries engines for a while.
-    classifier = load(
-        bundle_dir,
-        runtime,
-        threads,
-        target=target,
-        region=options.region,
-        threshold=options.threshold,
-        answers=options.answers,
-        self_check=self_check,
-        trusted=trusted,
-    )
+    with starting():
+        # Before signals only set a flag: the first start tries engines for a while.
+        classifier = load(
+            bundle_dir,
+            runtime,
+            threads,
+            target=target,
+            region=options.region,
+            threshold=options.threshold,
+            answers=options.answers,
+            self_check=self_check,
+            trusted=trusted,
+        )
     _warn_if_meaningless(classifier)
     with stop_on_signals() as stop, ExitStack() as held:
         opened = options.open(source, stop)

@@ -3,12 +3,15 @@
 import logging
 import os
 import re
-import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgecnn.errors import EdgeCnnError
 from edgecnn.targets.live.urls import has_secret, without_password
+
+if TYPE_CHECKING:
+    from socket import socket
 
 log = logging.getLogger(__name__)
 WATCHDOG_S = 30
@@ -86,12 +89,14 @@ class Notifier:
 
     def __init__(self) -> None:
         address = os.environ.get("NOTIFY_SOCKET")
-        self._socket: socket.socket | None = None
+        self._socket: socket | None = None
         if address:
+            import socket as sockets
+
             # A leading @ stands for the zero byte of Linux' abstract namespace.
             name = "\0" + address[1:] if address.startswith("@") else address
-            kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-            self._socket = socket.socket(socket.AF_UNIX, kind)
+            kind = sockets.SOCK_DGRAM | sockets.SOCK_CLOEXEC | sockets.SOCK_NONBLOCK
+            self._socket = sockets.socket(sockets.AF_UNIX, kind)
             self._address = name
         self._said = False
 

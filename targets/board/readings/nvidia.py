@@ -1,13 +1,12 @@
 """Which NVIDIA GPU is here, and what it can compute."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from edgecnn.targets.board.machine import Machine
 
 
-@dataclass(frozen=True)
-class Gpu:
+class Gpu(NamedTuple):
     """A GPU by its chip's or its product's name."""
 
     name: str

@@ -5,7 +5,7 @@ what passed between two readings.
 """
 
 import time
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from edgecnn.targets.board.machine import Machine
 
@@ -14,8 +14,7 @@ SHORTEST_S = 0.05
 """The counters move every millisecond or so: closer readings would be mostly noise."""
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """The counters at one moment."""
 
     at: float
@@ -24,12 +23,12 @@ class Reading:
     """By domain: `package-0`, `package-0/core`, `psys`."""
 
 
-@dataclass
 class EnergyMeter:
     """Mean power since it was last asked."""
 
-    machine: Machine
-    _last: Reading | None = field(default=None, repr=False)
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self._last: Reading | None = None
 
     def rails_w(self) -> dict[str, float]:
         """Watts by domain; empty where the counters cannot be read.

@@ -6,8 +6,7 @@ which tells nothing by itself; they cannot run any of the engines.
 """
 
 import re
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from edgecnn.targets.board.machine import Machine
 
@@ -41,8 +40,7 @@ MODELS = {
 }
 
 
-@dataclass(frozen=True)
-class Revision:
+class Revision(NamedTuple):
     """A board, as its revision code tells. A part the table does not know is None."""
 
     code: str

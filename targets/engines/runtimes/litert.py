@@ -6,18 +6,20 @@
 import importlib
 import logging
 import struct
-from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn import installed
 from edgecnn.errors import RuntimeUnavailable
 from edgecnn.quiet import quiet_native_stderr
-from edgecnn.targets.engines.layer_times import LayerTime
-from edgecnn.targets.engines.memory_model import NetworkMemory
 from edgecnn.targets.engines.session import check_contract
+
+if TYPE_CHECKING:  # what only profiles ask for is imported then
+    from edgecnn.targets.engines.layer_times import LayerTime
+    from edgecnn.targets.engines.memory_model import NetworkMemory
 
 log = logging.getLogger(__name__)
 POINTER_BYTES = struct.calcsize("P")
@@ -34,12 +36,12 @@ class LiteRt:
         """`ai-edge-litert 2.3.0`; raises `RuntimeUnavailable` where neither package is usable."""
         for distribution in ENGINES:
             try:
-                version = metadata.version(distribution)
-            except metadata.PackageNotFoundError:
+                found = installed.version(distribution)
+            except ModuleNotFoundError:
                 continue
             if distribution == "tflite-runtime":
                 _check_numpy()
-            return f"{distribution} {version}"
+            return f"{distribution} {found}"
         raise RuntimeUnavailable(
             "LiteRT is not installed: pip install ai-edge-litert (32-bit boards with Python 3.11: "
             "pip install 'edgecnn[tflite-runtime]')"
@@ -61,7 +63,7 @@ class LiteRt:
         model: Path,  # noqa: ARG002
         threads: int,  # noqa: ARG002
         image: NDArray[np.uint8],  # noqa: ARG002
-    ) -> tuple[LayerTime, ...]:
+    ) -> "tuple[LayerTime, ...]":
         """None: the profiler of the C++ library is not reachable from Python."""
         raise RuntimeUnavailable(
             "LiteRT shows no time per operator in Python: take --runtime onnxruntime or openvino."
@@ -70,7 +72,7 @@ class LiteRt:
     def executed(self, model: Path) -> None:
         """Not told: it takes each operator as the file has it."""
 
-    def weights_bytes(self, network: NetworkMemory) -> int:
+    def weights_bytes(self, network: "NetworkMemory") -> int:
         """Twice: the file is mapped and read through once, and XNNPACK packs a copy of its own.
 
         The mapped pages are clean, so the kernel may take them back when memory is short; as
@@ -78,7 +80,7 @@ class LiteRt:
         """
         return network.file_bytes + network.weights_bytes
 
-    def scratch_bytes(self, network: NetworkMemory) -> int:
+    def scratch_bytes(self, network: "NetworkMemory") -> int:
         """XNNPACK's indirection buffers: a pointer for each kernel position of each output pixel.
 
         A depthwise kernel shares the columns in which neighbouring pixels overlap. 1×1 kernels
@@ -135,7 +137,7 @@ class LiteRtSession:
 
 
 def _check_numpy() -> None:
-    numpy = metadata.version("numpy")
+    numpy = installed.version("numpy")
     if int(numpy.split(".")[0]) >= 2:
         raise RuntimeUnavailable(
             f"tflite-runtime was built for numpy 1 and crashes with the numpy {numpy} "

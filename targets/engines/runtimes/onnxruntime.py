@@ -6,17 +6,19 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn import installed
 from edgecnn.errors import RuntimeUnavailable
-from edgecnn.targets.engines.layer_times import RUNS, LayerTime, medians
-from edgecnn.targets.engines.memory_model import NetworkMemory
 from edgecnn.targets.engines.session import check_contract
+
+if TYPE_CHECKING:  # what only profiles ask for is imported then
+    from edgecnn.targets.engines.layer_times import LayerTime
+    from edgecnn.targets.engines.memory_model import NetworkMemory
 
 # One import name, several distributions: the board's vendor may build its own.
 DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
@@ -38,8 +40,8 @@ class OnnxRuntime:
         """`onnxruntime 1.32.0`; raises `RuntimeUnavailable` where it is not installed."""
         for distribution in DISTRIBUTIONS:
             try:
-                return f"{distribution} {metadata.version(distribution)}"
-            except metadata.PackageNotFoundError:
+                return f"{distribution} {installed.version(distribution)}"
+            except ModuleNotFoundError:
                 continue
         way_out = "pip install 'edgecnn[onnx]'"
         if sys.maxsize < 2**32:
@@ -52,8 +54,10 @@ class OnnxRuntime:
 
     def time_layers(
         self, model: Path, threads: int, image: NDArray[np.uint8]
-    ) -> tuple[LayerTime, ...]:
+    ) -> "tuple[LayerTime, ...]":
         """From the trace that ONNX Runtime writes."""
+        from edgecnn.targets.engines.layer_times import RUNS, medians
+
         with tempfile.TemporaryDirectory() as folder:
             session = OnnxRuntimeSession(
                 model, threads, self.engine(), trace=Path(folder) / "trace"
@@ -74,7 +78,7 @@ class OnnxRuntime:
     def executed(self, model: Path) -> None:
         """Not told by the Python package."""
 
-    def weights_bytes(self, network: NetworkMemory) -> int:
+    def weights_bytes(self, network: "NetworkMemory") -> int:
         """Twice, but for large tensors, which are there twice only one after the other.
 
         Each weight is copied out of the file's protobuf and packed for the kernels, then the
@@ -94,7 +98,7 @@ class OnnxRuntime:
             )
         return max(network.weights_bytes + kept_twice + blocked, while_loading)
 
-    def scratch_bytes(self, network: NetworkMemory) -> int:  # noqa: ARG002
+    def scratch_bytes(self, network: "NetworkMemory") -> int:  # noqa: ARG002
         """None that is known: its arena holds activations and scratch."""
         return 0
 

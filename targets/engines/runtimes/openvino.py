@@ -2,18 +2,20 @@
 
 import sys
 from collections import Counter
-from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn import installed
 from edgecnn.errors import RuntimeUnavailable
 from edgecnn.parallel import cores
-from edgecnn.targets.engines.layer_times import RUNS, LayerTime, medians
-from edgecnn.targets.engines.memory_model import NetworkMemory
 from edgecnn.targets.engines.session import check_contract
+
+if TYPE_CHECKING:  # what only profiles ask for is imported then
+    from edgecnn.targets.engines.layer_times import LayerTime
+    from edgecnn.targets.engines.memory_model import NetworkMemory
 
 TYPES = {"u8": "uint8", "f32": "float32"}
 
@@ -41,8 +43,8 @@ class OpenVino:
         A device other than the processor stands behind it: `openvino 2026.4.1 (GPU)`.
         """
         try:
-            engine = f"openvino {metadata.version('openvino')}"
-        except metadata.PackageNotFoundError:
+            engine = f"openvino {installed.version('openvino')}"
+        except ModuleNotFoundError:
             way_out = "pip install 'edgecnn[openvino]'"
             if sys.maxsize < 2**32:
                 way_out = "it has no wheel for 32-bit systems, take litert"
@@ -64,8 +66,10 @@ class OpenVino:
 
     def time_layers(
         self, model: Path, threads: int, image: NDArray[np.uint8]
-    ) -> tuple[LayerTime, ...]:
+    ) -> "tuple[LayerTime, ...]":
         """From the counters of each inference."""
+        from edgecnn.targets.engines.layer_times import RUNS, medians
+
         session = OpenVinoSession(model, threads, self.engine(), self.device, count=True)
         events = []
         for _ in range(RUNS):
@@ -78,11 +82,11 @@ class OpenVino:
         session = OpenVinoSession(model, 1, self.engine(), self.device)
         return session.executed()
 
-    def weights_bytes(self, network: NetworkMemory) -> int:
+    def weights_bytes(self, network: "NetworkMemory") -> int:
         """Twice: `model.bin` is mapped and read through once, and oneDNN packs a copy."""
         return network.file_bytes + network.weights_bytes
 
-    def scratch_bytes(self, network: NetworkMemory) -> int:  # noqa: ARG002
+    def scratch_bytes(self, network: "NetworkMemory") -> int:  # noqa: ARG002
         """None of note: its convolution kernels walk the picture without a buffer.
 
         The machine code that is made for each operator counts under `graph`.

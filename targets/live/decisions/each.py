@@ -1,7 +1,5 @@
 """Which labels are in force where each holds or not: `sigmoid` and `binary` networks."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,7 +51,7 @@ class EachDecider:
         if prediction.probabilities is None:
             raise ValueError("A decision needs what the network gave.")
         if prediction.unknown and self._last is not None:
-            return replace(self._last, changed=False)  # it speaks neither for nor against
+            return self._last._replace(changed=False)  # it speaks neither for nor against
         smoothed = self._smooth(prediction.probabilities, clock)
         before = self._in_force
         needed = self._reach if before is None else np.where(before, self._keep, self._reach)

@@ -1,13 +1,11 @@
 """What a frame source is."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from edgecnn.targets.captured import Captured
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(NamedTuple):
     """What a camera is asked for; it may give something else."""
 
     size: tuple[int, int] | None = None

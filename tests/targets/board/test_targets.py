@@ -2,13 +2,13 @@ import math
 import sys
 import tomllib
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from edgecnn import installed
 from edgecnn.cli.targets import command
 from edgecnn.errors import UnknownName
 from edgecnn.targets import inventory as listing
@@ -144,9 +144,9 @@ def test_engines_without_a_32_bit_wheel_are_not_to_be_installed(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     def version(distribution: str) -> str:
-        raise metadata.PackageNotFoundError(distribution)
+        raise ModuleNotFoundError(distribution)
 
-    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(installed, "version", version)
     reason = runtimes.missing(name)
     assert reason is not None
     assert "pip install" in reason

@@ -1,11 +1,11 @@
 import json
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgecnn import installed
 from edgecnn.errors import BundleError, RuntimeUnavailable, UnknownName
 from edgecnn.targets.board.generic import Generic
 from edgecnn.targets.board.machine import Machine
@@ -117,21 +117,21 @@ def test_an_unknown_runtime_names_the_nearest(colour_bundle: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("installed", "message"),
+    ("there", "message"),
     [
         ({"numpy": "2.4.6"}, "LiteRT is not installed"),
         ({"numpy": "2.4.6", "tflite-runtime": "2.14.0"}, "numpy<2"),
     ],
 )
 def test_litert_says_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch, installed: dict[str, str], message: str
+    monkeypatch: pytest.MonkeyPatch, there: dict[str, str], message: str
 ) -> None:
     def version(name: str) -> str:
-        if name not in installed:
-            raise metadata.PackageNotFoundError(name)
-        return installed[name]
+        if name not in there:
+            raise ModuleNotFoundError(name)
+        return there[name]
 
-    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(installed, "version", version)
     with pytest.raises(RuntimeUnavailable, match=message):
         runtimes.get("litert").engine()
 
@@ -141,8 +141,24 @@ def test_tflite_runtime_is_taken_with_numpy_1(monkeypatch: pytest.MonkeyPatch) -
 
     def version(name: str) -> str:
         if name not in versions:
-            raise metadata.PackageNotFoundError(name)
+            raise ModuleNotFoundError(name)
         return versions[name]
 
-    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(installed, "version", version)
     assert runtimes.get("litert").engine() == "tflite-runtime 2.14.0"
+
+
+@pytest.mark.parametrize("name", ["ai-edge-litert", "numpy", "opencv-python", "PyYAML"])
+def test_a_version_is_the_one_that_the_package_tells(name: str) -> None:
+    from importlib import metadata
+
+    try:
+        told = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        pytest.skip(f"{name} is not installed")
+    assert installed.version(name) == told
+
+
+def test_a_package_that_is_not_there_has_no_version() -> None:
+    with pytest.raises(ModuleNotFoundError):
+        installed.version("no-such-engine")
