@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgecnn.errors import EdgeCnnError, RuntimeUnavailable
 from edgecnn.targets.answer import AnswerOptions
@@ -153,13 +153,15 @@ def follow(
         # A video is read faster or slower than it was filmed.
         filmed = None if source.live or not source.fps else captured.index / source.fps
         clock = captured.clock if filmed is None else filmed
+        found: dict[str, Any] = {}
         if watch:
-            alarm = watch(prediction, classifier.image[0], clock)
-            prediction = replace(prediction, alarm=alarm)  # noqa: PLW2901
+            found["alarm"] = watch(prediction, classifier.image[0], clock)
         if shadow:
             prediction = shadow(prediction, captured)  # noqa: PLW2901
         if decide:
-            prediction = replace(prediction, decision=decide(prediction, clock))  # noqa: PLW2901
+            found["decision"] = decide(prediction, clock)
+        if found:
+            prediction = replace(prediction, **found)  # noqa: PLW2901
         yield prediction, captured
 
 
