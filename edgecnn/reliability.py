@@ -33,6 +33,8 @@ Values = NDArray[np.float32]
 TINY = 1e-7
 """How near to 0 and 1 the probability of a label that holds or not is told apart."""
 SMALLEST = np.array(np.finfo(np.float32).tiny)
+ROUNDING = 1e-5
+"""By so small a part the scores of one picture may differ from processor to processor."""
 SHARES = (0.90, 0.95, 0.99)
 """Of coverage, that reports speak of."""
 SPREAD = 0.90
@@ -252,8 +254,9 @@ class Reliability:
         share = None
         if ranked := self._ranked:
             near = self.neighbours
-            score = prominence(logits) if near is None else near.nearness(_given(features))
-            share = (1 + bisect_right(ranked, float(score))) / (1 + len(ranked))
+            score = float(prominence(logits) if near is None else near.nearness(_given(features)))
+            place = bisect_right(ranked, score + ROUNDING * abs(score))
+            share = (1 + place) / (1 + len(ranked))
         return _cooled(logits, self._factor, head), share
 
     @cached_property

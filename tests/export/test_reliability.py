@@ -17,7 +17,15 @@ from edgecnn.export.held_out import HeldOut
 from edgecnn.export.promises import Promises
 from edgecnn.export.reliability import CalibrationError, Claims, Fitted, temperature
 from edgecnn.head import Head
-from edgecnn.reliability import Coverage, Rank, Reliability, TooFewPictures, tempered
+from edgecnn.reliability import (
+    Coverage,
+    Rank,
+    Reliability,
+    TooFewPictures,
+    log_odds,
+    prominence,
+    tempered,
+)
 from edgecnn.targets.answer import AnswerOptions
 from edgecnn.targets.classifier import load
 
@@ -170,6 +178,18 @@ def test_what_is_said_is_calibrated_and_raw_is_the_engines(
             calibrated.probabilities, tempered(own.probabilities, known.temperature, SOFTMAX)
         )
         assert own.label == calibrated.label
+
+
+def test_a_picture_is_as_familiar_as_itself_on_any_processor() -> None:
+    """Boards round other than the machine that exported: equal may come out a little less."""
+    values = np.random.default_rng(0).dirichlet(np.ones(10), 20).astype(np.float32)
+    scores = np.array([prominence(log_odds(one, SOFTMAX)) for one in values])
+    order = scores.argsort()
+    nothing = np.empty(0, np.float32)
+    for rounded in (scores, np.nextafter(scores, np.float32(0)), np.nextafter(scores, np.inf)):
+        known = Reliability(1, "labels", nothing, np.empty(0, np.int32), np.sort(rounded))
+        shares = [known.read(values[place], SOFTMAX)[1] for place in order]
+        assert shares == [(1 + place) / 21 for place in range(1, 21)]
 
 
 def _format(runtime: str) -> str:
