@@ -1,18 +1,17 @@
 """Some of many, spread over all of them."""
 
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, TypeVar
+
+Some = TypeVar("Some", covariant=True)
 
 
-class _Sliced(Protocol):
+class _Sliced(Protocol[Some]):
     def __len__(self) -> int: ...
 
-    def __getitem__(self, part: slice, /) -> Self: ...
+    def __getitem__(self, part: slice, /) -> Some: ...
 
 
-Items = TypeVar("Items", bound=_Sliced)
-
-
-def evenly(items: Items, most: int) -> Items:
+def evenly(items: _Sliced[Some], most: int) -> Some:
     """Every nth from the first on, so that there are at most so many (1 or more)."""
     return items[:: stride(len(items), most)]
 

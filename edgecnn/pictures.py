@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from edgecnn import labels_csv
 from edgecnn.errors import DataError
+from edgecnn.file_array import FileArray
 from edgecnn.head import Head
 from edgecnn.labels_csv import LABELS_CSV
 from edgecnn.opencv import LARGEST_PICTURE, build_has, opencv
 from edgecnn.picture_files import find_pictures, matching, not_read_here
-from edgecnn.preparation import all_prepared
+from edgecnn.preparation import all_prepared, prepared_file
 from edgecnn.preprocessing import Frame, Preprocessing
 
 SEVERAL = "|"
@@ -205,3 +206,8 @@ def truths(pictures: Sequence[Picture], labels: Sequence[str], head: Head) -> ND
 def prepare(pictures: Sequence[Picture], preprocessing: Preprocessing) -> np.ndarray[Any, Any]:
     """All pictures as network input, uint8 `(count, height, width, channels)`."""
     return all_prepared(lambda index: pictures[index].read(), len(pictures), preprocessing)
+
+
+def prepare_in_file(pictures: Sequence[Picture], preprocessing: Preprocessing) -> FileArray:
+    """The same for as many as there are: they wait in a file, not in memory."""
+    return prepared_file(lambda index: pictures[index].read(), len(pictures), preprocessing)

@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.file_array import FileArray
 from edgecnn.parallel import in_order
 from edgecnn.preprocessing import Frame, FramePreparer, Preprocessing
 
 CHUNK = 64
+FEW = 4
+"""Few pictures are shared among all cores too."""
 
 
 def prepared_chunks(
@@ -37,8 +40,19 @@ def all_prepared(
     """All of them in one array, uint8 `(count, height, width, channels)`."""
     images = np.empty((count, *preprocessing.shape[1:]), np.uint8)
     filled = 0
-    # Small chunks: few pictures are shared among all cores too.
-    for chunk in prepared_chunks(frame, count, preprocessing, size=4):
+    for chunk in prepared_chunks(frame, count, preprocessing, size=FEW):
         images[filled : filled + len(chunk)] = chunk
+        filled += len(chunk)
+    return images
+
+
+def prepared_file(
+    frame: Callable[[int], Frame], count: int, preprocessing: Preprocessing
+) -> FileArray:
+    """The same in a file, for any number of pictures; it is gone with this process."""
+    images = FileArray.scratch((count, *preprocessing.shape[1:]), np.uint8)
+    filled = 0
+    for chunk in prepared_chunks(frame, count, preprocessing, size=FEW):
+        images.write(filled, chunk)
         filled += len(chunk)
     return images

@@ -3,6 +3,7 @@
 A stream is compared with this on the board; see `edgecnn.targets.live.alarm`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -51,7 +52,9 @@ class Usual:
     """How often each answer was given, `(answers,)`; none where any number of labels may hold."""
 
     @classmethod
-    def of(cls, images: NDArray[np.uint8], values: Values, head: Head, known: Reliability) -> Self:
+    def of(
+        cls, images: Iterable[NDArray[np.uint8]], values: Values, head: Head, known: Reliability
+    ) -> Self:
         """Of pictures `(count, height, width, channels)` and what an artifact gave for them."""
         rows = [look(i) | saying(v, head, None) for i, v in zip(images, values, strict=True)]
         measures = {

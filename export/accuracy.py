@@ -5,18 +5,24 @@ for each label `(count, labels)`: see `edgecnn.pictures.truths`. A `binary` head
 where it reaches its threshold.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.file_array import FileArray
 from edgecnn.head import SOFTMAX, Head
 
 Probabilities = NDArray[np.float32]
 """What the network gives, (count, outputs)."""
+Rows = Probabilities | FileArray
+"""The same, in memory or not."""
 Truths = NDArray[np.integer[Any]] | NDArray[np.bool_]
 
+BLOCK = 1024
+"""Pictures at a time, so that what comes between is never of all."""
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 
@@ -39,21 +45,19 @@ class Accuracy:
     those that neither a picture nor an answer has. None if that leaves none."""
 
     @classmethod
-    def of(cls, probabilities: Probabilities, classes: Truths, *, head: Head = SOFTMAX) -> Self:
+    def of(cls, probabilities: Rows, classes: Truths, *, head: Head = SOFTMAX) -> Self:
         """Over pictures of which is known what they show."""
         if head.kind == "softmax":
-            order = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
-            hits = order == classes[:, None]
+            hits = by_blocks(lambda p, c: _best(p)[:, :5] == c[:, None], probabilities, classes)
             return cls(float(hits[:, 0].mean()), float(hits.any(axis=1).mean()))
-        decided = head.decide(probabilities)
+        decided = by_blocks(head.decide, probabilities)
         top1 = float(same(decided, classes).mean())
         if head.kind == "binary":
             return cls(top1, 1.0, None, _f1(decided[:, None] == 1, classes[:, None] == 1))
-        order = np.argsort(-probabilities, axis=1, kind="stable")[:, 5:]
-        beyond = np.take_along_axis(classes, order, axis=1)
+        beyond = by_blocks(_beyond_five, probabilities, classes)
         return cls(
             top1,
-            float(1 - beyond.any(axis=1).mean()),
+            float(1 - beyond.mean()),
             float((decided == classes).mean()),
             _f1(decided, classes == 1),
         )
@@ -79,15 +83,15 @@ class Agreement:
     the same."""
 
     @classmethod
-    def of(cls, reference: Probabilities, artifact: Probabilities, *, head: Head = SOFTMAX) -> Self:
+    def of(cls, reference: Rows, artifact: Rows, *, head: Head = SOFTMAX) -> Self:
         """Both (count, outputs)."""
-        error = np.abs(artifact - reference)
-        ours, theirs = head.decide(artifact), head.decide(reference)
+        error = by_blocks(_error, artifact, reference)
+        ours, theirs = (by_blocks(head.decide, values) for values in (artifact, reference))
         return cls(
             len(reference),
             float(same(ours, theirs).mean()),
-            float(error.max()),
-            float(error.mean()),
+            float(error[:, 0].max()),
+            float(error[:, 1].mean()),
             float((ours == theirs).mean()) if head.kind == "sigmoid" else None,
         )
 
@@ -106,15 +110,15 @@ class Drop:
     @classmethod
     def of(
         cls,
-        reference: Probabilities,
-        artifact: Probabilities,
+        reference: Rows,
+        artifact: Rows,
         classes: Truths,
         *,
         head: Head = SOFTMAX,
     ) -> Self:
         """With a 95% interval from a paired bootstrap over the pictures."""
-        lost = same(head.decide(reference), classes).astype(np.int64)
-        lost -= same(head.decide(artifact), classes)
+        lost = same(by_blocks(head.decide, reference), classes).astype(np.int64)
+        lost -= same(by_blocks(head.decide, artifact), classes)
         # A resample of n pictures holds a multinomial number of those that got worse, stayed
         # and got better: the same bootstrap, without drawing n indices each time.
         shares = [np.mean(lost == value) for value in (-1, 0, 1)]
@@ -139,6 +143,39 @@ def divergence(
 
     p, q = (np.asarray(x, np.float64) for x in (reference, artifact))
     return lost(p, q) if head.kind == "softmax" else lost(p, q) + lost(1 - p, 1 - q)
+
+
+def by_blocks(
+    function: Callable[..., NDArray[Any]], *rows: NDArray[Any] | FileArray
+) -> NDArray[Any]:
+    """What a function gives of each picture's rows, asked for some pictures at a time."""
+    starts = range(0, len(rows[0]), BLOCK)
+    return np.concatenate([function(*(each[at : at + BLOCK] for each in rows)) for at in starts])
+
+
+def mapped(function: Callable[[Probabilities], Probabilities], rows: FileArray) -> FileArray:
+    """The same where as much comes out as went in: in a file too."""
+    found = FileArray.scratch(rows.shape, rows.dtype)
+    for at in range(0, len(rows), BLOCK):
+        found.write(at, function(rows[at : at + BLOCK]))
+    return found
+
+
+def _best(probabilities: Probabilities) -> NDArray[np.intp]:
+    """Places of the outputs, the largest first."""
+    return np.argsort(-probabilities, axis=1, kind="stable")
+
+
+def _beyond_five(probabilities: Probabilities, classes: Truths) -> NDArray[np.bool_]:
+    """Of which pictures a label that holds is not among the first five, (count, 1)."""
+    rest = np.take_along_axis(classes, _best(probabilities)[:, 5:], axis=1)
+    return np.asarray(rest.any(axis=1, keepdims=True))
+
+
+def _error(artifact: Probabilities, reference: Probabilities) -> NDArray[np.float64]:
+    """The largest and the mean one of each picture, (count, 2)."""
+    error = np.abs(artifact - reference)
+    return np.stack([error.max(axis=1), error.mean(axis=1, dtype=np.float64)], axis=1)
 
 
 def same(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:

@@ -1,32 +1,24 @@
 """Accuracy of a bundle: each runtime on labelled pictures, beside the float network."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from edgecnn import data
 from edgecnn.arguments import at_least
 from edgecnn.bundle import Bundle
-from edgecnn.errors import DataError, RuntimeUnavailable
-from edgecnn.export.accuracy import Accuracy, Agreement, Drop, Probabilities, Truths
-from edgecnn.export.float_network import found_float
+from edgecnn.errors import DataError
+from edgecnn.export.accuracy import Accuracy, Agreement, Drop, Rows, Truths, mapped
+from edgecnn.export.asking import Labelled, Progress, ask
 from edgecnn.export.promises import Promises
 from edgecnn.export.thresholds import Thresholds
-from edgecnn.export.verify import reference as reference_answers
 from edgecnn.head import Head
 from edgecnn.pictures import Picture, labelled_pictures, truths
-from edgecnn.preparation import all_prepared, prepared_chunks
-from edgecnn.preprocessing import Frame, Preprocessing
 from edgecnn.quiet import import_keras
 from edgecnn.reliability import Reliability
-from edgecnn.targets.board.target import detect
 from edgecnn.targets.engines import runtimes
-from edgecnn.targets.engines.loading import check_ends, prove
-from edgecnn.targets.engines.sessions import Sessions
 
 
 @dataclass(frozen=True)
@@ -93,7 +85,7 @@ def evaluate(
     threads: int | None = None,
     thresholds: bool = False,
     self_check: bool = True,
-    on_picture: Callable[[], None] = lambda: None,
+    progress: Progress = lambda done, count: None,  # noqa: ARG005
 ) -> Evaluation:
     """Accuracy and agreement of every format in a bundle whose engine is here.
 
@@ -104,7 +96,8 @@ def evaluate(
     the bundle was made from runs too, if it can be found, or the one in the file named. With
     `thresholds` it also says what each threshold buys, and what is taken for what. With
     `self_check` an engine must first answer the bundle's golden pictures as at export, else it is
-    left out, with a note.
+    left out, with a note. `progress` is told how many pictures of how many are answered. If it is
+    interrupted, the same call goes on from there, with the same result.
 
     Raises `DataError` for pictures without labels or with labels the network has not,
     `BundleError` for a bundle that its golden pictures do not belong to.
@@ -120,25 +113,28 @@ def evaluate(
     notes: list[str] = []
     if head.kind == "binary" and not classes.any():
         notes.append(f"No picture of {source} has the label '{bundle.labels[-1]}'.")
-    expected, asked = ask(
+    asked = ask(
         bundle,
         pictures,
         notes,
         reference=reference,
         threads=threads,
         self_check=self_check,
-        on_picture=on_picture,
+        progress=progress,
     )
+    expected = asked.expected
     results: dict[str, Result] = {}
-    for name, answers in asked.items():
+    for name, answers in asked.answers.items():
         format = runtimes.get(name).format
         # Accuracy is of what is said, and that of calibrated probabilities.
         known = Reliability.load(bundle, format)
-        said = answers if known is None else known.calibrated(answers, head)
-        promises = Promises.of(known, answers, classes, head)
+        said = answers
+        if known is not None:
+            said = mapped(partial(known.calibrated, head=head), answers)
+        promises = Promises.of(known, answers, said, classes, head)
         found = _judged(name, said, classes, expected, head, promises)
         if thresholds:
-            of_each = Thresholds.of(said, classes, bundle.labels, head)
+            of_each = Thresholds.of(said[:], classes, bundle.labels, head)
             found = replace(found, thresholds=of_each)
         results[format] = found
     return Evaluation(
@@ -151,47 +147,11 @@ def evaluate(
     )
 
 
-def ask(
-    bundle: Bundle,
-    pictures: "Labelled",
-    notes: list[str],
-    *,
-    reference: bool | Path | str = True,
-    threads: int | None = None,
-    self_check: bool = True,
-    on_picture: Callable[[], None] = lambda: None,
-) -> tuple[Probabilities | None, dict[str, Probabilities]]:
-    """What the float network gives of pictures, and by its name every runtime that is here.
-
-    Both (count, outputs); None for a float network that is not here. What is not here is said in
-    `notes`; raises `RuntimeUnavailable` where no runtime is.
-    """
-    engines = list(_engines(bundle, threads or detect().threads, notes, self_check))
-    if not engines:
-        raise RuntimeUnavailable(f"No engine here runs {bundle.path}. {' '.join(notes)}")
-    float_network = found_float(bundle, notes, reference) if reference else None
-    shape = (len(pictures.truths), bundle.head.outputs(len(bundle.labels)))
-    answers = {engine.name: np.empty(shape, np.float32) for engine in engines}
-    expected = None if float_network is None else np.empty(shape, np.float32)
-    begun = 0
-    for chunk in pictures.chunks():
-        rows = slice(begun, begun := begun + len(chunk))
-        if float_network is not None and expected is not None:
-            expected[rows] = reference_answers(
-                float_network, chunk, bundle.manifest.get("head_added")
-            )
-        for engine in engines:
-            for row, answer in zip(answers[engine.name][rows], engine.answers(chunk), strict=True):
-                row[...] = answer
-                on_picture()
-    return expected, answers
-
-
 def _judged(
     runtime: str,
-    answers: Probabilities,
+    answers: Rows,
     classes: Truths,
-    expected: Probabilities | None,
+    expected: Rows | None,
     head: Head,
     promises: Promises,
 ) -> Result:
@@ -203,58 +163,21 @@ def _judged(
     return Result(runtime, accuracy, comparison, drop, promises)
 
 
-def _engines(
-    bundle: Bundle, threads: int, notes: list[str], self_check: bool
-) -> Iterator[Sessions]:
-    """The bundle in each runtime that is here, with a note for each that is not."""
-    for name in runtimes.RUNTIMES:
-        runtime = runtimes.get(name)
-        if runtime.format not in bundle.artifacts:
-            continue
-        try:
-            sessions = Sessions.open(runtime, bundle.model_file(runtime.format), threads)
-            check_ends(bundle, sessions.first)
-            if self_check:
-                prove(bundle, name, sessions.first)
-        except RuntimeUnavailable as error:
-            notes.append(str(error))
-        else:
-            yield sessions
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Pictures that become a bundle's input when they are asked for, and what they show."""
-
-    truths: Truths
-    frame: Callable[[int], Frame]
-    """Each picture, by its place."""
-    preprocessing: Preprocessing
-
-    def chunks(self) -> Iterator[NDArray[np.uint8]]:
-        """From the first picture on, uint8 (some, H, W, C)."""
-        return prepared_chunks(self.frame, len(self.truths), self.preprocessing)
-
-    def at(self, places: Sequence[int]) -> NDArray[np.uint8]:
-        """Those at some places, in their order, (count, H, W, C)."""
-        return all_prepared(
-            lambda index: self.frame(places[index]), len(places), self.preprocessing
-        )
-
-
 def load(source: str, bundle: Bundle) -> Labelled:
     """Labelled pictures, or the test split of a data set."""
     path, preprocessing = Path(source), bundle.preprocessing
     if path.exists() and not (path / "test").is_dir():
         pictures = labelled_pictures(path, empty_labels=bundle.head.kind != "softmax")
         shown = truths(pictures, bundle.labels, bundle.head)
-        return Labelled(shown, lambda index: pictures[index].read(), preprocessing)
+        return Labelled(
+            str(path.resolve()), shown, lambda index: pictures[index].read(), preprocessing
+        )
     dataset = data.open_source(source)
     test = dataset.test
     if len(test) == 0:
         raise DataError(f"{source} has no test pictures.")
     by_class = _as_ours(dataset.labels, bundle, source)
-    return Labelled(by_class[test.targets], test.frames.__getitem__, preprocessing)
+    return Labelled(source, by_class[test.targets], test.frames.__getitem__, preprocessing)
 
 
 def _as_ours(theirs: Sequence[str], bundle: Bundle, source: str) -> Truths:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgecnn.export.formats.onnx.parts import channels_first
 from edgecnn.export.quantised import Quantised
 from edgecnn.export.statistics import GraphRun, features
+from edgecnn.file_array import Images
 from edgecnn.graph import Array
 
 PICTURES = 16
@@ -25,7 +25,7 @@ Tensors = dict[str, Array]
 
 
 def explain(
-    quantised: Quantised, formats: Sequence[str], folder: Path, images: NDArray[np.uint8]
+    quantised: Quantised, formats: Sequence[str], folder: Path, images: Images
 ) -> dict[str, dict[str, float]]:
     """By format and layer, decibel; over at most 16 uint8 pictures (count, H, W, C).
 
@@ -72,17 +72,13 @@ def _ratios(
     }
 
 
-def _onnx(
-    quantised: Quantised, layers: Sequence[str], images: NDArray[np.uint8]
-) -> Iterator[Tensors]:
+def _onnx(quantised: Quantised, layers: Sequence[str], images: Images) -> Iterator[Tensors]:
     run = GraphRun(quantised.graph, layers, quantised)
     for _, tensors in run.over(images):
         yield tensors
 
 
-def litert_tensors(
-    model: Path, layers: Sequence[str], images: NDArray[np.uint8]
-) -> Iterator[Tensors]:
+def litert_tensors(model: Path, layers: Sequence[str], images: Images) -> Iterator[Tensors]:
     """For each picture, what LiteRT computes for these layers, as real numbers."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -114,7 +110,7 @@ def _nchw(value: Array) -> Array:
 
 
 def _openvino(
-    folder: Path, quantised: Quantised, layers: Sequence[str], images: NDArray[np.uint8]
+    folder: Path, quantised: Quantised, layers: Sequence[str], images: Images
 ) -> Iterator[Tensors]:
     import openvino as ov
 

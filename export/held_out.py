@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgecnn.errors import DataError, ExportError
 from edgecnn.export.accuracy import Accuracy, Probabilities, Truths
@@ -16,14 +15,15 @@ from edgecnn.export.verify import (
     check_preprocessing,
     reference,
 )
-from edgecnn.pictures import prepare, truths
+from edgecnn.file_array import Images
+from edgecnn.pictures import prepare_in_file, truths
 
 
 @dataclass(frozen=True)
 class HeldOut:
     """Held-out pictures of a request, and what is known of them."""
 
-    images: NDArray[np.uint8]
+    images: Images
     """(count, height, width, channels)"""
     expected: Probabilities
     """What Keras says."""
@@ -36,7 +36,7 @@ class HeldOut:
 
         Raises `ExportError` where either is wrong.
         """
-        images = prepare(request.pictures.held_out, request.network.preprocessing)
+        images = prepare_in_file(request.pictures.held_out, request.network.preprocessing)
         expected = reference(request.network, images, request.added)
         try:
             check_lowering(request.graph, expected, images)
@@ -49,7 +49,7 @@ class HeldOut:
         return cls(images, expected, known)
 
 
-def _refuse_company(request: Request, images: NDArray[np.uint8], expected: Probabilities) -> None:
+def _refuse_company(request: Request, images: Images, expected: Probabilities) -> None:
     """Raise `ExportError` where Keras itself answers otherwise for a picture that is alone."""
     for image, among in zip(images[:FEW], expected, strict=False):
         (alone,) = reference(request.network, image[None], request.added)

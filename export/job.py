@@ -34,7 +34,7 @@ from edgecnn.export.verify import (
     verify,
 )
 from edgecnn.neighbours import Neighbours
-from edgecnn.pictures import prepare
+from edgecnn.pictures import prepare, prepare_in_file
 from edgecnn.targets.engines.session import Session
 
 
@@ -173,7 +173,7 @@ def write_int8(job: Job) -> dict[str, Any]:
     pictures, preprocessing = job.request.pictures, job.request.network.preprocessing
     quantiser = Quantiser(
         job.request.graph,
-        prepare(pictures.pictures, preprocessing),
+        prepare_in_file(pictures.pictures, preprocessing),
         job.clock.progress.advance,
         representative=pictures.representative,
     )

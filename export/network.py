@@ -19,6 +19,7 @@ from edgecnn.export.front import scales_pixels
 from edgecnn.export.keras_file import SUFFIXES, read_model, weights_of
 from edgecnn.export.lowering import functional_of, lower
 from edgecnn.export.twin import in_float32
+from edgecnn.file_array import Images
 from edgecnn.graph import Graph
 from edgecnn.labels import checked
 from edgecnn.preprocessing import NAMED, Preprocessing
@@ -59,7 +60,7 @@ class Network:
         with in_float32(self.model):
             return replace(lower(self.model, output=self.output), name=self.architecture)
 
-    def answers(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def answers(self, images: Images) -> NDArray[np.float32]:
         """See `answers`."""
         call = self._as_graph if len(images) >= MANY else None
         return answers(self.model, self.preprocessing, images, self.output, call)
@@ -92,7 +93,7 @@ class Network:
 def answers(
     model: "keras.Model",
     preprocessing: Preprocessing,
-    images: NDArray[np.uint8],
+    images: Images,
     output: int = 0,
     call: Callable[[Any], Any] | None = None,
 ) -> NDArray[np.float32]:
@@ -103,12 +104,13 @@ def answers(
     """
     call = call or partial(model, training=False)
     batch = model.inputs[0].shape[0] or max(1, min(BATCH, len(images)))
-    short = -len(images) % batch  # a batch of another size would be compiled by itself
-    given = np.concatenate([images, np.repeat(images[-1:], short, axis=0)])
     batches = []
     with in_float32(model):
-        for start in range(0, len(given), batch):
-            pictures = preprocessing.normalise(given[start : start + batch])
+        for start in range(0, len(images), batch):
+            given = images[start : start + batch]
+            short = batch - len(given)  # a batch of another size would be compiled by itself
+            given = np.concatenate([given, np.repeat(given[-1:], short, axis=0)])
+            pictures = preprocessing.normalise(given)
             try:
                 result = _chosen(call(_as_expected(model, pictures)), output)
             except Exception as error:  # whatever its layers raise
@@ -118,7 +120,7 @@ def answers(
                     "keras.Input(batch_shape=(1, height, width, channels))."
                 ) from error
             batches.append(np.asarray(result, np.float32))
-    return np.concatenate(batches).reshape(len(given), -1)[: len(images)]
+    return np.concatenate(batches).reshape(len(batches) * batch, -1)[: len(images)]
 
 
 def _as_expected(model: "keras.Model", pictures: Any) -> Any:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecnn.binomial import interval
-from edgecnn.export.accuracy import Probabilities, Truths
+from edgecnn.export.accuracy import Probabilities, Rows, Truths, by_blocks
 from edgecnn.export.reliability import CalibrationError
 from edgecnn.head import Head
 from edgecnn.reliability import SHARES, Coverage, Reliability, TooFewPictures, of_each
@@ -28,17 +29,21 @@ class Covered:
 
     @classmethod
     def of(
-        cls, share: float, known: Reliability, values: Probabilities, classes: Truths, head: Head
+        cls, share: float, known: Reliability, values: Rows, classes: Truths, head: Head
     ) -> Self:
         """On labelled pictures; raises `EdgeCnnError` where the bundle cannot promise it."""
-        each = of_each(values, head)
-        names = tuple(map(str, range(each.shape[1])))
-        possible = each >= known.lowest(Coverage(share), names)
-        if head.kind == "sigmoid":
-            holds = np.asarray(~(np.asarray(classes, bool) & ~possible).any(axis=1))
-        else:
-            holds = possible[np.arange(len(classes)), classes]
-        size = possible.sum(axis=1)
+        answers = of_each(values[:1], head).shape[1]
+        lowest = known.lowest(Coverage(share), tuple(map(str, range(answers))))
+
+        def judged(values: Probabilities, classes: Truths) -> NDArray[np.int64]:
+            possible = of_each(values, head) >= lowest
+            if head.kind == "sigmoid":
+                holds = ~(np.asarray(classes, bool) & ~possible).any(axis=1)
+            else:
+                holds = possible[np.arange(len(classes)), classes]
+            return np.stack([holds, possible.sum(axis=1)], axis=1)
+
+        holds, size = by_blocks(judged, values, classes).T
         return cls(
             share,
             float(holds.mean()),
@@ -60,9 +65,12 @@ class Promises:
 
     @classmethod
     def of(
-        cls, known: Reliability | None, values: Probabilities, classes: Truths, head: Head
+        cls, known: Reliability | None, values: Rows, said: Rows, classes: Truths, head: Head
     ) -> Self:
-        """On labelled pictures, of the engine's own probabilities (count, outputs)."""
+        """On labelled pictures, of an engine's own probabilities (count, outputs).
+
+        `said` is what becomes of them by `known`, where there is any.
+        """
         raw = CalibrationError.of(values, classes, head)
         if known is None:
             return cls(raw)
@@ -72,7 +80,7 @@ class Promises:
                 coverage.append(Covered.of(share, known, values, classes, head))
             except TooFewPictures:
                 break  # for a larger share all the more
-        calibrated = CalibrationError.of(known.calibrated(values, head), classes, head)
+        calibrated = CalibrationError.of(said, classes, head)
         return cls(raw, calibrated, tuple(coverage))
 
     def to_json(self) -> dict[str, Any]:

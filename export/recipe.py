@@ -18,6 +18,7 @@ from edgecnn.export.quantise import quantise
 from edgecnn.export.quantised import Quantised
 from edgecnn.export.rounding import covariances, round_adaptively
 from edgecnn.export.statistics import GraphRun, Range, Statistics, observe
+from edgecnn.file_array import Images
 from edgecnn.graph import Array, Graph
 
 SAMPLE = 32
@@ -58,7 +59,7 @@ class Quantiser:
     def __init__(
         self,
         graph: Graph,
-        images: NDArray[np.uint8],
+        images: Images,
         on_picture: Callable[[], None] = lambda: None,
         *,
         representative: bool = True,

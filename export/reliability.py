@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle
-from edgecnn.export.accuracy import Probabilities, Truths
+from edgecnn.export.accuracy import Probabilities, Rows, Truths, by_blocks
 from edgecnn.export.held_out import HeldOut
 from edgecnn.head import Head
 from edgecnn.neighbours import Neighbours
@@ -46,14 +46,19 @@ class Claims:
     """Likewise."""
 
     @classmethod
-    def of(cls, values: Probabilities, classes: Truths, head: Head) -> Self:
+    def of(cls, values: Rows, classes: Truths, head: Head) -> Self:
         """Of probabilities (count, outputs) and what is true."""
         if head.kind == "sigmoid":
-            return cls(values.astype(float), np.asarray(classes, bool))
-        each = of_each(values, head)
-        best = each.argmax(axis=1)
-        confidence = np.take_along_axis(each, best[:, None], axis=1).astype(float)
-        return cls(confidence, (best == classes)[:, None])
+            return cls(
+                by_blocks(lambda some: some.astype(float), values), np.asarray(classes, bool)
+            )
+
+        def surest(values: Probabilities) -> Numbers:
+            each = of_each(values, head)
+            return np.stack([each.max(axis=1).astype(float), each.argmax(axis=1)], axis=1)
+
+        confidence, best = by_blocks(surest, values).T
+        return cls(confidence[:, None], (best == classes)[:, None])
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class CalibrationError:
     """Claims in each bin that has any, their mean confidence, and the share that came true."""
 
     @classmethod
-    def of(cls, values: Probabilities, classes: Truths, head: Head) -> Self:
+    def of(cls, values: Rows, classes: Truths, head: Head) -> Self:
         """Of probabilities (count, outputs) and what is true."""
         return cls.of_claims(Claims.of(values, classes, head))
 
@@ -91,8 +96,10 @@ class CalibrationError:
         gaps = sums[1] - sums[2]
 
         rng = np.random.default_rng(0)
-        weights = rng.multinomial(pictures, np.full(pictures, 1 / pictures), DRAWS)
-        drawn = np.abs(weights @ gaps).sum(axis=1) / (pictures * each)
+        shares = np.full(pictures, 1 / pictures)
+        # One after the other: all together would be hundreds of times as large as the pictures.
+        draws = (rng.multinomial(pictures, shares) @ gaps for _ in range(DRAWS))
+        drawn = np.array([np.abs(one).sum() for one in draws]) / (pictures * each)
         counts, confidences, rights = sums.sum(axis=1)
         bins = tuple(
             (int(n), float(c / n), float(r / n))

@@ -44,7 +44,7 @@ def fingerprint(request: Request) -> str:
         "representative": pictures.representative,
         "settings": request.options.to_json(),
         "versions": versions(),
-        "source": _source(),
+        "source": source_sha256(),
     }
     digest.update(json.dumps(rest, sort_keys=True).encode())
     return digest.hexdigest()
@@ -72,7 +72,8 @@ def missing(formats: Sequence[str], kept: Bundle | None) -> tuple[str, ...]:
     return tuple(name for name in formats if kept is None or name not in kept.artifacts)
 
 
-def _source() -> str:
+def source_sha256() -> str:
+    """Of all that edgecnn itself is made of."""
     digest = hashlib.sha256()
     for module in (edgecnn.__file__, __file__):
         for path in sorted(Path(module).parent.rglob("*.py")):

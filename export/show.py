@@ -135,14 +135,16 @@ def _held_out(bundle: Bundle) -> Show:
 def _judged(bundle: Bundle, data: str, reference: bool | Path | str) -> Show:
     """By labelled pictures, in every runtime that is here."""
     from edgecnn.export.accuracy import same
-    from edgecnn.export.evaluate import ask, load
+    from edgecnn.export.asking import ask
+    from edgecnn.export.evaluate import load
 
     if reference:
         import_keras()
     pictures = load(data, bundle)
     classes, notes = pictures.truths, list[str]()
-    expected, asked = ask(bundle, pictures, notes, reference=reference)
-    answers = {runtimes.get(name).format: values for name, values in asked.items()}
+    asked = ask(bundle, pictures, notes, reference=reference)
+    expected = None if asked.expected is None else asked.expected[:]
+    answers = {runtimes.get(name).format: values[:] for name, values in asked.answers.items()}
     head, labels = bundle.head, bundle.labels
     confusions: dict[str, Confusion] = {}
     if head.kind != "sigmoid":

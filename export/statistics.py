@@ -15,6 +15,7 @@ from edgecnn.errors import require
 from edgecnn.export.formats.onnx.writer import INPUT, to_onnx
 from edgecnn.export.heads import tail
 from edgecnn.export.quantised import Quantised
+from edgecnn.file_array import Images
 from edgecnn.graph import Array, Graph, Operator
 from edgecnn.operators import WEIGHTED, kind_of
 from edgecnn.parallel import in_order
@@ -96,13 +97,11 @@ class GraphRun:
         probabilities, *rest = self._session.run(None, {INPUT: image})
         return probabilities[0], dict(zip(self.tensors, rest, strict=True))
 
-    def over(
-        self, images: NDArray[np.uint8]
-    ) -> Iterator[tuple[NDArray[Any], dict[str, NDArray[Any]]]]:
+    def over(self, images: Images) -> Iterator[tuple[NDArray[Any], dict[str, NDArray[Any]]]]:
         """The same for each of many (count, H, W, C), in order; a picture on every core."""
         return in_order(lambda image: self(image[None]), images)
 
-    def answers(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+    def answers(self, images: Images) -> NDArray[Any]:
         """The probabilities alone, a row for each picture."""
         return np.stack([probabilities for probabilities, _ in self.over(images)])
 
@@ -115,7 +114,7 @@ def features(graph: Graph) -> list[Operator]:
 
 def observe(
     graph: Graph,
-    images: NDArray[np.uint8],
+    images: Images,
     on_picture: Callable[[], None] = lambda: None,
 ) -> Statistics:
     """Statistics over uint8 pictures (count, H, W, C).

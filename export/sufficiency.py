@@ -123,7 +123,8 @@ def judge(
         return None
     graph, seen = quantiser.seen(recipe)
     every_second = slice(None, None, 2)
-    some = evenly(quantiser.images[every_second], SAMPLE // 2)
+    places = np.arange(len(quantiser.images))[every_second]
+    some = quantiser.images[evenly(places, SAMPLE // 2)]
     narrower = seen.ranges_of(every_second)
     of_half = clip(graph, some, narrower, recipe.method)
     of_all = quantiser.ranges(recipe)

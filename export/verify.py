@@ -13,6 +13,7 @@ from edgecnn.errors import ExportError
 from edgecnn.export.accuracy import Accuracy, Agreement, Drop, Probabilities, Truths
 from edgecnn.export.network import Network
 from edgecnn.export.statistics import GraphRun
+from edgecnn.file_array import Images
 from edgecnn.graph import Graph
 from edgecnn.head import Head
 from edgecnn.parallel import cores
@@ -72,9 +73,7 @@ class Verification:
         return cls(comparison, data["reference_top1"], data["top1"], drop)
 
 
-def reference(
-    network: Network, images: NDArray[np.uint8], added: str | None = None
-) -> Probabilities:
+def reference(network: Network, images: Images, added: str | None = None) -> Probabilities:
     """What the Keras model says in float32, of uint8 pictures (count, H, W, C).
 
     Its own raw output; where export added a function to its logits, that of it, computed here.
@@ -99,7 +98,7 @@ def reference(
 def check_lowering(
     graph: Graph,
     expected: Probabilities,
-    images: NDArray[np.uint8],
+    images: Images,
     on_picture: Callable[[], None] = lambda: None,
 ) -> None:
     """The folded float graph must say what Keras says; raises `ExportError` if not."""
@@ -188,7 +187,7 @@ def open_artifact(format: str, folder: Path) -> Session:
 
 def verify(
     session: Session,
-    images: NDArray[np.uint8],
+    images: Images,
     expected: Probabilities,
     classes: Truths | None,
     head: Head,

@@ -21,6 +21,7 @@ COMMANDS = {
     "analyze": "how much RAM a network needs, layer by layer",
     "choose": "which network, input, engine and threads for a board",
     "train": "train a network on pictures",
+    "atlas": "every architecture by one recipe: trained, quantised, measured",
     "calibrate": "choose calibration pictures",
     "export": "quantise a network into a bundle for boards",
     "evaluate": "accuracy of a bundle, per runtime",

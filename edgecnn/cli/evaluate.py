@@ -44,6 +44,8 @@ def command(
 ) -> None:
     """Accuracy of a bundle in every runtime, beside the float network.
 
+    Any number of pictures; if it is interrupted, the same command goes on from there.
+
     \b
     edgecnn evaluate exports/lenet5-int8 --data digits
     edgecnn evaluate exports/resnet34-int8 --data pictures/    # a subfolder for each class
@@ -51,16 +53,19 @@ def command(
     edgecnn evaluate exports/tagger-int8 --data labels.csv     # with labels such as car|person
     edgecnn evaluate exports/flowers-int8 --data flowers/ --thresholds
     """
+    from edgecnn.cli.progress import PictureProgress
     from edgecnn.export.evaluate import evaluate
 
-    found = evaluate(
-        bundle,
-        source,
-        reference=reference or True,
-        threads=threads,
-        thresholds=thresholds,
-        self_check=self_check,
-    )
+    with PictureProgress() as progress:
+        found = evaluate(
+            bundle,
+            source,
+            reference=reference or True,
+            threads=threads,
+            thresholds=thresholds,
+            self_check=self_check,
+            progress=progress,
+        )
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
     if as_json:

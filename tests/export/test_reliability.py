@@ -258,7 +258,9 @@ def test_all_labels_that_hold_are_among_those_named(kind: Any) -> None:
     holds = rng.random(values.shape) < values
     classes = holds[:, 0].astype(int) if kind == "binary" else holds
     known = fitted(values[:500], values[:500], classes[:500], head).reliability
-    for covered in Promises.of(known, values[500:], classes[500:], head).coverage:
+    for covered in Promises.of(
+        known, values[500:], known.calibrated(values[500:], head), classes[500:], head
+    ).coverage:
         low, high = Rank.of(1 - covered.share, 500).interval
         assert low - 0.01 < covered.covered < high + 0.01
     with pytest.raises(EdgeCnnError, match="--reject needs"):
@@ -268,11 +270,15 @@ def test_all_labels_that_hold_are_among_those_named(kind: Any) -> None:
 def test_promises_are_judged_on_other_pictures() -> None:
     values, shown = answers(2000, 6, 2.5)
     known = fitted(values[:400], values[:400], shown[:400]).reliability
-    found = Promises.of(known, values[400:], shown[400:], SOFTMAX)
+    said = known.calibrated(values[400:], SOFTMAX)
+    found = Promises.of(known, values[400:], said, shown[400:], SOFTMAX)
     assert found.calibrated is not None
     assert found.calibrated.error < found.raw.error / 3
     assert [covered.share for covered in found.coverage] == [0.9, 0.95, 0.99]
     for covered in found.coverage:
         assert covered.covered == pytest.approx(covered.share, abs=0.04)
     few = fitted(values[:60], values[:60], shown[:60]).reliability
-    assert [c.share for c in Promises.of(few, values, shown, SOFTMAX).coverage] == [0.9, 0.95]
+    assert [c.share for c in Promises.of(few, values, values, shown, SOFTMAX).coverage] == [
+        0.9,
+        0.95,
+    ]

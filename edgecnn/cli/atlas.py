@@ -1,0 +1,114 @@
+"""`edgecnn atlas`."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgecnn.cli.options import Number
+from edgecnn.cli.train import InputShape, setting
+from edgecnn.errors import CheckFailed
+
+
+@click.command()
+@click.argument("architectures", metavar="[ARCH]...", nargs=-1)
+@click.option("--data", required=True, metavar="SOURCE", help="As in `edgecnn train`.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("atlas"),
+    show_default=True,
+    help="Folder of the rows, which are not made again, and of runs and bundles.",
+)
+@setting("epochs", "Passes over the training pictures.")
+@setting("batch_size", "Pictures in a batch.")
+@setting("augment", "Random changes to training pictures.")
+@setting("weights", "random, or imagenet.")
+@click.option(
+    "--input",
+    "input_shape",
+    type=InputShape(),
+    help="Input of every network. [default: as published]",
+)
+@setting("seed", "Seed of weights, order and augmentation.")
+@click.option(
+    "--max-drop",
+    type=Number(0),
+    default=1.0,
+    show_default=True,
+    metavar="POINTS",
+    help="Points of top-1 that int8 may lose before it is repaired.",
+)
+@click.option(
+    "--measure-again",
+    is_flag=True,
+    help="Measure latency and memory of finished rows anew, on a quiet machine.",
+)
+@click.option(
+    "--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the tables."
+)
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="SVG|PNG",
+    help="Draw accuracy over latency.",
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+def command(
+    architectures: tuple[str, ...],
+    data: str,
+    out: Path,
+    max_drop: float,
+    measure_again: bool,
+    markdown: Path | None,
+    picture: Path | None,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Every architecture by one recipe: trained, quantised, measured.
+
+    For each network, those of fewest operations first: accuracy in float and int8, latency and
+    memory in each engine of this machine, memory as predicted, and which repair int8 needed. A
+    row is kept as soon as it is finished: the same command goes on where it was ended. The exit
+    code is 1 where the recipe does not fit a network, which the tables name.
+
+    \b
+    edgecnn atlas --data fashion_mnist --input 32x32x1 --epochs 3
+    edgecnn atlas lenet5 mobilenet_v2 --data digits --input 32x32x1 --epochs 2
+    edgecnn atlas --data my_pictures --weights imagenet --markdown atlas.md --picture atlas.svg
+    """
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from edgecnn.atlas import atlas
+    from edgecnn.atlas.page import draw
+    from edgecnn.atlas.page import markdown as as_markdown
+
+    logging.basicConfig(format="%(message)s")
+    found = atlas(
+        data,
+        architectures,
+        out=out,
+        max_drop=max_drop,
+        measure_again=measure_again,
+        progress=lambda what: click.echo(what, err=True),
+        **settings,
+    )
+    if found.rows:
+        if markdown:
+            markdown.write_text(as_markdown(found), encoding="utf-8")
+            click.echo(f"{markdown} written", err=True)
+        if picture:
+            draw(found, picture)
+            click.echo(f"{picture} written", err=True)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=1))
+    elif found.rows:
+        Console().print(Markdown(as_markdown(found)))
+    if found.refused:
+        raise CheckFailed(
+            f"{len(found.refused)} of {len(found.refused) + len(found.rows)} networks have no row: "
+            + " ".join(f"{name}: {why}" for name, why in found.refused.items())
+        )
