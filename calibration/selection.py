@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import DataError
+from edgecnn.file_array import FileArray, by_blocks
 from edgecnn.pictures import Picture
 
 Selection = Literal["diverse", "balanced", "random"]
-Features = NDArray[np.float32]
+Features = NDArray[np.float32] | FileArray
 """(count, dimensions)"""
 
 
@@ -65,12 +66,18 @@ def k_centre(
     to its nearest chosen one.
     """
     chosen = [int(rng.integers(len(features)))]
-    nearest = np.linalg.norm(features - features[chosen[0]], axis=1)
+    nearest = _distances(features, chosen[0])
     radii = [float(nearest.max())]
     nearest[chosen] = -1.0  # none is chosen twice, even where the others look just like it
     while len(chosen) < count:
         chosen.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, np.linalg.norm(features - features[chosen[-1]], axis=1))
+        nearest = np.minimum(nearest, _distances(features, chosen[-1]))
         nearest[chosen[-1]] = -1.0
         radii.append(max(0.0, float(nearest.max())))
     return chosen, radii
+
+
+def _distances(features: Features, place: int) -> NDArray[np.floating[Any]]:
+    """Of every picture from the one at that place."""
+    other = features[place]
+    return by_blocks(lambda some: np.linalg.norm(some - other, axis=1), features)

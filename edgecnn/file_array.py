@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from edgecnn.errors import DataError
 
+BLOCK = 1024
+"""Rows that are worked on together, so that what comes between is never of all."""
 AT_ONCE = 1 << 20
 """Bytes that are read ahead for one row after the other; a row at least."""
 
@@ -96,6 +98,22 @@ class FileArray:
                 raise EOFError(f"Row {start} of {len(self)} is not all in its file.")
             left, at = left[read:], at + read
         return rows
+
+
+def by_blocks(
+    function: Callable[..., NDArray[Any]], *rows: NDArray[Any] | FileArray
+) -> NDArray[Any]:
+    """What a function gives of each picture's rows, asked for some pictures at a time."""
+    starts = range(0, len(rows[0]), BLOCK)
+    return np.concatenate([function(*(each[at : at + BLOCK] for each in rows)) for at in starts])
+
+
+def mapped(function: Callable[[NDArray[Any]], NDArray[Any]], rows: FileArray) -> FileArray:
+    """The same where as much comes out as went in: in a file too."""
+    found = FileArray.scratch(rows.shape, rows.dtype)
+    for at in range(0, len(rows), BLOCK):
+        found.write(at, function(rows[at : at + BLOCK]))
+    return found
 
 
 def _bytes(rows: NDArray[Any]) -> memoryview:

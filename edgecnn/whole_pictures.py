@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from edgecnn.errors import DataError
+from edgecnn.parallel import in_order
 from edgecnn.picture_files import CONVERT, is_unreadable
 from edgecnn.pictures import Picture, undecoded
 
@@ -23,8 +23,7 @@ def broken(pictures: Sequence[Picture]) -> list[Path]:
             return True
         return data.startswith(b"\xff\xd8") and not _jpeg_has_end(data)
 
-    with ThreadPoolExecutor() as pool:
-        verdicts = list(pool.map(is_broken, pictures))
+    verdicts = in_order(is_broken, pictures, ahead=4)
     return [p.path for p, bad in zip(pictures, verdicts, strict=True) if bad]
 
 

@@ -5,14 +5,13 @@ for each label `(count, labels)`: see `edgecnn.pictures.truths`. A `binary` head
 where it reaches its threshold.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.file_array import FileArray
+from edgecnn.file_array import FileArray, by_blocks
 from edgecnn.head import SOFTMAX, Head
 
 Probabilities = NDArray[np.float32]
@@ -21,8 +20,6 @@ Rows = Probabilities | FileArray
 """The same, in memory or not."""
 Truths = NDArray[np.integer[Any]] | NDArray[np.bool_]
 
-BLOCK = 1024
-"""Pictures at a time, so that what comes between is never of all."""
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 
@@ -143,22 +140,6 @@ def divergence(
 
     p, q = (np.asarray(x, np.float64) for x in (reference, artifact))
     return lost(p, q) if head.kind == "softmax" else lost(p, q) + lost(1 - p, 1 - q)
-
-
-def by_blocks(
-    function: Callable[..., NDArray[Any]], *rows: NDArray[Any] | FileArray
-) -> NDArray[Any]:
-    """What a function gives of each picture's rows, asked for some pictures at a time."""
-    starts = range(0, len(rows[0]), BLOCK)
-    return np.concatenate([function(*(each[at : at + BLOCK] for each in rows)) for at in starts])
-
-
-def mapped(function: Callable[[Probabilities], Probabilities], rows: FileArray) -> FileArray:
-    """The same where as much comes out as went in: in a file too."""
-    found = FileArray.scratch(rows.shape, rows.dtype)
-    for at in range(0, len(rows), BLOCK):
-        found.write(at, function(rows[at : at + BLOCK]))
-    return found
 
 
 def _best(probabilities: Probabilities) -> NDArray[np.intp]:

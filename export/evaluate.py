@@ -10,10 +10,11 @@ from edgecnn import data
 from edgecnn.arguments import at_least
 from edgecnn.bundle import Bundle
 from edgecnn.errors import DataError
-from edgecnn.export.accuracy import Accuracy, Agreement, Drop, Rows, Truths, mapped
+from edgecnn.export.accuracy import Accuracy, Agreement, Drop, Rows, Truths
 from edgecnn.export.asking import Labelled, Progress, ask
 from edgecnn.export.promises import Promises
 from edgecnn.export.thresholds import Thresholds
+from edgecnn.file_array import mapped
 from edgecnn.head import Head
 from edgecnn.pictures import Picture, labelled_pictures, truths
 from edgecnn.quiet import import_keras

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.binomial import interval
-from edgecnn.export.accuracy import Probabilities, Rows, Truths, by_blocks
+from edgecnn.export.accuracy import Probabilities, Rows, Truths
 from edgecnn.export.reliability import CalibrationError
+from edgecnn.file_array import by_blocks
 from edgecnn.head import Head
 from edgecnn.reliability import SHARES, Coverage, Reliability, TooFewPictures, of_each
 

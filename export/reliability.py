@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle
-from edgecnn.export.accuracy import Probabilities, Rows, Truths, by_blocks
+from edgecnn.export.accuracy import Probabilities, Rows, Truths
 from edgecnn.export.held_out import HeldOut
+from edgecnn.file_array import by_blocks
 from edgecnn.head import Head
 from edgecnn.neighbours import Neighbours
 from edgecnn.npz import read_arrays
