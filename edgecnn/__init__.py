@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # for editors and type checkers; to Python, `_HOME` says the 
     from edgecnn.bundle import Bundle as Bundle
     from edgecnn.calibration import calibrate as calibrate
     from edgecnn.calibration.calibration_set import CalibrationSet as CalibrationSet
+    from edgecnn.charting.rows import Atlas as Atlas
+    from edgecnn.charting.rows import atlas as atlas
     from edgecnn.checkpoint import Checkpoint as Checkpoint
     from edgecnn.choosing.choice import Choice as Choice
     from edgecnn.choosing.choice import choose as choose
@@ -52,6 +54,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "analyze": "edgecnn.analysis",
+    "atlas": "edgecnn.charting.rows",
     "build": "edgecnn.zoo",
     "calibrate": "edgecnn.calibration",
     "choose": "edgecnn.choosing.choice",
@@ -69,6 +72,7 @@ _HOME = {
     "train_qat": "edgecnn.training",
     "verify": "edgecnn.signing",
     "AlarmOptions": "edgecnn.targets.live.alarm.watch",
+    "Atlas": "edgecnn.charting.rows",
     "AnswerOptions": "edgecnn.targets.answer",
     "Bundle": "edgecnn.bundle",
     "CalibrationSet": "edgecnn.calibration.calibration_set",

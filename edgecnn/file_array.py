@@ -38,7 +38,7 @@ class FileArray:
 
     @classmethod
     def scratch(cls, shape: Sequence[int], dtype: DTypeLike) -> Self:
-        """One in a file without a name, which is gone with it, however this program ends.
+        """One of zeros in a file without a name, which is gone with it, however this program ends.
 
         Raises `DataError` if the disk has too little room.
         """
@@ -51,6 +51,7 @@ class FileArray:
                 f"has {free / 2**30:.1f} GiB free: make room, or set TMPDIR to another folder."
             )
         with tempfile.TemporaryFile() as file:
+            file.truncate(size)
             return cls(os.dup(file.fileno()), shape, dtype)
 
     def __len__(self) -> int:
@@ -71,14 +72,9 @@ class FileArray:
         return np.asarray(only)
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
-        for block in self.blocks():
-            yield from block
-
-    def blocks(self) -> Iterator[NDArray[Any]]:
-        """Some rows after the other, `(some, ...)`."""
         size = max(1, AT_ONCE // max(1, self._row_bytes))
         for start in range(0, len(self), size):
-            yield self[start : start + size]
+            yield from self[start : start + size]
 
     def write(self, start: int, rows: NDArray[Any]) -> None:
         """Put rows, of this type, in their place."""

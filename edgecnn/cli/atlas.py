@@ -3,13 +3,16 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgecnn.cli.options import Number
 from edgecnn.cli.train import InputShape, setting
 from edgecnn.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from edgecnn.charting import Atlas
 
 
 @click.command()
@@ -79,12 +82,9 @@ def command(
     edgecnn atlas lenet5 mobilenet_v2 --data digits --input 32x32x1 --epochs 2
     edgecnn atlas --data my_pictures --weights imagenet --markdown atlas.md --picture atlas.svg
     """
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    from edgecnn.atlas import atlas
-    from edgecnn.atlas.page import draw
-    from edgecnn.atlas.page import markdown as as_markdown
+    from edgecnn.charting import atlas
+    from edgecnn.charting.page import draw
+    from edgecnn.charting.page import markdown as as_markdown
 
     logging.basicConfig(format="%(message)s")
     found = atlas(
@@ -106,9 +106,44 @@ def command(
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=1))
     elif found.rows:
-        Console().print(Markdown(as_markdown(found)))
+        show(found)
     if found.refused:
         raise CheckFailed(
             f"{len(found.refused)} of {len(found.refused) + len(found.rows)} networks have no row: "
             + " ".join(f"{name}: {why}" for name, why in found.refused.items())
         )
+
+
+def show(found: "Atlas") -> None:
+    """Print a line a network: in the engine that is the fastest for it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from edgecnn.charting.page import fastest_engine
+
+    console = Console(highlight=False)
+    if not console.is_terminal:  # a pipe or a file gets whole lines
+        console = Console(highlight=False, width=120)
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("network", no_wrap=True)
+    for column in ("float32", "int8", "fastest engine", "median, ms", "RAM, MB", "predicted"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("repair")
+    for row in found.rows:
+        name = fastest_engine(row)
+        engine = row["engines"][name]
+        predicted = engine["predicted_ram_bytes"]
+        table.add_row(
+            row["architecture"],
+            f"{row['float32']['top1']:.1%}",
+            f"{row['int8'][name]['top1']:.1%}",
+            name,
+            f"{engine['latency_ms']['p50']:.3g}" + ("" if engine["valid"] else "*"),
+            f"{engine['ram_bytes'] / 1e6:.0f}",
+            "" if predicted is None else f"{predicted / 1e6:.0f}",
+            row["repair"],
+        )
+    console.print(table)
+    if not all(one["valid"] for row in found.rows for one in row["engines"].values()):
+        console.print("* disturbed by other programs: --measure-again on a quiet machine")
+    console.print("Intervals and the other engines: --markdown FILE or --json.")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from edgecnn.atlas.rows import Atlas
+from edgecnn.charting.rows import Atlas
 from edgecnn.errors import EdgeCnnError, require
 
 DISTURBED = "\\*"

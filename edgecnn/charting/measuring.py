@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgecnn.atlas.recipe import Recipe
 from edgecnn.binomial import interval
 from edgecnn.bundle import Bundle
+from edgecnn.charting.recipe import Recipe
 from edgecnn.checkpoint import MANIFEST, Checkpoint
 from edgecnn.errors import CheckFailed
 from edgecnn.training.run import RUN, now

@@ -8,9 +8,9 @@ from typing import Any
 
 from edgecnn import strict_json, zoo
 from edgecnn.arguments import at_least
-from edgecnn.atlas.measuring import Progress, measure, speed_and_memory
-from edgecnn.atlas.recipe import Recipe
 from edgecnn.atomic import write_file
+from edgecnn.charting.measuring import Progress, measure, speed_and_memory
+from edgecnn.charting.recipe import Recipe
 from edgecnn.data import open_source
 from edgecnn.errors import DataError, EdgeCnnError
 from edgecnn.training.settings import Settings
