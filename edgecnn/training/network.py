@@ -59,13 +59,18 @@ class TrainingNetwork:
         """Let BatchNorm's running statistics forget within half an epoch of `steps` batches.
 
         At Keras's momentum of 0.99 they need hundreds of batches to leave their start; on a few
-        hundred pictures validation would see a network that is no better than chance.
+        hundred pictures validation would see a network that is no better than chance. And a variance
+        that starts at 1 stays too large for long where the true one is a thousandth of that, as
+        behind a depthwise convolution, one layer on top of the other: it starts at 0.
         """
         from keras import layers
 
         for layer in self.net.layers:
             if isinstance(layer, layers.BatchNormalization):
                 layer.momentum = min(layer.momentum, max(0.5, 1 - 2 / steps))
+                variance = np.asarray(layer.moving_variance)
+                if (variance == 1).all():  # no picture was seen yet
+                    layer.moving_variance.assign(np.zeros_like(variance))
 
     def freeze(self) -> None:
         """Let only the new layers learn."""

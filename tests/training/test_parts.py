@@ -228,6 +228,20 @@ def test_norm_statistics_forget_within_half_an_epoch_of_few_batches(
     assert bn.momentum == 0.5
 
 
+def test_norm_statistics_of_faint_features_are_true_after_few_batches() -> None:
+    """A start that is a thousand times too large is forgotten too late: so there is none."""
+    rng = np.random.default_rng(0)
+    norm = keras.layers.BatchNormalization()
+    net = keras.Sequential([keras.Input((4, 4, 2)), norm])
+    TrainingNetwork("any", net, "same", frozenset()).shorten_norm_memory(20)
+    for _ in range(60):
+        net(rng.normal(0, 0.01, (8, 4, 4, 2)), training=True)
+    np.testing.assert_allclose(norm.moving_variance, 1e-4, rtol=0.2)
+    known = np.asarray(norm.moving_variance)
+    TrainingNetwork("any", net, "same", frozenset()).shorten_norm_memory(20)
+    np.testing.assert_array_equal(norm.moving_variance, known)  # what pictures said stays
+
+
 # --- optimisation, settings, state, scores
 
 
