@@ -25,6 +25,8 @@ from edgecnn.targets.engines import runtimes
 from edgecnn.targets.engines.loading import check_ends, prove
 from edgecnn.targets.engines.sessions import Sessions
 
+Chunk = tuple[int, NDArray[np.uint8]]
+"""Its number, and pictures (some, H, W, C)."""
 Progress = Callable[[int, int], None]
 """Told how many pictures of how many are answered."""
 
@@ -116,12 +118,14 @@ def ask(
     reference: bool | Path | str = True,
     threads: int | None = None,
     self_check: bool = True,
+    ray: str | None = None,
     progress: Progress = lambda done, count: None,  # noqa: ARG005
 ) -> Asked:
     """What the float network gives of pictures, and every runtime that is here.
 
-    If this is interrupted, it goes on from there when it is called again for the very same. What
-    is not here is said in `notes`; raises `RuntimeUnavailable` where no runtime is.
+    With the address of a `ray` cluster its nodes are asked. If this is interrupted, it goes on from
+    there when it is called again for the very same. What is not here is said in `notes`; raises
+    `RuntimeUnavailable` where no runtime is.
     """
     threads = threads or detect().threads
     networks = Networks.open(
@@ -129,16 +133,35 @@ def ask(
     )
     count, outputs = len(pictures.truths), bundle.head.outputs(len(bundle.labels))
     of, answered = [pictures.source, networks.identity], 0
-    with KeptAnswers.open(of, len(networks), count, outputs, CHUNK, notes) as kept:
+
+    def told(more: int) -> None:
+        nonlocal answered
+        answered += more
+        progress(answered, count)
+
+    def missing() -> Iterator[Chunk]:
         for number, images in enumerate(pictures.chunks()):
-            if not kept.has(number, images):
-                kept.keep(number, images, networks.answers(images))
-            progress(answered := answered + len(images), count)
-    *answers, last = kept.answers
-    names = [engine.name for engine in networks.engines]
-    if networks.float_network is None:
-        return Asked(None, dict(zip(names, [*answers, last], strict=True)))
-    return Asked(last, dict(zip(names, answers, strict=True)))
+            if kept.has(number, images):
+                told(len(images))
+            else:
+                yield number, images
+
+    with KeptAnswers.open(of, len(networks), count, outputs, CHUNK, notes) as kept:
+        for (number, images), answers in _answered(networks, missing(), threads, ray):
+            kept.keep(number, images, answers)
+            told(len(images))
+    by_name = dict(zip((engine.name for engine in networks.engines), kept.answers, strict=False))
+    return Asked(kept.answers[-1] if networks.float_network is not None else None, by_name)
+
+
+def _answered(
+    networks: Networks, chunks: Iterator[Chunk], threads: int, ray: str | None
+) -> Iterator[tuple[Chunk, list[NDArray[np.float32]]]]:
+    if ray is not None:
+        from edgecnn.export.asking_on_ray import answers
+
+        return answers(networks, chunks, threads, ray)
+    return ((chunk, networks.answers(chunk[1])) for chunk in chunks)
 
 
 def _engines(

@@ -86,6 +86,7 @@ def evaluate(
     threads: int | None = None,
     thresholds: bool = False,
     self_check: bool = True,
+    ray: str | None = None,
     progress: Progress = lambda done, count: None,  # noqa: ARG005
 ) -> Evaluation:
     """Accuracy and agreement of every format in a bundle whose engine is here.
@@ -98,7 +99,9 @@ def evaluate(
     `thresholds` it also says what each threshold buys, and what is taken for what. With
     `self_check` an engine must first answer the bundle's golden pictures as at export, else it is
     left out, with a note. `progress` is told how many pictures of how many are answered. If it is
-    interrupted, the same call goes on from there, with the same result.
+    interrupted, the same call goes on from there, with the same result. With `ray`, the address of
+    a Ray cluster (`auto`, `local`), its nodes answer, which must have the same edgecnn and engines;
+    pictures are read and prepared here.
 
     Raises `DataError` for pictures without labels or with labels the network has not,
     `BundleError` for a bundle that its golden pictures do not belong to.
@@ -121,6 +124,7 @@ def evaluate(
         reference=reference,
         threads=threads,
         self_check=self_check,
+        ray=ray,
         progress=progress,
     )
     expected = asked.expected

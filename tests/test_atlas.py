@@ -20,7 +20,7 @@ from edgecnn.errors import CheckFailed, DataError, EdgeCnnError
 from edgecnn.targets.engines import runtimes
 
 NAMES = ("mobilenet_v3_small", "lenet5")
-RECIPE = {"epochs": 1, "input_shape": (32, 32, 1), "augment": "none"}
+RECIPE: dict[str, Any] = {"epochs": 1, "input_shape": (32, 32, 1), "augment": "none"}
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecnn.binomial import interval
-from edgecnn.cli.options import THREADS, reference_option, self_check_option
+from edgecnn.cli.options import THREADS, ray_option, reference_option, self_check_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,6 +32,7 @@ MISTAKES = 5
     help="Also precision and recall by threshold and by label, and what is taken for what.",
 )
 @self_check_option
+@ray_option
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
 def command(
     bundle: Path,
@@ -40,6 +41,7 @@ def command(
     threads: int | None,
     thresholds: bool,
     self_check: bool,
+    ray: str | None,
     as_json: bool,
 ) -> None:
     """Accuracy of a bundle in every runtime, beside the float network.
@@ -52,6 +54,7 @@ def command(
     edgecnn evaluate exports/resnet34-int8 --data labels.csv   # columns file,label
     edgecnn evaluate exports/tagger-int8 --data labels.csv     # with labels such as car|person
     edgecnn evaluate exports/flowers-int8 --data flowers/ --thresholds
+    edgecnn evaluate exports/resnet34-int8 --data labels.csv --ray auto
     """
     from edgecnn.cli.progress import PictureProgress
     from edgecnn.export.evaluate import evaluate
@@ -64,6 +67,7 @@ def command(
             threads=threads,
             thresholds=thresholds,
             self_check=self_check,
+            ray=ray,
             progress=progress,
         )
     for note in found.notes:

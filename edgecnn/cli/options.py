@@ -38,6 +38,12 @@ board_or_host_option: Callable[[Any], Any] = click.option(
 )
 
 
+ray_option: Callable[[Any], Any] = click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Let a Ray cluster do it: its address, auto for the one that runs here, or local.",
+)
+
 reference_option: Callable[[Any], Any] = click.option(
     "--reference",
     type=click.Path(path_type=Path),

@@ -59,9 +59,9 @@ class TrainingNetwork:
         """Let BatchNorm's running statistics forget within half an epoch of `steps` batches.
 
         At Keras's momentum of 0.99 they need hundreds of batches to leave their start; on a few
-        hundred pictures validation would see a network that is no better than chance. And a variance
-        that starts at 1 stays too large for long where the true one is a thousandth of that, as
-        behind a depthwise convolution, one layer on top of the other: it starts at 0.
+        hundred pictures validation would see a network that is no better than chance. And a start
+        of 1 stays too large for long where the true variance is a thousandth of that, as behind a
+        depthwise convolution, one layer on top of the other: it is 0.
         """
         from keras import layers
 
