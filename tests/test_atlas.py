@@ -71,6 +71,16 @@ def run(*arguments: str) -> Result:
 
 
 @pytest.mark.slow
+def test_a_cluster_makes_the_same_row(whole: Atlas, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    found = atlas("digits", ["lenet5"], out=tmp_path, ray="local", **RECIPE)
+    (row,), (alone, _) = found.rows, whole.rows
+    for what in ("float32", "int8", "repair", "recipe", "ladder"):
+        assert row[what] == alone[what]
+    assert json.loads((tmp_path / "lenet5.json").read_text()) == row
+
+
+@pytest.mark.slow
 def test_the_command_shows_what_is_there_and_names_what_does_not_fit(
     whole: Atlas, tmp_path: Path
 ) -> None:

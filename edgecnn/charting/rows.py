@@ -1,7 +1,7 @@
 """An atlas: its rows, each a file that is there whole or not at all."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from edgecnn.charting.measuring import Progress, measure, speed_and_memory
 from edgecnn.charting.recipe import Recipe
 from edgecnn.data import open_source
 from edgecnn.errors import DataError, EdgeCnnError
+from edgecnn.on_ray import cluster, each
 from edgecnn.training.settings import Settings
 
 OUT = Path("atlas")
@@ -42,6 +43,7 @@ def atlas(
     out: Path | str = OUT,
     max_drop: float = MAX_DROP,
     measure_again: bool = False,
+    ray: str | None = None,
     progress: Progress = lambda _: None,
     **settings: Any,
 ) -> Atlas:
@@ -53,7 +55,8 @@ def atlas(
     not made again, and the runs and bundles, which are taken up where they were left. With
     `measure_again` the latencies and memory of finished rows are measured anew, say on a machine
     that is now quiet. Where int8 loses more than `max_drop` points of top-1 on the run's held-out
-    pictures, the repair ladder is climbed.
+    pictures, the repair ladder is climbed. With `ray`, the address of a Ray cluster (`auto`, `local`),
+    each row is made on a node, which finds `data` and `out` at the same paths.
 
     Raises `DataError` where rows of another recipe are there, or the source has no test pictures.
     """
@@ -67,21 +70,54 @@ def atlas(
         raise DataError(f"{data} has no test pictures to judge the networks by.")
     recipe, out = Recipe(str(data), source.sha256, chosen, max_drop), Path(out)
     known = {name: row for name in names if (row := _read(out / f"{name}.json", recipe))}
+    todo = [name for name in names if name not in known or measure_again]
     refused: dict[str, str] = {}
-    for name in names:
-        if name in known and not measure_again:
+    for name, found in _made(Work(recipe, out.absolute(), frozenset(known)), todo, ray, progress):
+        if isinstance(found, str):
+            refused[name] = found
             continue
-        try:
-            if name in known:
-                known[name] |= speed_and_memory(name, out, progress)
-            else:
-                known[name] = measure(name, recipe, out, progress)
-        except EdgeCnnError as error:
-            refused[name] = str(error)
-            continue
+        known[name] = known.get(name, {}) | found
         _write(out / f"{name}.json", known[name])
     rows = tuple(known[name] for name in names if name in known)
     return Atlas(out, recipe, rows, refused)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What makes a row of a network's name, here or on another machine."""
+
+    recipe: Recipe
+    folder: Path
+    known: frozenset[str]
+    """Networks whose latency and memory alone are measured."""
+
+    def row(self, name: str, progress: Progress) -> dict[str, Any] | str:
+        """The row, or what is new in it; why there is none where the recipe does not fit."""
+        try:
+            if name in self.known:
+                return speed_and_memory(name, self.folder, progress)
+            return measure(name, self.recipe, self.folder, progress)
+        except EdgeCnnError as error:
+            return str(error)
+
+
+def _made(
+    work: Work, names: Sequence[str], ray: str | None, progress: Progress
+) -> Iterator[tuple[str, dict[str, Any] | str]]:
+    if ray is None:
+        yield from ((name, work.row(name, progress)) for name in names)
+        return
+    with cluster(ray) as connected:
+        nodes = [int(node["Resources"].get("CPU", 0)) for node in connected.nodes()]
+        # A whole node, of the smallest that has any cores: two rows at once would disturb each
+        # other's latencies.
+        for name, row in each(connected, _on_node, work, names, min(filter(None, nodes))):
+            progress(f"{name}: {'no row' if isinstance(row, str) else 'done'}")
+            yield name, row
+
+
+def _on_node(work: Work, name: str) -> dict[str, Any] | str:
+    return work.row(name, lambda _: None)
 
 
 def _read(file: Path, recipe: Recipe) -> dict[str, Any] | None:

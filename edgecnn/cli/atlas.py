@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgecnn.cli.options import Number
+from edgecnn.cli.options import Number, ray_option
 from edgecnn.cli.train import InputShape, setting
 from edgecnn.errors import CheckFailed
 
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     metavar="SVG|PNG",
     help="Draw accuracy over latency.",
 )
+@ray_option
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 def command(
     architectures: tuple[str, ...],
@@ -67,6 +68,7 @@ def command(
     measure_again: bool,
     markdown: Path | None,
     picture: Path | None,
+    ray: str | None,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -80,6 +82,7 @@ def command(
     \b
     edgecnn atlas --data fashion_mnist --input 32x32x1 --epochs 3
     edgecnn atlas lenet5 mobilenet_v2 --data digits --input 32x32x1 --epochs 2
+    edgecnn atlas --data digits --input 32x32x1 --out /mnt/shared/atlas --ray auto
     edgecnn atlas --data my_pictures --weights imagenet --markdown atlas.md --picture atlas.svg
     """
     from edgecnn.charting import atlas
@@ -93,6 +96,7 @@ def command(
         out=out,
         max_drop=max_drop,
         measure_again=measure_again,
+        ray=ray,
         progress=lambda what: click.echo(what, err=True),
         **settings,
     )
