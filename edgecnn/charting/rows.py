@@ -55,8 +55,8 @@ def atlas(
     not made again, and the runs and bundles, which are taken up where they were left. With
     `measure_again` the latencies and memory of finished rows are measured anew, say on a machine
     that is now quiet. Where int8 loses more than `max_drop` points of top-1 on the run's held-out
-    pictures, the repair ladder is climbed. With `ray`, the address of a Ray cluster (`auto`, `local`),
-    each row is made on a node, which finds `data` and `out` at the same paths.
+    pictures, the repair ladder is climbed. With `ray`, the address of a Ray cluster (`auto`,
+    `local`), each row is made on a node, which finds `data` and `out` at the same paths.
 
     Raises `DataError` where rows of another recipe are there, or the source has no test pictures.
     """
