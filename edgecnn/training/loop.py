@@ -12,7 +12,7 @@ from edgecnn.interrupt import Interrupt
 from edgecnn.preprocessing import Preprocessing
 from edgecnn.training.epoch_end import epoch_end
 from edgecnn.training.inputs import Inputs
-from edgecnn.training.network import TrainingNetwork, training_graph
+from edgecnn.training.network import TrainingNetwork, training_graph, without_start
 from edgecnn.training.optimisation import compile_graph
 from edgecnn.training.settings import Settings
 from edgecnn.training.state import RunState
@@ -82,8 +82,16 @@ def run_phases(
     phases = plan_phases(network, settings)
     for phase in phases:
         phase.choose_layers(network)  # so that a layer which is not there costs no epoch
+    unseen: list[Any] = []
     if not network.pretrained:
-        network.shorten_norm_memory(inputs.steps)
+        unseen = network.shorten_norm_memory(inputs.steps)
+    if state.history:
+        unseen.clear()  # they come with the weights
+
+    def batch_end(batch: int, logs: Any) -> None:  # noqa: ARG001
+        while unseen and batch + 1 == inputs.steps:
+            without_start(unseen.pop(), inputs.steps)
+
     for index in range(state.phase, len(phases)):
         phase = phases[index]
         done = state.epochs_of_phase(phase.name)
@@ -96,6 +104,8 @@ def run_phases(
                 graph.load_weights(state.weights_file(state.best))
             interrupt = Interrupt()
             callbacks: list[Any] = [
+                # Before the epoch's validation.
+                keras.callbacks.LambdaCallback(on_train_batch_end=batch_end),
                 epoch_end(
                     state,
                     phase.name,
@@ -103,7 +113,7 @@ def run_phases(
                     folder,
                     interrupt,
                     partial(_ended_early, state, phase, settings),
-                )
+                ),
             ]
             if settings.tensorboard:
                 callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import edgecnn
 from edgecnn.errors import EdgeCnnError, MissingExtra
 from edgecnn.export import asking, asking_on_ray
+from edgecnn.preparation import prepared_chunks
 from edgecnn.targets.board.target import detect
 
 COUNT = 179
@@ -19,11 +21,9 @@ COUNT = 179
 
 @pytest.fixture
 def cluster() -> Iterator[Any]:
-    pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
+    utils = pytest.importorskip("ray.cluster_utils")
     cores = {"num_cpus": detect().threads, "include_dashboard": False}
-    found = Cluster(initialize_head=True, head_node_args=cores)
+    found = utils.Cluster(initialize_head=True, head_node_args=cores)
     yield found
     found.shutdown()
 
@@ -32,9 +32,8 @@ def cluster() -> Iterator[Any]:
 def small_chunks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """So that there are many, of which nothing is known from before."""
     monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path))
-    prepared = asking.prepared_chunks
     monkeypatch.setattr(asking, "CHUNK", 8)
-    monkeypatch.setattr(asking, "prepared_chunks", lambda *given: prepared(*given, size=8))
+    monkeypatch.setattr(asking, "prepared_chunks", partial(prepared_chunks, size=8))
 
 
 @pytest.mark.slow
@@ -42,8 +41,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_node_that_is_killed_changes_nothing(
     lenet5_bundle: Path, cluster: Any, wait_for: Callable[[Callable[[], Any], str], None]
 ) -> None:
-    import ray
-
+    ray = pytest.importorskip("ray")
     second = cluster.add_node(num_cpus=detect().threads)
     cluster.wait_for_nodes()
     killed: list[int] = []
