@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.evenly import evenly, stride
-from edgecnn.export.bias_correction import correct_biases, correct_biases_in_sequence
+from edgecnn.export.bias_correction import correct_biases
 from edgecnn.export.clipping import clip
 from edgecnn.export.equalise import equalised
 from edgecnn.export.folding import with_whole_zero_point
+from edgecnn.export.in_sequence import correct_in_sequence
 from edgecnn.export.methods import Method
 from edgecnn.export.quantise import quantise
 from edgecnn.export.quantised import Quantised
@@ -23,8 +24,12 @@ from edgecnn.graph import Array, Graph
 
 SAMPLE = 32
 """Pictures for the costly steps, which look at means and extremes that few pictures settle."""
+MOST = 128
+"""Pictures for what small networks afford: differences from one to the next average out."""
+OPERATIONS = 64e9
+"""Multiplications of one run over those pictures; larger networks look at fewer."""
 CLEARLY = 0.8
-"""Of the error with the usual ranges: what others must not exceed to be taken."""
+"""Of the error with what is usual: what another way must not exceed to be taken."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Recipe:
     """Zero points of 0 in int8, as NVIDIA TensorRT wants them; half of a ReLU's steps are lost."""
     rounding: Literal["nearest", "adaptive"] = "adaptive"
     bias_correction: Literal["none", "fast", "full"] = "full"
-    """`full` is in sequence, unless the answers are the worse for it."""
+    """`full` is in sequence, unless the answers are clearly the worse for it."""
     equalise: bool = False
     float_layers: tuple[str, ...] = ()
 
@@ -120,8 +125,11 @@ class Quantiser:
         quantised = correct_biases(graph, quantised, seen.means)
         if recipe.bias_correction == "fast":
             return quantised
+        bits = recipe.weight_bits if recipe.rounding == "adaptive" else None
+        corrected = correct_in_sequence(graph, quantised, self._others, bits)
         # Means over pictures go astray where a few have far larger values than all others.
-        return min(correct_biases_in_sequence(graph, quantised, sample), quantised, key=self._error)
+        astray = self._error(quantised) < CLEARLY * self._error(corrected)
+        return quantised if astray else corrected
 
     def seen(self, recipe: Recipe) -> tuple[Graph, Statistics]:
         """The graph that a recipe quantises, and what the pictures say of it."""
@@ -158,6 +166,18 @@ class Quantiser:
         """As many pictures as the sample, and others where there are enough."""
         step = stride(len(self.images), SAMPLE)
         return self.images[step // 2 :: step]
+
+    @property
+    def _others(self) -> NDArray[np.uint8]:
+        """As many as the network's size allows of the pictures that do not judge."""
+        step = stride(len(self.images), SAMPLE)
+        rest = np.delete(np.arange(len(self.images)), np.s_[step // 2 :: step])
+        if not len(rest):
+            return self.sample()
+        count = int(
+            np.clip(OPERATIONS / max(sum(map(self.graph.macs, self.graph)), 1), SAMPLE, MOST)
+        )
+        return self.images[evenly(rest, count)]
 
     @cached_property
     def _expected(self) -> Array:

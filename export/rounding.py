@@ -132,11 +132,21 @@ def sampled(op: Operator, value: Array, most: int) -> Array:
 
 def rounded(op: Operator, ints: IntWeights, covariance: Array, weight_bits: int) -> IntWeights:
     """The layer's weights at the same scales, rounded by the covariance of its inputs."""
-    real = op.weights["kernel"].reshape(-1, ints.scales.size) / ints.scales
+    real = by_group(op, ints.scales)
+    return with_kernel(op, ints, compensated(real, covariance, largest_weight(weight_bits)))
+
+
+def by_group(op: Operator, scales: Array) -> Array:
+    """A layer's real weights in the steps of its outputs, (groups, inputs, outputs)."""
+    real = op.weights["kernel"].reshape(-1, scales.size) / scales
     # Outputs are numbered group by group.
-    by_group = real.reshape(inputs_of(op), groups_of(op), -1).transpose(1, 0, 2)
-    found = compensated(by_group, covariance, largest_weight(weight_bits))
-    kernel = found.transpose(1, 0, 2).reshape(ints.kernel.shape).astype(np.int8)
+    found: Array = real.reshape(inputs_of(op), groups_of(op), -1).transpose(1, 0, 2)
+    return found
+
+
+def with_kernel(op: Operator, ints: IntWeights, found: Array) -> IntWeights:
+    """The layer with these whole weights, (groups, inputs, outputs)."""
+    kernel = found.transpose(1, 0, 2).reshape(op.weights["kernel"].shape).astype(np.int8)
     return replace(ints, kernel=kernel)
 
 

@@ -509,9 +509,11 @@ def test_a_few_far_larger_values_do_not_take_the_steps_of_all_others(
     images = (values * np.linspace(0.2, 1, 64)[:, None, None, None]).astype(np.uint8)
     images[::16, :2, :2] = brightest
     quantiser, faint = Quantiser(graph, images), images[1:16]
-    assert quantiser.settled(Recipe()).method == method
+    # Corrections in sequence make good most of what the usual ranges lose in so small a network.
+    chosen = Recipe(bias_correction="fast")
+    assert quantiser.settled(chosen).method == method
     usual, found = (
         np.abs(quantised_answers(quantiser.quantise(recipe), faint) - in_float(graph, faint)).mean()
-        for recipe in (Recipe("mse"), Recipe())
+        for recipe in (replace(chosen, method="mse"), chosen)
     )
     assert found < 0.6 * usual if method == "percentile" else found == usual

@@ -11,11 +11,13 @@ from edgecnn.calibration.default import default_calibration
 from edgecnn.export import network as networks
 from edgecnn.export.folding import fold
 from edgecnn.export.heads import with_probabilities
+from edgecnn.export.in_sequence import Seen
 from edgecnn.export.lowering import lower
+from edgecnn.export.quantised import IntWeights
 from edgecnn.export.recipe import Quantiser, Recipe
 from edgecnn.export.rounding import WIDEST, compensated, covariances, inputs_of
 from edgecnn.export.statistics import GraphRun
-from edgecnn.graph import Graph
+from edgecnn.graph import Graph, Operator
 from edgecnn.operators import WEIGHTED
 from edgecnn.pictures import prepare
 from edgecnn.preprocessing import Preprocessing
@@ -139,3 +141,28 @@ def test_wide_layers_are_left_alone() -> None:
     found = covariances(graph, np.zeros((1, 8, 8, 3), np.uint8))
     assert "wide" not in found
     assert "narrow" in found
+
+
+def taken_back(pictures: int, part: float) -> float:
+    """How much larger a layer's weights become whose inputs all arrive smaller by that factor."""
+    rng = np.random.default_rng(0)
+    real = rng.normal(1, 1, (1, 4096, 16)).astype(np.float32)
+    kernel = rng.uniform(-0.5, 0.5, (1, 1, 16, 8)).astype(np.float32)
+    attributes = {"strides": (1, 1), "groups": 1}
+    weights = {"kernel": kernel, "bias": rng.normal(size=8).astype(np.float32)}
+    op = Operator("layer", "conv", ["image"], (1, 4, 4, 8), attributes, weights)
+    scales = np.full(8, 1 / 127)
+    ints = IntWeights(np.zeros(kernel.shape, np.int8), np.zeros(8, np.int32), scales)
+    found = Seen(real, part * real, pictures).rounded(op, ints, np.float32(1e-3), 127)
+    exact = real[0] @ kernel[0, 0] + weights["bias"]
+    bias = found.bias * scales * 1e-3
+    told = part * real[0] @ (found.kernel[0, 0] * scales) + bias
+    np.testing.assert_allclose(told.mean(axis=0), exact.mean(axis=0), atol=1e-3)
+    return float((found.kernel[0, 0] * scales * kernel[0, 0]).sum() / (kernel**2).sum())
+
+
+def test_what_many_pictures_say_arrives_too_small_is_made_larger() -> None:
+    assert taken_back(pictures=10**6, part=0.8) == pytest.approx(1 / 0.8, rel=0.01)
+    assert taken_back(pictures=384, part=0.8) == pytest.approx((1 + 1 / 0.8) / 2, rel=0.02)
+    assert taken_back(pictures=1, part=0.8) == pytest.approx(1, abs=0.01)
+    assert taken_back(pictures=1, part=1) == pytest.approx(1, abs=0.01)
