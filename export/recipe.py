@@ -174,10 +174,8 @@ class Quantiser:
         rest = np.delete(np.arange(len(self.images)), np.s_[step // 2 :: step])
         if not len(rest):
             return self.sample()
-        count = int(
-            np.clip(OPERATIONS / max(sum(map(self.graph.macs, self.graph)), 1), SAMPLE, MOST)
-        )
-        return self.images[evenly(rest, count)]
+        macs = max(1, sum(map(self.graph.macs, self.graph)))
+        return self.images[evenly(rest, int(np.clip(OPERATIONS / macs, SAMPLE, MOST)))]
 
     @cached_property
     def _expected(self) -> Array:
