@@ -114,6 +114,8 @@ def draw(found: Atlas, path: Path) -> None:
     written.
     """
     require("matplotlib", what="A picture", package="Matplotlib", extra="train")
+    from matplotlib.ticker import LogLocator
+
     from edgecnn.training.plots import DPI, new_figure
 
     figure = new_figure(10, 6)
@@ -145,17 +147,21 @@ def draw(found: Atlas, path: Path) -> None:
                 xytext=(6, 6),
                 fontsize=8,
             )
+    medians = [row["engines"][name]["latency_ms"]["p50"] for row, name in fastest]
     axes.set_xscale("log")
+    # Where a machine was busy an interval may reach over many decades.
+    axes.set_xlim(min(medians) / 2, 2 * max(medians))
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         axis("{x:g}")
-    axes.tick_params(axis="x", which="minor", labelsize=7)
     axes.set(
         xlabel="median latency in the fastest engine, ms, with its 95% interval",
         ylabel="int8 top-1, %, with its 95% interval",
         title=f"{found.recipe.data}: size of a point is RAM",
     )
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    for mark in axes.legend(loc="lower right").legend_handles:
+        mark.set_sizes([60])
     try:
         figure.savefig(path, dpi=DPI)
     except (OSError, ValueError) as error:
