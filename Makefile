@@ -13,6 +13,9 @@ OTHERS ?=
 # fails there is run once more, alone, in a new process. It is named in what the first run printed.
 ALONE := $(BIN)/pytest --last-failed --last-failed-no-failures none --exitfirst
 
+# Hundreds of processes would each compile what they import anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-full test-arm check types fuzz crash soak bench docs pictures lock audit clean
 
@@ -24,7 +27,7 @@ setup: $(VENV)/installed  ## Make .venv with everything, once
 # Pinned by constraints.txt, so that tomorrow's releases change nothing here.
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
 $(SAMPLES)/complete: examples/samples.py examples/samples.txt
