@@ -1,5 +1,6 @@
 """What makes two pictures different, for the `diverse` selection."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -17,12 +18,9 @@ THUMBNAIL = Preprocessing(8, 8, resize="stretch")
 
 def look(pictures: Sequence[Picture]) -> Features:
     """Colour and layout: every picture as 8×8 RGB, without knowing any network."""
-    found = FileArray.scratch((len(pictures), math.prod(THUMBNAIL.shape)), np.float32)
-    done = 0
-    for chunk in prepared_chunks(lambda i: pictures[i].read(), len(pictures), THUMBNAIL):
-        found.write(done, (chunk.reshape(len(chunk), -1) / 255.0).astype(np.float32))
-        done += len(chunk)
-    return found
+    chunks = prepared_chunks(lambda i: pictures[i].read(), len(pictures), THUMBNAIL)
+    rows = ((chunk.reshape(len(chunk), -1) / 255.0).astype(np.float32) for chunk in chunks)
+    return FileArray.filled((len(pictures), math.prod(THUMBNAIL.shape)), np.float32, rows)
 
 
 def of_network(name: str) -> Callable[[Sequence[Picture]], Features]:
@@ -44,10 +42,10 @@ def of_network(name: str) -> Callable[[Sequence[Picture]], Features]:
             image = prepare([picture], network.preprocessing)
             return run(image)[1][before_classes].astype(np.float32).reshape(1, -1)
 
-        first = row(pictures[0])
-        found = FileArray.scratch((len(pictures), first.shape[1]), np.float32)
-        for number, picture in enumerate(pictures):
-            found.write(number, row(picture))
-        return found
+        rows = map(row, pictures)
+        first = next(rows)
+        return FileArray.filled(
+            (len(pictures), first.shape[1]), np.float32, itertools.chain([first], rows)
+        )
 
     return features

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -53,6 +53,15 @@ class FileArray:
         with tempfile.TemporaryFile() as file:
             file.truncate(size)
             return cls(os.dup(file.fileno()), shape, dtype)
+
+    @classmethod
+    def filled(cls, shape: Sequence[int], dtype: DTypeLike, chunks: Iterable[NDArray[Any]]) -> Self:
+        """One such with these rows, which come some at a time, from the first on."""
+        found, done = cls.scratch(shape, dtype), 0
+        for chunk in chunks:
+            found.write(done, chunk)
+            done += len(chunk)
+        return found
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -106,10 +115,8 @@ def by_blocks(
 
 def mapped(function: Callable[[NDArray[Any]], NDArray[Any]], rows: FileArray) -> FileArray:
     """The same where as much comes out as went in: in a file too."""
-    found = FileArray.scratch(rows.shape, rows.dtype)
-    for at in range(0, len(rows), BLOCK):
-        found.write(at, function(rows[at : at + BLOCK]))
-    return found
+    blocks = (function(rows[at : at + BLOCK]) for at in range(0, len(rows), BLOCK))
+    return FileArray.filled(rows.shape, rows.dtype, blocks)
 
 
 def _bytes(rows: NDArray[Any]) -> memoryview:

@@ -50,9 +50,5 @@ def prepared_file(
     frame: Callable[[int], Frame], count: int, preprocessing: Preprocessing
 ) -> FileArray:
     """The same in a file, for any number of pictures; it is gone with this process."""
-    images = FileArray.scratch((count, *preprocessing.shape[1:]), np.uint8)
-    filled = 0
-    for chunk in prepared_chunks(frame, count, preprocessing, size=FEW):
-        images.write(filled, chunk)
-        filled += len(chunk)
-    return images
+    chunks = prepared_chunks(frame, count, preprocessing, size=FEW)
+    return FileArray.filled((count, *preprocessing.shape[1:]), np.uint8, chunks)

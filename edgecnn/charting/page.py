@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.charting.rows import Atlas
-from edgecnn.errors import EdgeCnnError, require
+from edgecnn.errors import require
 
 DISTURBED = "\\*"
 
@@ -116,7 +116,7 @@ def draw(found: Atlas, path: Path) -> None:
     require("matplotlib", what="A picture", package="Matplotlib", extra="train")
     from matplotlib.ticker import LogLocator
 
-    from edgecnn.training.plots import DPI, new_figure
+    from edgecnn.training.plots import new_figure, plain_log_x, write
 
     figure = new_figure(10, 6)
     axes = figure.subplots()
@@ -147,13 +147,11 @@ def draw(found: Atlas, path: Path) -> None:
                 xytext=(6, 6),
                 fontsize=8,
             )
+    plain_log_x(axes)
     medians = [row["engines"][name]["latency_ms"]["p50"] for row, name in fastest]
-    axes.set_xscale("log")
     # Where a machine was busy an interval may reach over many decades.
     axes.set_xlim(min(medians) / 2, 2 * max(medians))
     axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        axis("{x:g}")
     axes.set(
         xlabel="median latency in the fastest engine, ms, with its 95% interval",
         ylabel="int8 top-1, %, with its 95% interval",
@@ -162,10 +160,7 @@ def draw(found: Atlas, path: Path) -> None:
     axes.grid(alpha=0.3)
     for mark in axes.legend(loc="lower right").legend_handles:
         mark.set_sizes([60])
-    try:
-        figure.savefig(path, dpi=DPI)
-    except (OSError, ValueError) as error:
-        raise EdgeCnnError(f"Cannot write {path}: {error}.") from None
+    write(figure, path)
 
 
 def _beside(values: list[float], spans: list[Any]) -> list[list[float]]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from edgecnn.choosing.choice import Choice
-from edgecnn.errors import EdgeCnnError, require
+from edgecnn.errors import require
 
 NAMED = 14
 """Networks whose names are written beside them: more would hide each other."""
@@ -12,7 +12,7 @@ NAMED = 14
 def draw(found: Choice, path: Path) -> None:
     """Write it as a PNG; raises `EdgeCnnError` where that is not possible."""
     require("matplotlib", what="A picture", package="Matplotlib", extra="train")
-    from edgecnn.training.plots import DPI, new_figure
+    from edgecnn.training.plots import new_figure, plain_log_x, write
 
     figure = new_figure(10, 6)
     axes = figure.subplots()
@@ -51,9 +51,7 @@ def draw(found: Choice, path: Path) -> None:
             )
     if found.limits.latency_ms is not None:
         axes.axvline(found.limits.latency_ms, color="tab:red", linestyle=":", label="limit")
-    axes.set_xscale("log")
-    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        axis("{x:g}")
+    plain_log_x(axes)
     axes.tick_params(axis="x", which="minor", labelsize=7)
     axes.set(
         xlabel="latency, ms: with the interval of 90%",
@@ -62,7 +60,4 @@ def draw(found: Choice, path: Path) -> None:
     )
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    try:
-        figure.savefig(path, dpi=DPI)
-    except (OSError, ValueError) as error:
-        raise EdgeCnnError(f"Cannot write {path}: {error}.") from None
+    write(figure, path)

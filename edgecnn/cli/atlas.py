@@ -120,14 +120,12 @@ def command(
 
 def show(found: "Atlas") -> None:
     """Print a line a network: in the engine that is the fastest for it."""
-    from rich.console import Console
     from rich.table import Table
 
     from edgecnn.charting.page import fastest_engine
+    from edgecnn.cli.console import stdout
 
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a pipe or a file gets whole lines
-        console = Console(highlight=False, width=120)
+    console = stdout(width=120)
     table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("network", no_wrap=True)
     for column in ("float32", "int8", "fastest engine", "median, ms", "RAM, MB", "predicted"):

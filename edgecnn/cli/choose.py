@@ -151,12 +151,11 @@ def command(
 
 def show(found: "Choice", everything: bool = False) -> None:
     """Print the front, or all candidates, and what to know of the figures."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a pipe or a file gets whole lines
-        console = Console(highlight=False, width=100)
+    from edgecnn.cli.console import stdout
+
+    console = stdout(width=100)
     table = Table(box=None, padding=(0, 1, 0, 0), title_justify="left", title=_headline(found))
     table.add_column("network", no_wrap=True)
     for column in ("input", "", "engine, threads", "ms, 90%", "RAM, MB", "top-1", "within"):

@@ -9,20 +9,13 @@ from edgecnn.export.progress import ExportProgress
 from edgecnn.interrupt import Interrupt
 
 
-class TerminalProgress(ExportProgress):
-    """Steps and progress bars; between steps, Ctrl-C is noticed for certain."""
+class _Bar:
+    """One bar, while it is entered; between its moves Ctrl-C is noticed for certain."""
 
-    def __init__(self) -> None:
+    def __init__(self, task: str, *columns: progress.ProgressColumn) -> None:
         self._console = Console(stderr=True)
-        self._bar = progress.Progress(
-            progress.SpinnerColumn(),
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
-            progress.MofNCompleteColumn(),
-            console=self._console,
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=None)
+        self._bar = progress.Progress(*columns, console=self._console, transient=True)
+        self._task = self._bar.add_task(task, total=None)
         self._interrupt = Interrupt()
 
     def __enter__(self) -> Self:
@@ -33,6 +26,19 @@ class TerminalProgress(ExportProgress):
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
         self._interrupt.__exit__(*error)
+
+
+class TerminalProgress(_Bar, ExportProgress):
+    """Steps, and how far each is."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "",
+            progress.SpinnerColumn(),
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+        )
 
     def step(self, name: str, total: int | None = None) -> None:
         """Show a step."""
@@ -49,29 +55,17 @@ class TerminalProgress(ExportProgress):
         self._console.print(f"[yellow]note:[/yellow] {message}", highlight=False, soft_wrap=True)
 
 
-class PictureProgress:
+class PictureProgress(_Bar):
     """How many pictures are done, and how long the rest will take."""
 
     def __init__(self) -> None:
-        self._bar = progress.Progress(
+        super().__init__(
+            "pictures",
             progress.TextColumn("{task.description}"),
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
             progress.TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
         )
-        self._task = self._bar.add_task("pictures", total=None)
-        self._interrupt = Interrupt()
-
-    def __enter__(self) -> Self:
-        self._interrupt.__enter__()
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-        self._interrupt.__exit__(*error)
 
     def __call__(self, done: int, count: int) -> None:
         """So many of so many are done."""

@@ -56,8 +56,9 @@ def describe(entry: Architecture) -> dict[str, Any]:
 
 
 def _print_table(entries: list[Architecture]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from edgecnn.cli.console import stdout
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("name", no_wrap=True, style="bold")
@@ -78,11 +79,7 @@ def _print_table(entries: list[Architecture]) -> None:
             _in_units(figures.peak_float32_bytes, 1024, ("B", "KiB", "MiB")),
             entry.pretrained.kind if entry.pretrained else "–",
         )
-    # A pipe or a file gets whole lines, whatever the width of a terminal it does not have.
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=100)
-    console.print(table)
+    stdout(width=100, highlight=True).print(table)
 
 
 def _in_units(value: float, step: int, units: tuple[str, ...]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgecnn.data import Split
+from edgecnn.errors import EdgeCnnError
 from edgecnn.training.scores import Scores
 from edgecnn.training.state import Row
 
@@ -26,6 +27,24 @@ def new_figure(width: float, height: float) -> Any:
     figure = Figure((width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def plain_log_x(axes: Any) -> None:
+    """Decades across, in numbers as people write them."""
+    axes.set_xscale("log")
+    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        axis("{x:g}")
+
+
+def write(figure: Any, path: Path) -> None:
+    """To where a user wants it; its suffix says in which format.
+
+    Raises `EdgeCnnError` where that cannot be.
+    """
+    try:
+        figure.savefig(path, dpi=DPI)
+    except (OSError, ValueError) as error:
+        raise EdgeCnnError(f"Cannot write {path}: {error}.") from None
 
 
 def draw_curves(path: Path, history: list[Row], best_epoch: int) -> None:
